@@ -1,0 +1,106 @@
+/**
+ * What the stack needs from a network device. Drivers implement it; devices that wrap a device do too. All of
+ * them pass one suite, `drivers/device_conformance.ts`.
+ *
+ * @module
+ */
+
+import type { Handler, Packet } from "./packet.ts";
+
+/** {@link Device.offloads}: completes partial checksums it sends, and says which it verified. */
+export const OFFLOAD_CHECKSUM = 1;
+/** {@link Device.offloads}: cuts TCP over IPv4 super-frames, and may deliver them. */
+export const OFFLOAD_TSO4 = 2;
+/** {@link Device.offloads}: cuts TCP over IPv6 super-frames, and may deliver them. */
+export const OFFLOAD_TSO6 = 4;
+/** {@link Device.offloads}: cuts UDP super-frames, and may deliver them. */
+export const OFFLOAD_USO = 8;
+
+/** What a device has done, in frames and bytes (link header included, checksum trailer not). */
+export class DeviceCounters {
+  /** Frames delivered to the receiver. */
+  receivedFrames = 0;
+  /** Bytes delivered to the receiver. */
+  receivedBytes = 0;
+  /** Frames accepted by the medium. */
+  sentFrames = 0;
+  /** Bytes accepted by the medium. */
+  sentBytes = 0;
+  /** Frames lost on the way in: too long for a slot, cut short, or the medium reported an error. */
+  receiveErrors = 0;
+  /** Frames the medium refused. */
+  transmitErrors = 0;
+  /** Times `reserve` found no free slot. */
+  transmitExhausted = 0;
+}
+
+/**
+ * A network device that moves Ethernet frames between a medium and slots of its own memory. Everything is
+ * synchronous. Methods other than the constructor never allocate in the steady state and never throw because of
+ * what the medium delivers; a medium that is gone sets {@link closed} and {@link failure}.
+ */
+export interface Device {
+  /** What a person calls it: `tap0`, `virtio0`. */
+  readonly name: string;
+  /** Link address, 6 bytes. */
+  readonly mac: Uint8Array;
+  /** Largest IP packet of one frame on the wire, in bytes. */
+  readonly mtu: number;
+  /** `OFFLOAD_*` bits which are in force. Fixed once the device is open. */
+  readonly offloads: number;
+  /** False while the medium is known to be unplugged. */
+  readonly linkUp: boolean;
+  /** True after {@link close}, or once the medium is gone. */
+  readonly closed: boolean;
+  /** Why the medium is gone, when it went by itself. */
+  readonly failure: Error | null;
+  /** Running totals. */
+  readonly counters: DeviceCounters;
+  /** When {@link poll} must be called even if nothing wakes it, in µs; `Infinity` for never. */
+  readonly deadline: number;
+  /** Slots that {@link reserve} can still hand out before something completes. */
+  readonly free: number;
+
+  /**
+   * Delivers frames that have arrived, in order.
+   * @param receiver Gets each frame, its cursor over the Ethernet header to the end. The frame is lent: when
+   *   `receive` returns, the device takes the slot back unless the receiver passed it to {@link transmit}.
+   * @param budget Most frames to deliver, at least 1.
+   * @param now The time, in µs; never goes back.
+   * @returns Frames delivered. Less than `budget` means that nothing more was waiting.
+   */
+  poll(receiver: Handler, budget: number, now: number): number;
+
+  /**
+   * Takes a free slot to fill and send. The cursor is empty, at `base + HEADROOM`, and every field is clear.
+   * @returns The packet, which must go to {@link transmit} or {@link release}; null when no slot is free.
+   */
+  reserve(): Packet | null;
+
+  /**
+   * Sends what lies between the packet's cursor and its end, pieces included. Takes reserved packets, and
+   * received ones while they are lent (an answer in place). The packet is the device's from here on. The
+   * pieces' memory must stay as it is until the next {@link flush} returns.
+   * @returns False when the medium refused the frame; it is then dropped and counted.
+   */
+  transmit(packet: Packet): boolean;
+
+  /** Gives back a reserved packet unsent. */
+  release(packet: Packet): void;
+
+  /** Hands everything transmitted so far to the medium. Called once a turn. */
+  flush(): void;
+
+  /**
+   * Asks to be woken: `wake` is called at most once, from the event loop, when {@link poll} may have something to
+   * deliver, the link changed or the medium is gone. A later call replaces the former.
+   * @returns False when something is waiting already (poll again instead of sleeping).
+   */
+  arm(wake: () => void): boolean;
+
+  /** Cancels {@link arm}, so that the device does not hold the event loop open. */
+  disarm(): void;
+
+  /** Gives everything back. Further calls of any method but this do nothing. Idempotent. */
+  close(): void;
+}

@@ -1,0 +1,3 @@
+export interface Interface {
+  readonly name: string;
+}

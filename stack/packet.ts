@@ -1,0 +1,246 @@
+/**
+ * The reusable cursor over one frame in a device's memory.
+ *
+ * A device makes its packets once, one per slot, and reuses them for every frame. Nothing here allocates after
+ * construction, and nothing here throws on what a frame contains.
+ *
+ * @module
+ */
+
+import type { Device } from "./device.ts";
+import type { Interface } from "./link/interface.ts";
+
+/** A byte array over memory that is never shared between threads. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A block of memory in which frames or payload lie. Made once, never resized. */
+export class Region {
+  /** Every byte of the block. */
+  readonly bytes: Bytes;
+  /** The same bytes, for fields of more than one byte in network order. */
+  readonly view: DataView<ArrayBuffer>;
+  /**
+   * Machine address of the first byte, or 0 while no driver has asked for it. It belongs to the drivers: a
+   * device which hands memory to the kernel or to hardware fills it in once.
+   */
+  address = 0;
+
+  /** @param buffer The memory. @param offset First byte of the block. @param length Bytes of the block. */
+  constructor(buffer: ArrayBuffer, offset = 0, length: number = buffer.byteLength - offset) {
+    this.bytes = new Uint8Array(buffer, offset, length);
+    this.view = new DataView(buffer, offset, length);
+  }
+}
+
+/** Bytes in front of the place where a reserved packet's payload goes: room for every header of every layer. */
+export const HEADROOM = 256;
+
+/** Bytes of a slot that takes a segment of 64 KiB with all headers in front. */
+export const SLOT_SIZE = HEADROOM + 65536;
+
+/** {@link Packet.flags}: the transport checksum field holds the folded pseudo-header sum and is to be completed. */
+export const CHECKSUM_PARTIAL = 1;
+/** {@link Packet.flags}: the device has verified the transport checksum. */
+export const CHECKSUM_VALID = 2;
+
+/** {@link Packet.gsoType}: one frame on the wire. Values are those of virtio_net_hdr. */
+export const GSO_NONE = 0;
+/** {@link Packet.gsoType}: TCP over IPv4, to be cut every {@link Packet.gsoSize} bytes. */
+export const GSO_TCPV4 = 1;
+/** {@link Packet.gsoType}: TCP over IPv6, to be cut every {@link Packet.gsoSize} bytes. */
+export const GSO_TCPV6 = 4;
+/** {@link Packet.gsoType}: UDP, to be cut into datagrams of {@link Packet.gsoSize} bytes. */
+export const GSO_UDP = 5;
+/** {@link Packet.gsoType}, as a bit beside the type: the segment carries ECN's CWR. */
+export const GSO_ECN = 0x80;
+
+/** {@link Packet.state}: in the device's pool. */
+export const FREE = 0;
+/** {@link Packet.state}: lent to a receiver, until its `receive` returns. */
+export const RECEIVED = 1;
+/** {@link Packet.state}: taken with `reserve`; its holder must `transmit` or `release` it. */
+export const RESERVED = 2;
+/** {@link Packet.state}: handed to `transmit`; the device owns it. */
+export const SENT = 3;
+
+/** {@link Packet.cast}: sent to this interface's own link address. */
+export const UNICAST = 0;
+/** {@link Packet.cast}: sent to the link's broadcast address. */
+export const BROADCAST = 1;
+/** {@link Packet.cast}: sent to a link multicast address. */
+export const MULTICAST = 2;
+/** {@link Packet.cast}: sent to another station (seen by catch-all handlers only). */
+export const OTHER = 3;
+
+/**
+ * One frame. `offset` is the first byte of the layer being worked on and `end` is one past the last byte in the
+ * slot; both are absolute in {@link Packet.bytes}. Receiving layers move `offset` forward with {@link pull};
+ * sending layers move it back with {@link push}. Payload that lies elsewhere (a connection's ring) hangs behind
+ * the slot's bytes as up to two pieces and is never copied by the stack.
+ */
+export class Packet {
+  /** The device whose memory this is. */
+  readonly device: Device;
+  /** The memory that holds the slot. */
+  readonly region: Region;
+  /** All bytes of {@link region}. */
+  readonly bytes: Bytes;
+  /** {@link region} as a DataView. */
+  readonly view: DataView<ArrayBuffer>;
+  /** First byte of the slot. */
+  readonly base: number;
+  /** One past the last byte of the slot. */
+  readonly limit: number;
+  /** The slot's number in its device. */
+  readonly slot: number;
+
+  /** First byte of the current layer. */
+  offset = 0;
+  /** One past the last byte that lies in the slot. */
+  end = 0;
+
+  /** {@link FREE}, {@link RECEIVED}, {@link RESERVED} or {@link SENT}. Kept by the device. */
+  state: number = FREE;
+  /** Where the link header starts, once known. */
+  link = 0;
+  /** Where the IP header starts, once known. */
+  network = 0;
+  /** Where the transport header starts, once known. */
+  transport = 0;
+  /** IP version of the packet: 0 while unknown, 4 or 6. */
+  version = 0;
+  /** Upper-layer protocol (IANA number), once known. */
+  protocol = 0;
+  /** How the link addressed it: {@link UNICAST}, {@link BROADCAST}, {@link MULTICAST} or {@link OTHER}. */
+  cast: number = UNICAST;
+  /** The interface it came in on. */
+  interface: Interface | null = null;
+
+  /** {@link CHECKSUM_PARTIAL} and {@link CHECKSUM_VALID} bits. */
+  flags = 0;
+  /** {@link GSO_NONE}, {@link GSO_TCPV4}, {@link GSO_TCPV6} or {@link GSO_UDP}. */
+  gsoType: number = GSO_NONE;
+  /** Payload bytes of each frame a super-frame is cut into. */
+  gsoSize = 0;
+  /** Absolute offset at which the partial checksum starts to sum. */
+  checksumStart = 0;
+  /** Distance from {@link checksumStart} to the checksum field. */
+  checksumOffset = 0;
+
+  /** First piece of payload outside the slot, or null. */
+  piece0: Region | null = null;
+  /** First byte of {@link piece0} that is payload. */
+  piece0Offset = 0;
+  /** Bytes of payload in {@link piece0}. */
+  piece0Length = 0;
+  /** Second piece (a ring's wrap), or null. */
+  piece1: Region | null = null;
+  /** First byte of {@link piece1} that is payload. */
+  piece1Offset = 0;
+  /** Bytes of payload in {@link piece1}. */
+  piece1Length = 0;
+
+  /** A link for whoever holds the packet: a free list, a queue of packets that wait for a neighbour. */
+  next: Packet | null = null;
+
+  /** @param device The owner. @param region Its memory. @param slot The number. @param base First byte. @param limit One past the last byte. */
+  constructor(device: Device, region: Region, slot: number, base: number, limit: number) {
+    this.device = device;
+    this.region = region;
+    this.bytes = region.bytes;
+    this.view = region.view;
+    this.slot = slot;
+    this.base = base;
+    this.limit = limit;
+    this.offset = this.end = base;
+  }
+
+  /** Bytes from {@link offset} to the end of the packet, pieces outside the slot included. */
+  get length(): number {
+    return this.end - this.offset + this.piece0Length + this.piece1Length;
+  }
+
+  /** Clears what the last frame left behind; the cursor then spans `offset` to `end`. For devices. */
+  reset(offset: number, end: number): void {
+    this.offset = offset;
+    this.end = end;
+    this.link = this.network = this.transport = offset;
+    this.version = 0;
+    this.protocol = 0;
+    this.cast = UNICAST;
+    this.flags = 0;
+    this.gsoType = GSO_NONE;
+    this.gsoSize = 0;
+    this.checksumStart = 0;
+    this.checksumOffset = 0;
+    this.next = null;
+    if (this.piece0Length !== 0) this.dropPieces();
+  }
+
+  /** Forgets the pieces outside the slot. */
+  dropPieces(): void {
+    this.piece0 = null;
+    this.piece1 = null;
+    this.piece0Offset =
+      this.piece0Length =
+      this.piece1Offset =
+      this.piece1Length =
+        0;
+  }
+
+  /** Moves past a header of `bytes` bytes. The caller has checked that they are there. */
+  pull(bytes: number): void {
+    this.offset += bytes;
+  }
+
+  /** Makes room for a header of `bytes` bytes in front and returns where it starts. Headroom is {@link HEADROOM}. */
+  push(bytes: number): number {
+    return this.offset -= bytes;
+  }
+
+  /** Hangs `length` bytes of `region` at `offset` behind what is there. At most two pieces. */
+  append(region: Region, offset: number, length: number): void {
+    if (this.piece0Length === 0) {
+      this.piece0 = region;
+      this.piece0Offset = offset;
+      this.piece0Length = length;
+    } else {
+      this.piece1 = region;
+      this.piece1Offset = offset;
+      this.piece1Length = length;
+    }
+  }
+
+  /**
+   * Copies the whole packet from `offset`, pieces included, into `target`.
+   * @returns The bytes copied; the caller has made sure that `target` has {@link length} bytes after `at`.
+   */
+  copyTo(target: Bytes, at: number): number {
+    const own = this.end - this.offset;
+    target.set(this.bytes.subarray(this.offset, this.end), at);
+    at += own;
+    if (this.piece0Length !== 0) {
+      target.set(this.piece0!.bytes.subarray(this.piece0Offset, this.piece0Offset + this.piece0Length), at);
+      at += this.piece0Length;
+      if (this.piece1Length !== 0) {
+        target.set(this.piece1!.bytes.subarray(this.piece1Offset, this.piece1Offset + this.piece1Length), at);
+      }
+    }
+    return own + this.piece0Length + this.piece1Length;
+  }
+}
+
+/** Whoever takes packets: a layer, or an application's callback at any layer. */
+export interface Handler {
+  /**
+   * Takes one packet. It is lent until this returns: read it, answer in it with `packet.device.transmit`, or
+   * copy what is to be kept.
+   */
+  receive(packet: Packet): void;
+}
+
+/** A handler that looks at packets before anybody else does. */
+export interface Tap {
+  /** @returns true when it has taken the packet, which then goes no further. */
+  receive(packet: Packet): boolean;
+}

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { Timer, TimerWheel } from "./timer_wheel.ts";
+
+class Recorder {
+  readonly fired: [Timer, number][] = [];
+  expire(timer: Timer, now: number) {
+    this.fired.push([timer, now]);
+  }
+}
+
+Deno.test("TimerWheel expires each timer once, never early, at the first advance after it", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 1e13 }), { maxLength: 40 }),
+      fc.array(fc.integer({ min: 0, max: 1e12 }), { maxLength: 60 }),
+      (deadlines, steps) => {
+        const wheel = new TimerWheel();
+        const recorder = new Recorder();
+        const timers = deadlines.map((deadline) => {
+          const timer = new Timer(recorder);
+          wheel.arm(timer, deadline);
+          return timer;
+        });
+        const due = new Map(timers.map((timer, i) => [timer, deadlines[i]!]));
+        let now = 0;
+        for (const step of steps) {
+          const bound = wheel.next();
+          const earliest = Math.min(Infinity, ...due.values());
+          assert(
+            bound < earliest + 16 || bound <= now + 16,
+            `next ${bound} is after the earliest ${earliest}`,
+          );
+          now += step;
+          const before = recorder.fired.length;
+          wheel.advance(now);
+          for (const [timer] of recorder.fired.slice(before)) {
+            assert(due.get(timer)! <= now, "fired early");
+            due.delete(timer);
+          }
+          // A tick is 16 µs: what was due a tick ago has fired.
+          for (const deadline of due.values()) assert(deadline > now - 16, "fired late");
+        }
+        assert.equal(wheel.size, due.size);
+      },
+    ),
+  );
+});
+
+Deno.test("TimerWheel.next() reaches every deadline when the caller sleeps until it", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 2 ** 40 }), { minLength: 1, maxLength: 30 }),
+      (deadlines) => {
+        const wheel = new TimerWheel();
+        const recorder = new Recorder();
+        for (const deadline of deadlines) wheel.arm(new Timer(recorder), deadline);
+        let turns = 0;
+        for (let next = wheel.next(); next !== Infinity; next = wheel.next()) {
+          wheel.advance(next);
+          assert(++turns < 20 * deadlines.length + 20, "the wheel asks for too many turns");
+        }
+        assert.equal(recorder.fired.length, deadlines.length);
+        recorder.fired.map(([, now]) => now).sort((x, y) => x - y).forEach((now, i) => {
+          const deadline = deadlines.toSorted((x, y) => x - y)[i]!;
+          assert(now >= deadline && now < deadline + 17, `fired at ${now} instead of ${deadline}`);
+        });
+      },
+    ),
+  );
+});
+
+Deno.test("TimerWheel lets an owner cancel and arm timers while it expires others", () => {
+  const wheel = new TimerWheel();
+  const log: string[] = [];
+  const second = new Timer({ expire: () => log.push("second") });
+  const again: Timer = new Timer({
+    expire: (timer, now) => (log.push("again"), wheel.arm(timer, now + 100)),
+  });
+  const first = new Timer({
+    expire: () => {
+      log.push("first");
+      wheel.cancel(second);
+    },
+  });
+  wheel.arm(again, 200);
+  wheel.arm(second, 100);
+  wheel.arm(first, 100);
+  wheel.advance(112);
+  wheel.advance(224);
+  wheel.advance(10_000);
+  assert.equal(log.filter((x) => x === "first").length, 1);
+  assert.equal(log.filter((x) => x === "again").length, 2);
+  assert.equal(wheel.size, 1);
+});
+
+Deno.test("TimerWheel.arm() replaces the former deadline", () => {
+  const wheel = new TimerWheel();
+  const recorder = new Recorder();
+  const timer = new Timer(recorder);
+  wheel.arm(timer, 1000);
+  wheel.arm(timer, 5000);
+  wheel.advance(4000);
+  assert.equal(recorder.fired.length, 0);
+  wheel.advance(5008);
+  assert.equal(recorder.fired.length, 1);
+  assert.equal(timer.armed, false);
+});
