@@ -1,0 +1,139 @@
+/**
+ * `deno task test`: installs what is missing and runs every test.
+ *
+ * Unit tests first, with the leak sanitizers and the examples in the documentation, then what crosses modules
+ * (`tests/`), one file after the other. The last line is `N passed, N failed`; the exit status is 1 if any failed.
+ *
+ * With paths as arguments only those are run: `deno task test stack/tcp tests/interop`.
+ *
+ * @module
+ */
+
+import { sweep } from "../tests/harness/namespace.ts";
+import { type Command, ensureCommands, MissingPackages } from "./system_packages.ts";
+
+/** Programs that the tests use. */
+const COMMANDS: Command[] = [
+  "arping",
+  "curl",
+  "ip",
+  "nc",
+  "ping",
+  "qemu-system-x86_64",
+  "tcpdump",
+  "traceroute",
+  "tshark",
+  "wrk",
+  "zstd",
+];
+
+/** Milliseconds for everything together. */
+const DEADLINE = 25 * 60_000;
+
+const SANITIZERS = ["--sanitize-ops", "--sanitize-resources"];
+
+/** How many tests passed, failed and were ignored. */
+export interface Totals {
+  passed: number;
+  failed: number;
+  ignored: number;
+}
+
+/** Reads the totals of a JUnit report. */
+export function readJunit(xml: string): Totals {
+  const totals: Totals = { passed: 0, failed: 0, ignored: 0 };
+  for (const [suite] of xml.matchAll(/<testsuite\s[^>]*>/g)) {
+    const attribute = (name: string) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(suite)?.[1] ?? 0);
+    const ignored = attribute("disabled") + attribute("skipped");
+    const failed = attribute("failures") + attribute("errors");
+    totals.ignored += ignored;
+    totals.failed += failed;
+    totals.passed += attribute("tests") - failed - ignored;
+  }
+  return totals;
+}
+
+async function runTests(title: string, args: string[], signal: AbortSignal): Promise<Totals> {
+  console.log(`\n== ${title}`);
+  const junit = await Deno.makeTempFile({ suffix: ".xml" });
+  try {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["test", "--allow-all", "--permit-no-files", `--junit-path=${junit}`, ...args],
+    }).spawn();
+    // SIGTERM lets a test remove its namespaces; SIGKILL ends what does not listen.
+    const timers: ReturnType<typeof setTimeout>[] = [];
+    const end = () => {
+      child.kill("SIGTERM");
+      timers.push(setTimeout(() => child.kill("SIGKILL"), 10_000));
+    };
+    signal.addEventListener("abort", end);
+    const { code } = await child.status;
+    signal.removeEventListener("abort", end);
+    timers.forEach(clearTimeout);
+    const totals = readJunit(await Deno.readTextFile(junit));
+    // A module which does not load or throws between tests fails the run without being a test in the report.
+    if (code !== 0 && totals.failed === 0) totals.failed = 1;
+    return totals;
+  } finally {
+    await Deno.remove(junit);
+  }
+}
+
+async function existing(paths: string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of paths) if (await Deno.stat(path).then(() => true, () => false)) found.push(path);
+  return found;
+}
+
+async function main(args: string[]): Promise<number> {
+  Deno.chdir(new URL("..", import.meta.url));
+  await ensureCommands(COMMANDS);
+  const signal = AbortSignal.timeout(DEADLINE);
+  const runs: [string, string[]][] = args.length > 0 ? [["Selected", [...SANITIZERS, ...args]]] : [
+    ["Unit tests", [
+      ...SANITIZERS,
+      "--doc",
+      ...await existing([
+        "mod.ts",
+        "stack",
+        "drivers",
+        "net",
+        "image",
+        "examples",
+        "scripts",
+        "bench",
+        "README.md",
+      ]),
+    ]],
+    ["Tests across modules", [...SANITIZERS, "tests"]],
+  ];
+  const totals: Totals = { passed: 0, failed: 0, ignored: 0 };
+  for (const [title, rest] of runs) {
+    if (signal.aborted) break;
+    const { passed, failed, ignored } = await runTests(title, rest, signal);
+    totals.passed += passed;
+    totals.failed += failed;
+    totals.ignored += ignored;
+  }
+  if (Deno.uid() === 0) await sweep();
+  if (signal.aborted) {
+    console.error(`Tests did not end within ${DEADLINE / 60_000} minutes`);
+    totals.failed++;
+  }
+  if (totals.ignored > 0) {
+    console.error(`${totals.ignored} ignored; a test that does not run shows nothing`);
+    if (Deno.env.get("CI") === "true") totals.failed += totals.ignored;
+  }
+  console.log(`\n${totals.passed} passed, ${totals.failed} failed`);
+  return totals.failed === 0 ? 0 : 1;
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    if (!(error instanceof MissingPackages)) throw error;
+    console.error(error.message);
+    Deno.exit(1);
+  }
+}
