@@ -1,0 +1,57 @@
+/**
+ * What a frame may be: the limits that every device holds, so that one which passes on one medium passes on all.
+ *
+ * @module
+ */
+
+import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../stack/device.ts";
+import {
+  CHECKSUM_PARTIAL,
+  GSO_ECN,
+  GSO_NONE,
+  GSO_TCPV4,
+  GSO_TCPV6,
+  GSO_UDP,
+  HEADROOM,
+  type Packet,
+} from "../stack/packet.ts";
+
+/** Bytes of an Ethernet II header; no frame is shorter. */
+export const ETHERNET_HEADER = 14;
+/** Bytes of a frame beside its IP packet: the Ethernet header and one IEEE 802.1Q tag. */
+export const FRAME_OVERHEAD = 18;
+/** Bytes of the longest super-frame: a maximal IP packet with everything in front. */
+export const MAX_SUPER_FRAME = 65535 + FRAME_OVERHEAD;
+/** Where a received frame starts in its slot: the IP header lies aligned, and as much room is in front as for sending. */
+export const RECEIVE_OFFSET: number = HEADROOM - ETHERNET_HEADER;
+
+/** The `OFFLOAD_*` bit that a packet's {@link Packet.gsoType} calls for; 0 for a type that nobody knows. */
+export function gsoOffload(gsoType: number): number {
+  switch (gsoType & ~GSO_ECN) {
+    case GSO_TCPV4:
+      return OFFLOAD_TSO4;
+    case GSO_TCPV6:
+      return OFFLOAD_TSO6;
+    case GSO_UDP:
+      return OFFLOAD_USO;
+    default:
+      return 0;
+  }
+}
+
+/**
+ * Whether a device with these offloads and this MTU may send `packet`: at least an Ethernet header, at most the MTU
+ * with {@link FRAME_OVERHEAD}, and no work left to the device that it did not offer to do.
+ */
+export function sendable(packet: Packet, offloads: number, mtu: number): boolean {
+  const length = packet.length;
+  if (length < ETHERNET_HEADER || packet.offset < packet.base) return false;
+  if ((packet.flags & CHECKSUM_PARTIAL) !== 0) {
+    if ((offloads & OFFLOAD_CHECKSUM) === 0) return false;
+    // The field has to lie in the slot: it is never in a piece.
+    const start = packet.checksumStart;
+    if (start < packet.offset || start + packet.checksumOffset + 2 > packet.end) return false;
+  }
+  if (packet.gsoType === GSO_NONE) return length <= mtu + FRAME_OVERHEAD;
+  return (gsoOffload(packet.gsoType) & offloads) !== 0 && packet.gsoSize > 0 && length <= MAX_SUPER_FRAME;
+}

@@ -1,0 +1,9 @@
+/**
+ * What moves frames: devices, what wraps them, and the event loop that drives a stack with them.
+ *
+ * @module
+ */
+
+export * from "./frame.ts";
+export * from "./link_address.ts";
+export * from "./memory.ts";
