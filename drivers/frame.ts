@@ -21,7 +21,7 @@ export const ETHERNET_HEADER = 14;
 /** Bytes of a frame beside its IP packet: the Ethernet header and one IEEE 802.1Q tag. */
 export const FRAME_OVERHEAD = 18;
 /** Bytes of the longest super-frame: a maximal IP packet with everything in front. */
-export const MAX_SUPER_FRAME = 65535 + FRAME_OVERHEAD;
+export const MAX_SUPER_FRAME: number = 65535 + FRAME_OVERHEAD;
 /** Where a received frame starts in its slot: the IP header lies aligned, and as much room is in front as for sending. */
 export const RECEIVE_OFFSET: number = HEADROOM - ETHERNET_HEADER;
 
