@@ -1,0 +1,80 @@
+/**
+ * What process 1 does before the program: it prepares the machine. Deno runs this file first (`--preload`) and then
+ * the program as its main module.
+ *
+ * It must load no `node:` module, and neither may what it imports: Deno's `node:process` stops the process when
+ * `/proc` is missing, and mounting that is done here.
+ *
+ * @module
+ */
+
+import { loadModule, mount, uptime } from "../drivers/ffi/system.ts";
+import { bindVirtio, reserveHugePages } from "../drivers/virtio/uio.ts";
+import { CONFIG_FW_CFG, CONFIG_PATH, type GuestConfig, parseConfig, programArguments } from "./config.ts";
+import { endWithProgram, fail } from "./guest_exit.ts";
+
+/** Where the list of kernel modules lies, one path a line, in the order of loading. */
+const MODULES = "/lib/modules/load";
+/** Memory that the network device may take for frames: pages of 2 MiB. */
+const HUGE_PAGES = 12;
+
+function stage(text: string): void {
+  console.log(`[ethox] ${uptime().toFixed(0).padStart(5)} ms  ${text}`);
+}
+
+function mountAll(): void {
+  mount("proc", "/proc", "proc");
+  mount("sysfs", "/sys", "sysfs");
+  mount("devtmpfs", "/dev", "devtmpfs");
+  mount("tmpfs", "/tmp", "tmpfs");
+  stage(`process 1: Deno ${Deno.version.deno}; proc, sys, dev and tmp mounted`);
+}
+
+function loadModules(): void {
+  const paths = Deno.readTextFileSync(MODULES).split("\n").filter((path) => path !== "");
+  for (const path of paths) loadModule(path);
+  stage(
+    `${paths.length} kernel modules loaded: ${
+      paths.map((path) => path.replace(/^.*\/|\.ko$/g, "")).join(" ")
+    }`,
+  );
+}
+
+function readConfig(): GuestConfig {
+  let text: string;
+  let source = "QEMU";
+  try {
+    text = Deno.readTextFileSync(`/sys/firmware/qemu_fw_cfg/by_name/${CONFIG_FW_CFG}/raw`);
+  } catch {
+    source = "the image";
+    text = Deno.readTextFileSync(`/${CONFIG_PATH}`);
+  }
+  const config = parseConfig(JSON.parse(text));
+  stage(`configuration from ${source}: ${programArguments(config).join(" ") || "none"}`);
+  return config;
+}
+
+function takeDevices(): void {
+  const interfaces = [...Deno.readDirSync("/sys/class/net")].map((entry) => entry.name).sort();
+  stage(`network interfaces of the kernel: ${interfaces.join(" ")}`);
+  const devices = bindVirtio();
+  if (devices.length === 0) {
+    stage("no virtio-net device");
+    return;
+  }
+  const pages = reserveHugePages(HUGE_PAGES * devices.length);
+  stage(`virtio-net for user space: ${devices.join(" ")}; ${pages} huge pages`);
+}
+
+try {
+  endWithProgram();
+  mountAll();
+  loadModules();
+  const config = readConfig();
+  takeDevices();
+  const args = programArguments(config);
+  Object.defineProperty(Deno, "args", { get: () => args, enumerable: true, configurable: true });
+  stage("starting the program");
+} catch (error) {
+  fail("Cannot start the machine:", error);
+}

@@ -1,0 +1,195 @@
+/**
+ * Starts an image in QEMU and stays until it ends.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { accelerator as probe } from "./accelerator.ts";
+import { missing } from "./command.ts";
+import type { GuestConfig } from "./config.ts";
+import { ImageError } from "./errors.ts";
+import { EXIT_MARKER } from "./guest_exit.ts";
+import { type Manifest, readManifest } from "./manifest.ts";
+import { type Accelerator, type Network, QEMU, qemuArguments } from "./qemu.ts";
+import { megabytes } from "./stages.ts";
+
+/** What {@link Guest.start} takes. */
+export interface RunOptions {
+  /** The image's directory. */
+  readonly image: string;
+  /** What the guest is told, when it is not what the image says. */
+  readonly config?: GuestConfig;
+  /** The network. */
+  readonly network: Network;
+  /** `auto` uses KVM where it works. Default `auto`. */
+  readonly accelerator?: Accelerator | "auto";
+  /** Memory in MiB. Default {@link DEFAULT_MEMORY}. */
+  readonly memory?: number;
+  /** Processors. Default 2. */
+  readonly processors?: number;
+  /** File for every frame that passes (pcap). */
+  readonly capture?: string;
+  /** Takes each line of the console, without its end. */
+  readonly console: (line: string) => void;
+}
+
+/** Memory of a guest, in MiB. */
+export const DEFAULT_MEMORY = 512;
+
+/** What the kernel, Deno's heap and the network device's huge pages need beside the files, in bytes. */
+const WORKING_MEMORY = 160 * 2 ** 20;
+
+/** The end of a guest that ended without telling a status: its kernel stopped, or QEMU did. */
+export const NO_STATUS = 125;
+
+/**
+ * The command that starts a guest.
+ * @throws {ImageError} When the image is not there or is too large for the memory.
+ */
+export async function command(options: RunOptions): Promise<string[]> {
+  const manifest = await readManifest(options.image);
+  const memory = options.memory ?? DEFAULT_MEMORY;
+  checkMemory(manifest, memory);
+  const files = ["vmlinuz", "initramfs.img"] as const;
+  for (const name of files) {
+    const length = await Deno.stat(join(options.image, name)).then((info) => info.size, () => -1);
+    if (length !== manifest.files[name].length) {
+      throw new ImageError(
+        `"${join(options.image, name)}" ${
+          length < 0 ? "is missing" : "is not what was built"
+        }: build the image again`,
+      );
+    }
+  }
+  const choice = options.accelerator ?? "auto";
+  return [
+    QEMU,
+    ...qemuArguments({
+      kernel: join(options.image, "vmlinuz"),
+      initramfs: join(options.image, "initramfs.img"),
+      commandLine: manifest.commandLine,
+      memory,
+      processors: options.processors ?? 2,
+      accelerator: choice === "auto" ? await probe() : choice,
+      network: options.network,
+      config: options.config ?? manifest.config,
+      handOver: options.config !== undefined,
+      capture: options.capture ?? "",
+    }),
+  ];
+}
+
+/** @throws {ImageError} When the image does not fit. While it is unpacked, both forms are in memory. */
+export function checkMemory(manifest: Manifest, memory: number): void {
+  const image = manifest.files["initramfs.img"].length;
+  const needed = image + manifest.unpackedLength + WORKING_MEMORY;
+  if (!Number.isInteger(memory) || memory * 2 ** 20 < needed) {
+    throw new ImageError(
+      `Image is too large for ${memory} MiB of memory: it unpacks to ${
+        megabytes(manifest.unpackedLength)
+      }; ` +
+        `give it --memory ${Math.ceil(needed / 2 ** 20 / 64) * 64}`,
+    );
+  }
+}
+
+/** A running guest. */
+export class Guest {
+  readonly #process: Deno.ChildProcess;
+  /**
+   * Resolves when the guest has ended, with the exit status of its program, or {@link NO_STATUS}.
+   */
+  readonly status: Promise<number>;
+
+  private constructor(process: Deno.ChildProcess, console: (line: string) => void) {
+    this.#process = process;
+    this.status = this.#follow(console);
+  }
+
+  /**
+   * Starts a guest.
+   * @throws {ImageError} When something is missing, or a port is in use.
+   */
+  static async start(options: RunOptions): Promise<Guest> {
+    if (options.network.kind === "user") {
+      for (const { protocol, host } of options.network.forwards) if (protocol === "tcp") checkPort(host);
+    }
+    const words = await command(options);
+    let process: Deno.ChildProcess;
+    try {
+      process = new Deno.Command(words[0]!, {
+        args: words.slice(1),
+        stdin: "null",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) throw missing(QEMU);
+      throw error;
+    }
+    return new Guest(process, options.console);
+  }
+
+  async #follow(console: (line: string) => void): Promise<number> {
+    let status = NO_STATUS;
+    let message = "";
+    await Promise.all([
+      eachLine(this.#process.stdout, (line) => {
+        if (line.startsWith(EXIT_MARKER)) status = Number(line.slice(EXIT_MARKER.length)) & 255;
+        console(line);
+      }),
+      eachLine(this.#process.stderr, (line) => {
+        if (!line.includes("terminating on signal")) message = line;
+      }),
+    ]);
+    const { code } = await this.#process.status;
+    if (status === NO_STATUS && message !== "") {
+      throw new ImageError(`QEMU stopped (status ${code}): ${message}`);
+    }
+    return status;
+  }
+
+  /** Ends the guest at once, as pulling the plug does. Idempotent. */
+  async stop(): Promise<void> {
+    try {
+      this.#process.kill("SIGTERM");
+    } catch {
+      // It has ended by itself.
+    }
+    const timer = setTimeout(() => this.#process.kill("SIGKILL"), 3000);
+    await this.#process.status;
+    clearTimeout(timer);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
+
+function checkPort(port: number): void {
+  try {
+    Deno.listen({ hostname: "127.0.0.1", port }).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) {
+      throw new ImageError(`Port ${port} is in use on this machine: choose another one`);
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new ImageError(`Port ${port} needs root on this machine: choose one above 1023`);
+    }
+    throw error;
+  }
+}
+
+async function eachLine(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  take: (line: string) => void,
+): Promise<void> {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) take(line.replace(/\r+$/, ""));
+  }
+  if (rest !== "") take(rest);
+}
