@@ -8,6 +8,7 @@
  */
 
 import type { Device } from "./device.ts";
+import type { Path } from "./ip/path.ts";
 import type { Interface } from "./link/interface.ts";
 
 /** A byte array over memory that is never shared between threads. */
@@ -19,6 +20,10 @@ export class Region {
   readonly bytes: Bytes;
   /** The same bytes, for fields of more than one byte in network order. */
   readonly view: DataView<ArrayBuffer>;
+  /** The bytes from {@link skew} on as 32-bit words in the machine's order, for sums over many bytes. */
+  readonly words: Int32Array<ArrayBuffer>;
+  /** Bytes in front of the first word: 0 unless the block begins at an odd place of its buffer. */
+  readonly skew: number;
   /**
    * Machine address of the first byte, or 0 while no driver has asked for it. It belongs to the drivers: a
    * device which hands memory to the kernel or to hardware fills it in once.
@@ -29,6 +34,9 @@ export class Region {
   constructor(buffer: ArrayBuffer, offset = 0, length: number = buffer.byteLength - offset) {
     this.bytes = new Uint8Array(buffer, offset, length);
     this.view = new DataView(buffer, offset, length);
+    this.skew = Math.min(-offset & 3, length);
+    const aligned = this.skew === (-offset & 3) ? offset + this.skew : 0;
+    this.words = new Int32Array(buffer, aligned, (length - this.skew) >> 2);
   }
 }
 
@@ -140,6 +148,8 @@ export class Packet {
   /** Bytes of payload in {@link piece1}. */
   piece1Length = 0;
 
+  /** The way out that a sending layer has chosen between `reserve` and `transmit`, or null. */
+  path: Path | null = null;
   /** A link for whoever holds the packet: a free list, a queue of packets that wait for a neighbour. */
   next: Packet | null = null;
 
@@ -174,6 +184,7 @@ export class Packet {
     this.checksumStart = 0;
     this.checksumOffset = 0;
     this.next = null;
+    this.path = null;
     if (this.piece0Length !== 0) this.dropPieces();
   }
 
@@ -209,6 +220,52 @@ export class Packet {
       this.piece1Offset = offset;
       this.piece1Length = length;
     }
+  }
+
+  /** Gives a reserved packet back unsent. A lent one goes back by itself when its receiver returns. */
+  discard(): void {
+    if (this.state === RESERVED) this.device.release(this);
+  }
+
+  /** Takes over what `other` knows about its layers and offloads, for a copy whose cursor is where `other`'s was. */
+  describeAs(other: Packet, shift: number): void {
+    this.interface = other.interface;
+    this.link = other.link + shift;
+    this.network = other.network + shift;
+    this.transport = other.transport + shift;
+    this.version = other.version;
+    this.protocol = other.protocol;
+    this.cast = other.cast;
+    this.flags = other.flags;
+    this.gsoType = other.gsoType;
+    this.gsoSize = other.gsoSize;
+    this.checksumStart = other.checksumStart + shift;
+    this.checksumOffset = other.checksumOffset;
+  }
+
+  /**
+   * Copies the pieces outside the slot behind what lies in it, and forgets them: for packets that outlive the
+   * turn in which they were made.
+   * @returns False when the slot has no room; the packet is then as it was.
+   */
+  gather(): boolean {
+    const total = this.piece0Length + this.piece1Length;
+    if (total === 0) return true;
+    if (this.end + total > this.limit) return false;
+    this.bytes.set(
+      this.piece0!.bytes.subarray(this.piece0Offset, this.piece0Offset + this.piece0Length),
+      this.end,
+    );
+    this.end += this.piece0Length;
+    if (this.piece1Length !== 0) {
+      this.bytes.set(
+        this.piece1!.bytes.subarray(this.piece1Offset, this.piece1Offset + this.piece1Length),
+        this.end,
+      );
+      this.end += this.piece1Length;
+    }
+    this.dropPieces();
+    return true;
   }
 
   /**

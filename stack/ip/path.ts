@@ -27,6 +27,8 @@ export interface Path {
   readonly addressSum: number;
   /** True for a destination that is one of our own addresses (frames are looped back, never sent). */
   readonly local: boolean;
+  /** True for a broadcast or multicast destination. */
+  readonly group: boolean;
 
   /**
    * Takes a packet whose cursor is at the place where the transport's payload goes.
@@ -43,6 +45,12 @@ export interface Path {
    * @returns False when it was dropped (and counted) at once.
    */
   send(packet: Packet, protocol: number, trafficClass: number, hopLimit: number): boolean;
+
+  /**
+   * Takes note of a smaller MTU further on (RFC 1191, RFC 8201), for everyone who shares this path. The caller
+   * has made sure that the message is about a packet it sent. Values below the version's least MTU are raised to it.
+   */
+  learnMtu(mtu: number): void;
 }
 
 /** A transport protocol as the IP layers see it. */

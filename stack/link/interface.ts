@@ -1,3 +1,350 @@
-export interface Interface {
+/**
+ * One network interface: Ethernet II over a device, with the addresses it goes by.
+ *
+ * @module
+ */
+
+import { LinkCounters } from "../counters.ts";
+import { type Device, OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../device.ts";
+import { StackError } from "../errors.ts";
+import type { Cidr, IpAddress } from "../ip/address.ts";
+import {
+  BROADCAST,
+  CHECKSUM_PARTIAL,
+  GSO_ECN,
+  GSO_NONE,
+  GSO_TCPV4,
+  GSO_TCPV6,
+  type Handler,
+  MULTICAST,
+  OTHER,
+  type Packet,
+  type Tap,
+  UNICAST,
+} from "../packet.ts";
+import type { Stack } from "../stack.ts";
+import * as ethernet from "../wire/ethernet.ts";
+import { Arp } from "./arp.ts";
+import type { Neighbour } from "./neighbour.ts";
+import { completeChecksum, MALFORMED, segment } from "./offload.ts";
+
+/** What `Stack.addInterface` takes. */
+export interface InterfaceOptions {
+  /** What a person calls it. Default: the device's name. */
+  name?: string;
+  /** The addresses, each with its network. More can be added later. */
+  addresses?: readonly Cidr[];
+  /** Largest IP packet, in bytes: 68 to the device's MTU, which is the default. */
+  mtu?: number;
+  /** False to keep addresses to ourselves until somebody asks. Default true. */
+  announce?: boolean;
+}
+
+/**
+ * One interface. It is the {@link Handler} that its device delivers frames to, and the only way out to it.
+ * Handlers and taps are lent each packet until they return.
+ */
+export class Interface implements Handler {
+  /** The stack it belongs to. */
+  readonly stack: Stack;
+  /** What moves its frames. */
+  readonly device: Device;
+  /** What a person calls it. */
   readonly name: string;
+  /** Largest IP packet, in bytes. */
+  readonly mtu: number;
+  /** True for the stack's own interface to itself, which resolves nothing. */
+  readonly loopback: boolean;
+  /** First 16 bits of its link address. */
+  readonly macHigh: number;
+  /** Last 32 bits of its link address, signed. */
+  readonly macLow: number;
+  /** What happened. */
+  readonly counters: LinkCounters = new LinkCounters();
+  /** Address resolution for IPv4. */
+  readonly arp: Arp;
+  /** False once it was removed from its stack. */
+  active = true;
+  readonly #announce: boolean;
+  readonly #offloads: number;
+  #addresses: readonly Cidr[] = [];
+  #tapsIn: readonly Tap[] = [];
+  #tapsOut: readonly Tap[] = [];
+  #ipv4: Handler | null = null;
+  #ipv6: Handler | null = null;
+  readonly #handlers = new Map<number, Handler>();
+
+  /** @internal `Stack.addInterface` makes them. */
+  constructor(stack: Stack, device: Device, options: InterfaceOptions, loopback = false) {
+    this.stack = stack;
+    this.device = device;
+    this.name = options.name ?? device.name;
+    this.loopback = loopback;
+    const mtu = options.mtu ?? device.mtu;
+    if (!Number.isInteger(mtu) || mtu < 68 || mtu > device.mtu) {
+      throw new RangeError(`MTU of interface "${this.name}" must be from 68 to ${device.mtu}, got ${mtu}`);
+    }
+    this.mtu = mtu;
+    const mac = device.mac;
+    this.macHigh = mac[0]! << 8 | mac[1]!;
+    this.macLow = mac[2]! << 24 | mac[3]! << 16 | mac[4]! << 8 | mac[5]!;
+    this.#offloads = device.offloads;
+    this.#announce = (options.announce ?? true) && !loopback;
+    this.arp = new Arp(this, stack);
+    if (!loopback) this.attach(ethernet.ARP, this.arp);
+  }
+
+  /** Its addresses, each with its network. */
+  get addresses(): readonly Cidr[] {
+    return this.#addresses;
+  }
+
+  /** Whether `word` is one of its IPv4 addresses. */
+  hasV4(word: number): boolean {
+    const addresses = this.#addresses;
+    for (let i = 0; i < addresses.length; i++) {
+      const address = addresses[i]!.address;
+      if (address.d === word && address.version === 4) return true;
+    }
+    return false;
+  }
+
+  /** The IPv4 address that a request about `target` comes from: of the same network if there is one; or 0. */
+  sourceV4For(target: number): number {
+    let first = 0;
+    for (const cidr of this.#addresses) {
+      if (cidr.address.version !== 4) continue;
+      if (((cidr.address.d ^ target) & cidr.maskWord(3)) === 0) return cidr.address.d;
+      if (first === 0) first = cidr.address.d;
+    }
+    return first;
+  }
+
+  /**
+   * Gives the interface one more address, a route to its network, and tells the neighbours.
+   * @throws {StackError} `AddressInUse` when an interface of the stack has it; `AddressNotAvailable` for a
+   *   multicast, unspecified or network's broadcast address.
+   */
+  addAddress(cidr: Cidr): void {
+    const { address } = cidr;
+    if (
+      address.isMulticast || address.isUnspecified || (address.version === 4 && address.d >>> 28 === 15) ||
+      (cidr.broadcast !== null && cidr.broadcast.equals(address))
+    ) {
+      throw new StackError("AddressNotAvailable", `Cannot use ${cidr}: it is not the address of one host`);
+    }
+    if (!this.loopback && this.stack.isLocal(address)) {
+      throw new StackError("AddressInUse", `Cannot use ${cidr}: the stack has this address already`);
+    }
+    this.#addresses = [...this.#addresses, cidr];
+    this.stack.addressesChanged(this, cidr, true);
+    if (this.#announce && address.version === 4) this.arp.announce(address);
+  }
+
+  /** Takes an address away. Paths that use it find another or none. Does nothing when it is not there. */
+  removeAddress(address: IpAddress): void {
+    const cidr = this.#addresses.find((own) => own.address.equals(address));
+    if (cidr === undefined) return;
+    this.#addresses = this.#addresses.filter((own) => own !== cidr);
+    this.stack.addressesChanged(this, cidr, false);
+  }
+
+  /** Gives frames of an ethertype (0x600 to 0xffff) to `handler`, its cursor behind the link header. Replaces. */
+  attach(ethertype: number, handler: Handler): void {
+    if (!Number.isInteger(ethertype) || ethertype < ethernet.LEAST_ETHERTYPE || ethertype > 0xffff) {
+      throw new RangeError(`Ethertype must be from 0x600 to 0xffff, got ${ethertype}`);
+    }
+    if (ethertype === ethernet.IPV4) this.#ipv4 = handler;
+    else if (ethertype === ethernet.IPV6) this.#ipv6 = handler;
+    else this.#handlers.set(ethertype, handler);
+  }
+
+  /** Nobody gets frames of this ethertype any more. */
+  detach(ethertype: number): void {
+    if (ethertype === ethernet.IPV4) this.#ipv4 = null;
+    else if (ethertype === ethernet.IPV6) this.#ipv6 = null;
+    else this.#handlers.delete(ethertype);
+  }
+
+  /**
+   * Shows every frame to `tap` first, cursor at the link header: what comes in (for other stations too), or what
+   * goes out. In order of registration.
+   * @returns Takes it away again.
+   */
+  tap(direction: "in" | "out", tap: Tap): () => void {
+    if (direction === "in") this.#tapsIn = [...this.#tapsIn, tap];
+    else this.#tapsOut = [...this.#tapsOut, tap];
+    return () => {
+      if (direction === "in") this.#tapsIn = this.#tapsIn.filter((other) => other !== tap);
+      else this.#tapsOut = this.#tapsOut.filter((other) => other !== tap);
+    };
+  }
+
+  receive(packet: Packet): void {
+    const { counters } = this;
+    const { view, offset: at } = packet;
+    counters.received++;
+    if (packet.end - at < ethernet.HEADER_LENGTH) {
+      counters.dropped.truncated++;
+      return;
+    }
+    packet.interface = this;
+    packet.link = at;
+    const high = ethernet.destinationHigh(view, at);
+    const low = ethernet.destinationLow(view, at);
+    if (low === this.macLow && high === this.macHigh) packet.cast = UNICAST;
+    else if (high === ethernet.BROADCAST_HIGH && low === ethernet.BROADCAST_LOW) packet.cast = BROADCAST;
+    else packet.cast = ethernet.isGroup(high) ? MULTICAST : OTHER;
+    const taps = this.#tapsIn;
+    for (let i = 0; i < taps.length; i++) {
+      if (this.#show(taps[i]!, packet)) {
+        counters.delivered++;
+        return;
+      }
+    }
+    if (ethernet.isGroup(ethernet.sourceHigh(view, at))) {
+      counters.dropped.badSource++;
+      return;
+    }
+    if (packet.cast === OTHER) {
+      counters.dropped.otherStation++;
+      return;
+    }
+    const ethertype = ethernet.ethertype(view, at);
+    let handler: Handler | null;
+    if (ethertype === ethernet.IPV4) handler = this.#ipv4;
+    else if (ethertype === ethernet.IPV6) handler = this.#ipv6;
+    else if (ethertype < ethernet.LEAST_ETHERTYPE) {
+      counters.dropped.notEthernet2++;
+      return;
+    } else handler = this.#handlers.get(ethertype) ?? null;
+    if (handler === null) {
+      counters.dropped.unknownEthertype++;
+      return;
+    }
+    counters.delivered++;
+    packet.offset = packet.network = at + ethernet.HEADER_LENGTH;
+    try {
+      handler.receive(packet);
+    } catch (error) {
+      this.stack.report(error, `ethertype 0x${ethertype.toString(16)} on ${this.name}`);
+    }
+  }
+
+  /** Takes a free slot for a frame that leaves here, or null. The cursor is behind the headroom. */
+  reserve(): Packet | null {
+    const packet = this.device.reserve();
+    if (packet !== null) packet.interface = this;
+    return packet;
+  }
+
+  /** Puts the link header in front and sends. Takes ownership. @returns False when the frame was dropped. */
+  send(packet: Packet, destinationHigh: number, destinationLow: number, ethertype: number): boolean {
+    const at = packet.link = packet.offset -= ethernet.HEADER_LENGTH;
+    ethernet.write(
+      packet.view,
+      at,
+      destinationHigh,
+      destinationLow,
+      this.macHigh,
+      this.macLow,
+      ethertype,
+    );
+    return this.output(packet);
+  }
+
+  /** As {@link send}, to the neighbour that has `neighbour`'s address, or to itself on the loopback interface. */
+  sendTo(packet: Packet, neighbour: Neighbour | null, ethertype: number): boolean {
+    return neighbour === null ? this.send(packet, 0, 0, ethertype) : neighbour.send(packet, ethertype);
+  }
+
+  /**
+   * Sends a finished frame, cursor at the link header. What the packet asks for and the device doesn't do
+   * (checksum, segmentation) is done here. Takes ownership.
+   * @returns False when the frame, or a part of it, was dropped.
+   */
+  output(packet: Packet): boolean {
+    const { counters } = this;
+    const taps = this.#tapsOut;
+    for (let i = 0; i < taps.length; i++) {
+      if (this.#show(taps[i]!, packet)) {
+        counters.sendTaken++;
+        packet.discard();
+        return true;
+      }
+    }
+    this.stack.wake();
+    return packet.device === this.device ? this.#emit(packet) : this.#forward(packet);
+  }
+
+  #emit(packet: Packet): boolean {
+    const { counters } = this;
+    if (packet.gsoType !== GSO_NONE && !this.#cuts(packet.gsoType)) {
+      const sent = segment(packet, this);
+      const whole = sent === Math.ceil(this.#payload(packet) / packet.gsoSize);
+      packet.discard();
+      if (sent === MALFORMED) {
+        counters.segmentMalformed++;
+        return false;
+      }
+      counters.segmented++;
+      counters.sent += sent;
+      if (!whole) counters.segmentExhausted++;
+      return whole;
+    }
+    if ((packet.flags & CHECKSUM_PARTIAL) !== 0 && (this.#offloads & OFFLOAD_CHECKSUM) === 0) {
+      counters.checksummed++;
+      if (!completeChecksum(packet)) {
+        counters.segmentMalformed++;
+        packet.discard();
+        return false;
+      }
+    }
+    if (!this.device.transmit(packet)) {
+      counters.sendRefused++;
+      return false;
+    }
+    counters.sent++;
+    return true;
+  }
+
+  #cuts(gsoType: number): boolean {
+    const type = gsoType & ~GSO_ECN;
+    const needed = type === GSO_TCPV4 ? OFFLOAD_TSO4 : type === GSO_TCPV6 ? OFFLOAD_TSO6 : OFFLOAD_USO;
+    return (this.#offloads & needed) !== 0;
+  }
+
+  /** Payload bytes of a super-frame, at least 1. */
+  #payload(packet: Packet): number {
+    const { view, transport } = packet;
+    const tcp = (packet.gsoType & ~GSO_ECN) !== 5;
+    const header = tcp ? (view.getUint8(transport + 12) >>> 4) << 2 : 8;
+    return Math.max(1, packet.length - (transport + header - packet.offset));
+  }
+
+  /** A frame in another device's memory (forwarded, or bridged by a tap) moves into a slot of ours. */
+  #forward(packet: Packet): boolean {
+    const own = this.device.reserve();
+    const length = packet.length;
+    if (own === null || own.offset + length > own.limit) {
+      if (own !== null) this.device.release(own);
+      this.counters.sendRefused++;
+      packet.discard();
+      return false;
+    }
+    own.end = own.offset + packet.copyTo(own.bytes, own.offset);
+    own.describeAs(packet, own.offset - packet.offset);
+    own.interface = this;
+    packet.discard();
+    return this.#emit(own);
+  }
+
+  #show(tap: Tap, packet: Packet): boolean {
+    try {
+      return tap.receive(packet);
+    } catch (error) {
+      this.stack.report(error, `tap on ${this.name}`);
+      return false;
+    }
+  }
 }

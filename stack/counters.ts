@@ -1,0 +1,196 @@
+/**
+ * What the layers below TCP count. Every packet that enters a layer is either delivered (handed on) or dropped
+ * for exactly one reason: `received` = `delivered` + the sum of `dropped`.
+ *
+ * @module
+ */
+
+/** Why an interface dropped a frame that came in. */
+export class LinkDrops {
+  /** Shorter than an Ethernet header. */
+  truncated = 0;
+  /** The source is a group address. */
+  badSource = 0;
+  /** For another station, and no tap took it. */
+  otherStation = 0;
+  /** An IEEE 802.3 length instead of an ethertype. */
+  notEthernet2 = 0;
+  /** Nobody is attached to its ethertype. */
+  unknownEthertype = 0;
+}
+
+/** Counters of one interface. */
+export class LinkCounters {
+  /** Frames from the device. */
+  received = 0;
+  /** Frames handed to a layer or taken by a tap. */
+  delivered = 0;
+  /** Reasons for the others. */
+  readonly dropped: LinkDrops = new LinkDrops();
+  /** Frames given to the device; a super-frame that is cut here counts each part. */
+  sent = 0;
+  /** Frames that the device refused. */
+  sendRefused = 0;
+  /** Frames that an outgoing tap took. */
+  sendTaken = 0;
+  /** Super-frames cut into frames here. */
+  segmented = 0;
+  /** Frames of a super-frame that were lost because no slot was free. */
+  segmentExhausted = 0;
+  /** Super-frames that could not be cut because they are malformed. */
+  segmentMalformed = 0;
+  /** Checksums completed here. */
+  checksummed = 0;
+}
+
+/** Why ARP dropped a message. */
+export class ArpDrops {
+  /** Shorter than the message. */
+  truncated = 0;
+  /** Not about IPv4 over Ethernet. */
+  unsupported = 0;
+  /** The sender's link address is a group or zero address. */
+  badSender = 0;
+  /** The sender claims one of our addresses. */
+  conflict = 0;
+  /** Neither for us nor from somebody we know. */
+  unsolicited = 0;
+}
+
+/** Counters of address resolution on one interface. */
+export class NeighbourCounters {
+  /** ARP messages. */
+  received = 0;
+  /** ARP messages that were used. */
+  delivered = 0;
+  /** Reasons for the others. */
+  readonly dropped: ArpDrops = new ArpDrops();
+  /** Requests for our addresses that were answered. */
+  answered = 0;
+  /** Requests sent, probes and announcements included. */
+  requested = 0;
+  /** Neighbours that did not answer. */
+  failed = 0;
+  /** Entries thrown out because the table was full. */
+  evicted = 0;
+  /** Packets that made room for newer ones in the queue of a neighbour that is being resolved. */
+  queueOverflow = 0;
+  /** Packets dropped because the neighbour did not answer. */
+  unreachable = 0;
+}
+
+/** Why IPv4 dropped a packet that came in. */
+export class Ipv4Drops {
+  /** Shorter than a header. */
+  truncated = 0;
+  /** The version is not 4. */
+  badVersion = 0;
+  /** The header length is less than 20 or more than there is. */
+  badHeaderLength = 0;
+  /** The total length is less than the header or more than there is. */
+  badTotalLength = 0;
+  /** The header checksum is wrong. */
+  badChecksum = 0;
+  /** The source is a multicast, broadcast or reserved address, or 0.0.0.0 in a unicast packet. */
+  badSource = 0;
+  /** The source is one of our own addresses. */
+  ownSource = 0;
+  /** Source and destination are the same address of ours (the "land" attack). */
+  land = 0;
+  /** A loopback address came from a network. */
+  martian = 0;
+  /** A unicast address in a link broadcast or multicast (RFC 1122, section 3.3.6). */
+  unicastInGroup = 0;
+  /** Not for us, and nobody forwards. */
+  notForUs = 0;
+  /** A fragment, and nobody reassembles. */
+  fragment = 0;
+  /** Nobody is attached to its protocol. */
+  unknownProtocol = 0;
+}
+
+/** Counters of IPv4. */
+export class Ipv4Counters {
+  /** Packets from the links. */
+  received = 0;
+  /** Packets handed to a protocol, a reassembler or forwarder, or taken by a tap. */
+  delivered = 0;
+  /** Reasons for the others. */
+  readonly dropped: Ipv4Drops = new Ipv4Drops();
+  /** Packets handed to a link or its queues. */
+  sent = 0;
+  /** Packets without a route when they were to be sent. */
+  sendNoRoute = 0;
+  /** Packets larger than the path's MTU. */
+  sendTooBig = 0;
+  /** Packets that an outgoing tap took. */
+  sendTaken = 0;
+}
+
+/** Why ICMP dropped a message. */
+export class IcmpDrops {
+  /** Shorter than a header, or than the packet an error must quote. */
+  truncated = 0;
+  /** The checksum is wrong. */
+  badChecksum = 0;
+  /** An echo request to a group address (RFC 1122, section 3.2.2.6). */
+  broadcastEcho = 0;
+  /** An echo reply that nobody waits for. */
+  unexpectedReply = 0;
+  /** An error about a packet that we can't have sent. */
+  badQuote = 0;
+  /** A type that is not handled. */
+  unknownType = 0;
+  /** No slot to answer in, or the device refused. */
+  answerFailed = 0;
+}
+
+/** Counters of ICMP. */
+export class IcmpCounters {
+  /** Messages received. */
+  received = 0;
+  /** Messages answered or handed on. */
+  delivered = 0;
+  /** Reasons for the others. */
+  readonly dropped: IcmpDrops = new IcmpDrops();
+  /** Echo requests answered. */
+  echoed = 0;
+  /** Errors sent. */
+  errorsSent = 0;
+  /** Errors not sent because of the rate limit. */
+  errorsLimited = 0;
+  /** Errors not sent because RFC 1122, section 3.2.2 forbids them. */
+  errorsForbidden = 0;
+  /** Errors not sent for want of a route or a slot. */
+  errorsFailed = 0;
+}
+
+/** Why UDP dropped a datagram. */
+export class UdpDrops {
+  /** Shorter than a header. */
+  truncated = 0;
+  /** The length field is less than a header or more than there is. */
+  badLength = 0;
+  /** The checksum is wrong. */
+  badChecksum = 0;
+  /** The destination port is 0. */
+  portZero = 0;
+  /** Nobody is bound to the port. */
+  noListener = 0;
+}
+
+/** Counters of UDP. */
+export class UdpCounters {
+  /** Datagrams from IP; a super-datagram counts once. */
+  received = 0;
+  /** Datagrams handed to a socket or taken by a tap. */
+  delivered = 0;
+  /** Reasons for the others. */
+  readonly dropped: UdpDrops = new UdpDrops();
+  /** Datagrams handed to IP. */
+  sent = 0;
+  /** Datagrams not sent: no route, no slot, too long for it, or refused. */
+  sendFailed = 0;
+  /** Exceptions thrown by handlers. */
+  handlerErrors = 0;
+}

@@ -1,0 +1,401 @@
+/**
+ * IPv4 (RFC 791; RFC 1122, section 3; RFC 6864 for identifications).
+ *
+ * @module
+ */
+
+import { Ipv4Counters } from "../counters.ts";
+import type { Interface } from "../link/interface.ts";
+import type { Limits } from "../limits.ts";
+import { BROADCAST, GSO_NONE, type Handler, MULTICAST, type Packet, type Tap, UNICAST } from "../packet.ts";
+import type { Stack } from "../stack.ts";
+import * as ethernet from "../wire/ethernet.ts";
+import * as icmp from "../wire/icmpv4.ts";
+import * as wire from "../wire/ipv4.ts";
+import { type Cidr, IpAddress } from "./address.ts";
+import { Ipv4Path, PathCache } from "./ipv4_path.ts";
+
+/** 224.0.0.1, the group of all hosts (RFC 1112, section 4). */
+const ALL_HOSTS = 0xe0000001 | 0;
+/** 255.255.255.255. */
+const LIMITED_BROADCAST = -1;
+const HOPS = 64;
+
+/** The IPv4 layer of a stack. */
+export class Ipv4 implements Handler {
+  /** What happened. */
+  readonly counters: Ipv4Counters = new Ipv4Counters();
+  /** Takes fragments (cursor at the IP header, validated), and gives whole packets back to {@link deliver}. */
+  reassembler: Handler | null = null;
+  /** Takes packets that are not for us (cursor at the IP header, validated): a router. */
+  forwarder: Handler | null = null;
+  /** Goes up whenever an address or a route changes; paths of an older generation look their way up again. */
+  generation = 0;
+  readonly #stack: Stack;
+  readonly #paths: PathCache;
+  readonly #local = new Map<number, Interface>();
+  readonly #broadcast = new Map<number, Interface>();
+  readonly #groups = new Map<number, number>();
+  #tapsIn: readonly Tap[] = [];
+  #tapsOut: readonly Tap[] = [];
+  readonly #raw: (readonly Tap[] | null)[] = new Array(256).fill(null);
+
+  /** @param stack The owner. */
+  constructor(stack: Stack) {
+    this.#stack = stack;
+    this.#paths = new PathCache(stack.limits.paths, stack.hash);
+  }
+
+  /** The stack's time, in µs. */
+  get now(): number {
+    return this.#stack.now;
+  }
+
+  /** The stack's limits. */
+  get limits(): Readonly<Limits> {
+    return this.#stack.limits;
+  }
+
+  /** Whether `word` is an address of this stack, or in 127.0.0.0/8. */
+  isLocal(word: number): boolean {
+    return word >>> 24 === 127 || this.#local.has(word);
+  }
+
+  /** Whether `word` can't be the address of one host: multicast, reserved, or a broadcast address of ours. */
+  isGroup(word: number): boolean {
+    return word >>> 28 >= 14 || this.#broadcast.has(word);
+  }
+
+  /** An interface has got or lost an address. Called by the stack. */
+  addressesChanged(owner: Interface, cidr: Cidr, added: boolean): void {
+    const broadcast = cidr.broadcast;
+    if (added) {
+      this.#local.set(cidr.address.d, owner);
+      if (broadcast !== null) this.#broadcast.set(broadcast.d, owner);
+    } else {
+      this.#local.delete(cidr.address.d);
+      // Another address of the same network keeps its broadcast address.
+      if (
+        broadcast !== null && !owner.addresses.some((other) => other.broadcast?.equals(broadcast) ?? false)
+      ) {
+        this.#broadcast.delete(broadcast.d);
+      }
+    }
+    this.generation++;
+  }
+
+  /** Takes packets to `group` from now on. Membership is counted; it is not told to routers yet. */
+  joinGroup(group: IpAddress): void {
+    this.#groups.set(group.d, (this.#groups.get(group.d) ?? 0) + 1);
+  }
+
+  /** Undoes one {@link joinGroup}. */
+  leaveGroup(group: IpAddress): void {
+    const count = this.#groups.get(group.d) ?? 0;
+    if (count > 1) this.#groups.set(group.d, count - 1);
+    else this.#groups.delete(group.d);
+  }
+
+  /**
+   * Shows every well-formed packet to `tap`, cursor at the IP header: what comes in before it is known whether it
+   * is for us, or what goes out before its link header is there.
+   * @returns Takes it away again.
+   */
+  tap(direction: "in" | "out", tap: Tap): () => void {
+    if (direction === "in") this.#tapsIn = [...this.#tapsIn, tap];
+    else this.#tapsOut = [...this.#tapsOut, tap];
+    return () => {
+      if (direction === "in") this.#tapsIn = this.#tapsIn.filter((other) => other !== tap);
+      else this.#tapsOut = this.#tapsOut.filter((other) => other !== tap);
+    };
+  }
+
+  /**
+   * Shows packets of one protocol (0 to 255) that are for us to `tap` before the transport, cursor behind the IP
+   * header. No ICMP error is sent for what it takes.
+   * @returns Takes it away again.
+   */
+  raw(protocol: number, tap: Tap): () => void {
+    this.#raw[protocol] = [...(this.#raw[protocol] ?? []), tap];
+    return () => {
+      const rest = this.#raw[protocol]?.filter((other) => other !== tap) ?? [];
+      this.#raw[protocol] = rest.length === 0 ? null : rest;
+    };
+  }
+
+  receive(packet: Packet): void {
+    const { counters } = this;
+    const { dropped } = counters;
+    const { view, offset: at } = packet;
+    const available = packet.end - at;
+    counters.received++;
+    if (available < wire.HEADER_LENGTH) {
+      dropped.truncated++;
+      return;
+    }
+    if (wire.version(view, at) !== 4) {
+      dropped.badVersion++;
+      return;
+    }
+    const headerLength = wire.headerLength(view, at);
+    if (headerLength < wire.HEADER_LENGTH || headerLength > available) {
+      dropped.badHeaderLength++;
+      return;
+    }
+    const total = wire.totalLength(view, at);
+    if (total < headerLength || total > available) {
+      dropped.badTotalLength++;
+      return;
+    }
+    if (!wire.checksumOk(view, at, headerLength)) {
+      dropped.badChecksum++;
+      return;
+    }
+    // Ethernet pads to 60 bytes.
+    packet.end = at + total;
+    packet.version = 4;
+    packet.network = at;
+    packet.transport = at + headerLength;
+    packet.protocol = wire.protocol(view, at);
+    const taps = this.#tapsIn;
+    for (let i = 0; i < taps.length; i++) {
+      if (this.#show(taps[i]!, packet)) {
+        counters.delivered++;
+        return;
+      }
+    }
+    const source = wire.source(view, at), destination = wire.destination(view, at);
+    const by = packet.interface!;
+    if (source >>> 28 >= 14 || this.#broadcast.has(source)) {
+      dropped.badSource++;
+      return;
+    }
+    const local = this.#local.has(destination);
+    if (!by.loopback) {
+      if (source >>> 24 === 127 || destination >>> 24 === 127) {
+        dropped.martian++;
+        return;
+      }
+      if (this.#local.has(source)) {
+        if (source === destination) dropped.land++;
+        else dropped.ownSource++;
+        return;
+      }
+    }
+    if (local || (by.loopback && destination >>> 24 === 127)) {
+      if (packet.cast !== UNICAST) {
+        dropped.unicastInGroup++;
+        return;
+      }
+      // 0.0.0.0 has no business with one host (RFC 1122, section 3.2.1.3).
+      if (source >>> 24 === 0) {
+        dropped.badSource++;
+        return;
+      }
+    } else if (destination === LIMITED_BROADCAST || this.#broadcast.get(destination) === by) {
+      packet.cast = BROADCAST;
+    } else if (destination >>> 28 === 14 && (destination === ALL_HOSTS || this.#groups.has(destination))) {
+      packet.cast = MULTICAST;
+    } else {
+      if (this.forwarder === null) dropped.notForUs++;
+      else {
+        counters.delivered++;
+        this.forwarder.receive(packet);
+      }
+      return;
+    }
+    if (wire.isFragment(view, at)) {
+      if (this.reassembler === null) dropped.fragment++;
+      else {
+        counters.delivered++;
+        this.reassembler.receive(packet);
+      }
+      return;
+    }
+    this.deliver(packet);
+  }
+
+  /** Hands a whole packet for us to its protocol. `network`, `transport`, `protocol` and `end` are set. */
+  deliver(packet: Packet): void {
+    const { protocol } = packet;
+    packet.offset = packet.transport;
+    const raw = this.#raw[protocol]!;
+    if (raw !== null) {
+      for (let i = 0; i < raw.length; i++) {
+        if (this.#show(raw[i]!, packet)) {
+          this.counters.delivered++;
+          return;
+        }
+      }
+    }
+    const transport = this.#stack.transports[protocol]!;
+    if (transport === null) {
+      this.counters.dropped.unknownProtocol++;
+      this.#stack.icmp.sendError(packet, icmp.UNREACHABLE, icmp.PROTOCOL, 0);
+      return;
+    }
+    this.counters.delivered++;
+    transport.receive(packet);
+  }
+
+  /**
+   * Sends the packet that came in back to where it came from, in place: cursor and `transport` at the transport header of the answer,
+   * `end` behind its last byte. Options of the IP header are left out.
+   * @returns False when it was dropped.
+   */
+  answer(packet: Packet, protocol: number): boolean {
+    const { view, network, link } = packet;
+    const by = packet.interface!;
+    const destination = wire.source(view, network);
+    const asked = wire.destination(view, network);
+    const source = packet.cast === UNICAST ? asked : by.sourceV4For(destination);
+    // ECN belongs to one direction; the class of service is the asker's wish (RFC 1122, section 3.2.2.6).
+    const trafficClass = wire.trafficClass(view, network) & 0xfc;
+    const macHigh = ethernet.sourceHigh(view, link), macLow = ethernet.sourceLow(view, link);
+    const length = packet.length + wire.HEADER_LENGTH;
+    if (length > 65535 || (length > by.mtu && packet.gsoType === GSO_NONE)) {
+      this.counters.sendTooBig++;
+      return false;
+    }
+    const at = packet.network = packet.offset -= wire.HEADER_LENGTH;
+    packet.protocol = protocol;
+    wire.write(view, at, trafficClass, length, 0, wire.DONT_FRAGMENT, HOPS, protocol, source, destination);
+    if (this.tapOutgoing(packet)) return true;
+    this.counters.sent++;
+    return by.send(packet, macHigh, macLow, ethernet.IPV4);
+  }
+
+  /** @internal Shows a packet to the outgoing taps. @returns True when one has taken it. */
+  tapOutgoing(packet: Packet): boolean {
+    const taps = this.#tapsOut;
+    for (let i = 0; i < taps.length; i++) {
+      if (this.#show(taps[i]!, packet)) {
+        this.counters.sendTaken++;
+        packet.discard();
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /**
+   * The path to `destination`, shared with everyone who asks for the same.
+   * @param source Our address; null lets the route choose.
+   * @param by The only interface to leave by; needed to send from 0.0.0.0 (DHCP).
+   * @returns null without a route, or when `source` is not ours.
+   */
+  path(destination: IpAddress, source: IpAddress | null, by: Interface | null): Ipv4Path | null {
+    if (source === null) {
+      source = this.#sourceFor(destination, by);
+      if (source === null) return null;
+    }
+    const found = this.#paths.find(source.d, destination.d, by);
+    if (found !== null) {
+      if (found.generation !== this.generation) found.revalidate();
+      return found.alive ? found : null;
+    }
+    if (!this.isLocal(source.d) && !(source.isUnspecified && by !== null)) return null;
+    const path = new Ipv4Path(this, source, destination, by ?? this.#stack.loopback, by);
+    path.revalidate();
+    if (!path.alive) return null;
+    this.#paths.insert(path);
+    return path;
+  }
+
+  /** The path back to the sender of a packet for us, or null. */
+  pathBack(packet: Packet): Ipv4Path | null {
+    const { view, network } = packet;
+    const destination = wire.source(view, network);
+    const source = packet.cast === UNICAST
+      ? wire.destination(view, network)
+      : packet.interface!.sourceV4For(destination);
+    const found = this.#paths.find(source, destination, null);
+    if (found !== null && found.generation === this.generation) return found.alive ? found : null;
+    return this.path(IpAddress.v4(destination), IpAddress.v4(source), null);
+  }
+
+  /** @internal Finds the way of a path and fills its fields in. @returns False without a route. */
+  route(path: Ipv4Path): boolean {
+    const { destination, source, pinned } = path;
+    const word = destination.d;
+    path.local = path.group = path.resolves = false;
+    path.groupHigh = path.groupLow = 0;
+    if (!this.isLocal(source.d) && !(source.isUnspecified && pinned !== null)) return false;
+    if (pinned !== null && !pinned.active) return false;
+    if (destination.isUnspecified) return false;
+    if (this.isLocal(word)) {
+      path.interface = this.#stack.loopback;
+      path.local = true;
+      return true;
+    }
+    if (source.isLoopback) return false;
+    const owner = pinned ?? this.#local.get(source.d) ?? null;
+    if (word === LIMITED_BROADCAST || destination.isMulticast) {
+      const by = owner ?? this.#stack.interfaces[0] ?? null;
+      if (by === null) return false;
+      path.interface = by;
+      path.group = true;
+      path.groupHigh = word === LIMITED_BROADCAST ? 0xffff : 0x0100;
+      // The group's lower 23 bits behind 01:00:5e (RFC 1112, section 6.4).
+      path.groupLow = word === LIMITED_BROADCAST ? -1 : 0x5e000000 | (word & 0x7fffff);
+      return true;
+    }
+    if (word >>> 28 === 15) return false;
+    const route = this.#stack.routes.lookup(destination, pinned);
+    if (route === null) return false;
+    path.interface = route.interface;
+    if (this.#broadcast.get(word) === route.interface) {
+      path.group = true;
+      path.groupHigh = 0xffff;
+      path.groupLow = -1;
+    } else {
+      path.resolves = true;
+      path.hop = route.gateway ?? destination;
+    }
+    return true;
+  }
+
+  /** Our address for a destination: of the next hop's network if there is one (RFC 1122, section 3.3.4.3). */
+  #sourceFor(destination: IpAddress, by: Interface | null): IpAddress | null {
+    if (this.#local.has(destination.d)) return destination;
+    if (destination.isLoopback) return this.#stack.loopback.addresses[0]!.address;
+    let out = by;
+    let hop = destination;
+    if (destination.d === LIMITED_BROADCAST || destination.isMulticast) {
+      out ??= this.#stack.interfaces[0] ?? null;
+    } else {
+      const route = this.#stack.routes.lookup(destination, by);
+      if (route === null) return null;
+      out = route.interface;
+      hop = route.gateway ?? destination;
+    }
+    if (out === null) return null;
+    const own = addressFor(out, hop);
+    if (own !== null) return own;
+    // An interface without a number of its own borrows another's (RFC 1812, section 2.2.7).
+    for (const other of this.#stack.interfaces) {
+      const borrowed = addressFor(other, hop);
+      if (borrowed !== null) return borrowed;
+    }
+    return null;
+  }
+
+  #show(tap: Tap, packet: Packet): boolean {
+    try {
+      return tap.receive(packet);
+    } catch (error) {
+      this.#stack.report(error, "tap on IPv4");
+      return false;
+    }
+  }
+}
+
+function addressFor(owner: Interface, hop: IpAddress): IpAddress | null {
+  let first: IpAddress | null = null;
+  for (const cidr of owner.addresses) {
+    if (cidr.address.version !== 4) continue;
+    if (cidr.contains(hop)) return cidr.address;
+    first ??= cidr.address;
+  }
+  return first;
+}

@@ -1,0 +1,58 @@
+/**
+ * How much the layers below TCP may hold, and for how long.
+ *
+ * @module
+ */
+
+/** Limits of one stack. Every one has a default in {@link DEFAULT_LIMITS}. */
+export interface Limits {
+  /** Entries of one interface's neighbour cache. When full, the one not used for longest (second chance) goes. */
+  neighbours: number;
+  /** Packets that wait for one neighbour. When full, the oldest is dropped. */
+  neighbourQueue: number;
+  /** Packets that wait for all neighbours of one interface. When full, newcomers are dropped. */
+  neighbourQueueTotal: number;
+  /** µs for which a neighbour counts as reachable after it has answered. */
+  neighbourReachable: number;
+  /** µs between two requests for one neighbour. */
+  neighbourRetransmit: number;
+  /** Requests before a neighbour counts as unreachable. */
+  neighbourTries: number;
+  /** µs for which an unreachable neighbour is not asked again. */
+  neighbourNegative: number;
+  /** Paths that are shared. When full, one not used lately goes; its holders keep it. */
+  paths: number;
+  /** Routes. When full, `addRoute` throws `TooMany`. */
+  routes: number;
+  /** µs after which a learned path MTU is forgotten (RFC 1191, section 6.3). */
+  pathMtuLifetime: number;
+  /** ICMP errors a second. */
+  icmpRate: number;
+  /** ICMP errors at once. */
+  icmpBurst: number;
+  /** Echo sessions. When full, `echo` throws `TooMany`. */
+  echoSessions: number;
+  /** UDP sockets. When full, `bind` throws `TooMany`. */
+  udpSockets: number;
+  /** Slots of the loopback device, 65 KiB each, made when first used. When none is free, sending fails. */
+  loopbackSlots: number;
+}
+
+/** What holds unless the stack's options say otherwise. */
+export const DEFAULT_LIMITS: Readonly<Limits> = {
+  neighbours: 1024,
+  neighbourQueue: 8,
+  neighbourQueueTotal: 128,
+  neighbourReachable: 30_000_000,
+  neighbourRetransmit: 1_000_000,
+  neighbourTries: 3,
+  neighbourNegative: 5_000_000,
+  paths: 4096,
+  routes: 65536,
+  pathMtuLifetime: 600_000_000,
+  icmpRate: 1000,
+  icmpBurst: 50,
+  echoSessions: 256,
+  udpSockets: 16384,
+  loopbackSlots: 64,
+};

@@ -1,0 +1,406 @@
+/**
+ * Who has which link address: the neighbour cache of one interface, for ARP now and for neighbour discovery.
+ * States follow RFC 4861, section 7.3.2; queueing and give-up RFC 1122, section 2.3.2.
+ *
+ * @module
+ */
+
+import type { NeighbourCounters } from "../counters.ts";
+import type { KeyedHash } from "../hash.ts";
+import type { IpAddress } from "../ip/address.ts";
+import type { Limits } from "../limits.ts";
+import { type Packet, RECEIVED } from "../packet.ts";
+import { Timer, type TimerOwner, type TimerWheel } from "../timer_wheel.ts";
+import type { Interface } from "./interface.ts";
+
+/** What is known about a neighbour. */
+export enum NeighbourState {
+  /** It is being asked for the first time; packets wait. */
+  Incomplete,
+  /** It has answered lately. */
+  Reachable,
+  /** It has not been heard for a while; the next packet goes out and asks. */
+  Stale,
+  /** It is being asked again, at its old address; packets go out. */
+  Probe,
+  /** It did not answer; packets are dropped for a while. */
+  Failed,
+  /** Set by hand; never asked, never thrown out. */
+  Permanent,
+  /** Not in the cache any more; whoever holds it looks the address up again. */
+  Gone,
+}
+
+/** How a protocol asks for a neighbour. */
+export interface Solicitor {
+  /** Asks everyone, or only the neighbour itself when its link address is known. */
+  solicit(neighbour: Neighbour, unicast: boolean): void;
+}
+
+/** What the cache needs from around it. */
+export interface NeighbourContext {
+  /** The time, in µs. */
+  readonly now: number;
+  /** The stack's timers. */
+  readonly timers: TimerWheel;
+  /** For the table. */
+  readonly hash: KeyedHash;
+  /** How much and how long. */
+  readonly limits: Limits;
+  /** Tells the transport of `packet` that its destination did not answer. The caller releases the packet. */
+  hostUnreachable(packet: Packet): void;
+}
+
+/** One neighbour. Paths hold it and send through it. */
+export class Neighbour implements TimerOwner {
+  /** Its IP address. */
+  readonly address: IpAddress;
+  /** First 16 bits of its link address. */
+  macHigh = 0;
+  /** Last 32 bits of its link address, signed. */
+  macLow = 0;
+  /** What is known about it. */
+  state: NeighbourState = NeighbourState.Incomplete;
+  /** When it last proved to be there, in µs. */
+  confirmedAt = 0;
+  /** Used since the eviction hand last came by. */
+  used = true;
+  /** Requests sent since it last answered. */
+  tries = 0;
+  /** Packets that wait. */
+  queued = 0;
+  /** @internal The next of the same bucket. */
+  next: Neighbour | null = null;
+  /** @internal Place in the list that the eviction hand goes through. */
+  index = -1;
+  /** @internal */
+  readonly timer: Timer = new Timer(this);
+  readonly #cache: NeighbourCache;
+  #head: Packet | null = null;
+  #tail: Packet | null = null;
+
+  /** @param cache The owner. @param address Its address. */
+  constructor(cache: NeighbourCache, address: IpAddress) {
+    this.#cache = cache;
+    this.address = address;
+  }
+
+  /**
+   * Sends a packet (cursor at the IP header) to it, or keeps it until it has answered. Takes ownership.
+   * @returns False when the packet was dropped.
+   */
+  send(packet: Packet, ethertype: number): boolean {
+    this.used = true;
+    const cache = this.#cache;
+    switch (this.state) {
+      case NeighbourState.Reachable:
+        if (cache.context.now - this.confirmedAt >= cache.context.limits.neighbourReachable) {
+          cache.probe(this);
+        }
+        return cache.output.send(packet, this.macHigh, this.macLow, ethertype);
+      case NeighbourState.Stale:
+        cache.probe(this);
+        return cache.output.send(packet, this.macHigh, this.macLow, ethertype);
+      case NeighbourState.Probe:
+      case NeighbourState.Permanent:
+        return cache.output.send(packet, this.macHigh, this.macLow, ethertype);
+      case NeighbourState.Incomplete:
+        return this.#enqueue(packet);
+      default:
+        cache.counters.unreachable++;
+        packet.discard();
+        return false;
+    }
+  }
+
+  /** Notes that a transport has heard from it by way of an answer to what was sent (RFC 4861, section 7.3.1). */
+  confirm(): void {
+    if (this.state !== NeighbourState.Reachable && this.state !== NeighbourState.Probe) return;
+    if (this.state === NeighbourState.Probe) this.#cache.confirm(this);
+    else this.confirmedAt = this.#cache.context.now;
+  }
+
+  expire(): void {
+    this.#cache.expired(this);
+  }
+
+  #enqueue(packet: Packet): boolean {
+    const cache = this.#cache;
+    const { limits } = cache.context;
+    if (this.queued >= limits.neighbourQueue) {
+      cache.counters.queueOverflow++;
+      this.#take().discard();
+    } else if (cache.queued >= limits.neighbourQueueTotal) {
+      cache.counters.queueOverflow++;
+      packet.discard();
+      return false;
+    }
+    const kept = cache.keep(packet);
+    if (kept === null) return false;
+    kept.next = null;
+    if (this.#tail === null) this.#head = kept;
+    else this.#tail.next = kept;
+    this.#tail = kept;
+    this.queued++;
+    cache.queued++;
+    return true;
+  }
+
+  #take(): Packet {
+    const packet = this.#head!;
+    this.#head = packet.next;
+    if (this.#head === null) this.#tail = null;
+    packet.next = null;
+    this.queued--;
+    this.#cache.queued--;
+    return packet;
+  }
+
+  /** Sends what waits. */
+  flush(): void {
+    while (this.#head !== null) {
+      const packet = this.#take();
+      this.#cache.output.send(packet, this.macHigh, this.macLow, packet.version === 4 ? 0x0800 : 0x86dd);
+    }
+  }
+
+  /** Drops what waits, and tells its senders when `tell` is set. */
+  fail(tell: boolean): void {
+    // Only what waits now: a sender that is told may send again.
+    for (let count = this.queued; count > 0 && this.#head !== null; count--) {
+      const packet = this.#take();
+      this.#cache.counters.unreachable++;
+      if (tell) this.#cache.context.hostUnreachable(packet);
+      packet.discard();
+    }
+  }
+}
+
+/** The neighbours of one interface, at most {@link Limits.neighbours}. */
+export class NeighbourCache {
+  /** Clock, timers and limits. */
+  readonly context: NeighbourContext;
+  /** Where packets leave. */
+  readonly output: Interface;
+  /** What happened. */
+  readonly counters: NeighbourCounters;
+  /** Packets that wait for all of them. */
+  queued = 0;
+  readonly #solicitor: Solicitor;
+  readonly #buckets: (Neighbour | null)[];
+  readonly #entries: Neighbour[] = [];
+  #hand = 0;
+
+  /** @param output The interface. @param counters Its counters. @param solicitor Asks. @param context The stack. */
+  constructor(
+    output: Interface,
+    counters: NeighbourCounters,
+    solicitor: Solicitor,
+    context: NeighbourContext,
+  ) {
+    this.output = output;
+    this.counters = counters;
+    this.context = context;
+    this.#solicitor = solicitor;
+    let size = 16;
+    while (size < context.limits.neighbours && size < 65536) size *= 2;
+    this.#buckets = new Array(size).fill(null);
+  }
+
+  /** Entries held. */
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  /** All entries, in no order. For showing them. */
+  entries(): readonly Neighbour[] {
+    return this.#entries;
+  }
+
+  /** The entry of an IPv4 address, or null. Allocates nothing. */
+  findV4(word: number): Neighbour | null {
+    const mask = this.#buckets.length - 1;
+    let entry = this.#buckets[this.context.hash.words1(word) & mask]!;
+    while (entry !== null && !(entry.address.d === word && entry.address.version === 4)) entry = entry.next!;
+    return entry;
+  }
+
+  /** The entry of an address, or null. */
+  find(address: IpAddress): Neighbour | null {
+    let entry = this.#buckets[this.context.hash.address(address) & (this.#buckets.length - 1)]!;
+    while (entry !== null && !entry.address.equals(address)) entry = entry.next!;
+    return entry;
+  }
+
+  /** The entry of an address; a new one is asked for at once. */
+  resolve(address: IpAddress): Neighbour {
+    const found = this.find(address);
+    if (found !== null) return found;
+    const entry = this.#insert(address);
+    this.#begin(entry);
+    return entry;
+  }
+
+  /** Enters a link address by hand. It stays until {@link remove}. */
+  setPermanent(address: IpAddress, macHigh: number, macLow: number): Neighbour {
+    const entry = this.find(address) ?? this.#insert(address);
+    this.context.timers.cancel(entry.timer);
+    entry.macHigh = macHigh;
+    entry.macLow = macLow | 0;
+    entry.state = NeighbourState.Permanent;
+    entry.flush();
+    return entry;
+  }
+
+  /**
+   * Takes note of a link address that somebody has told.
+   * @param solicited It is the answer to a question of ours, so that the neighbour is there for sure.
+   * @param entry What {@link find} gave.
+   */
+  learn(entry: Neighbour, macHigh: number, macLow: number, solicited: boolean): void {
+    if (entry.state === NeighbourState.Permanent) return;
+    const asked = entry.state === NeighbourState.Incomplete || entry.state === NeighbourState.Probe;
+    const changed = entry.macHigh !== macHigh || entry.macLow !== macLow;
+    const waiting = entry.state === NeighbourState.Incomplete;
+    entry.macHigh = macHigh;
+    entry.macLow = macLow;
+    if (solicited && asked) this.confirm(entry);
+    else if (changed || waiting || entry.state === NeighbourState.Failed) {
+      this.context.timers.cancel(entry.timer);
+      entry.state = NeighbourState.Stale;
+      entry.tries = 0;
+    }
+    if (entry.queued > 0) entry.flush();
+  }
+
+  /** Enters somebody who has asked for us and will be answered. */
+  add(address: IpAddress, macHigh: number, macLow: number): void {
+    const entry = this.#insert(address);
+    entry.macHigh = macHigh;
+    entry.macLow = macLow;
+    entry.state = NeighbourState.Stale;
+    entry.used = false;
+  }
+
+  /** Forgets an entry; what waits for it is dropped. */
+  remove(entry: Neighbour): void {
+    const mask = this.#buckets.length - 1;
+    const bucket = this.context.hash.address(entry.address) & mask;
+    let link = this.#buckets[bucket]!;
+    if (link === entry) this.#buckets[bucket] = entry.next;
+    else {
+      while (link !== null && link.next !== entry) link = link.next!;
+      if (link !== null) link.next = entry.next;
+    }
+    entry.next = null;
+    const last = this.#entries.pop()!;
+    if (last !== entry) {
+      this.#entries[entry.index] = last;
+      last.index = entry.index;
+    }
+    entry.index = -1;
+    entry.state = NeighbourState.Gone;
+    this.context.timers.cancel(entry.timer);
+    entry.fail(false);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    while (this.#entries.length > 0) this.remove(this.#entries[this.#entries.length - 1]!);
+  }
+
+  /** @internal The neighbour is there. */
+  confirm(entry: Neighbour): void {
+    this.context.timers.cancel(entry.timer);
+    entry.state = NeighbourState.Reachable;
+    entry.confirmedAt = this.context.now;
+    entry.tries = 0;
+  }
+
+  /** @internal Asks a neighbour whether it is still there. */
+  probe(entry: Neighbour): void {
+    entry.state = NeighbourState.Probe;
+    entry.tries = 0;
+    this.#ask(entry);
+  }
+
+  /** @internal The timer of an entry has expired. */
+  expired(entry: Neighbour): void {
+    if (entry.state === NeighbourState.Failed) {
+      this.remove(entry);
+    } else if (entry.tries < this.context.limits.neighbourTries) {
+      this.#ask(entry);
+    } else if (entry.state === NeighbourState.Probe) {
+      // It may have come back with another link address: ask everyone before giving up (RFC 1122, 2.3.2.1).
+      this.#begin(entry);
+    } else {
+      this.counters.failed++;
+      entry.state = NeighbourState.Failed;
+      this.context.timers.arm(entry.timer, this.context.now + this.context.limits.neighbourNegative);
+      entry.fail(true);
+    }
+  }
+
+  /** @internal Makes a packet last beyond this turn. @returns The packet to keep, or null when it was dropped. */
+  keep(packet: Packet): Packet | null {
+    const device = packet.device;
+    if (packet.state !== RECEIVED) {
+      if (packet.gather()) return packet;
+      this.counters.queueOverflow++;
+      packet.discard();
+      return null;
+    }
+    // A lent slot goes back to its device at the end of the turn, so what is in it moves.
+    const copy = device.reserve();
+    const length = packet.end - packet.offset;
+    if (copy === null || copy.offset + length > copy.limit) {
+      this.counters.queueOverflow++;
+      if (copy !== null) device.release(copy);
+      return null;
+    }
+    copy.end = copy.offset + packet.copyTo(copy.bytes, copy.offset);
+    copy.describeAs(packet, copy.offset - packet.offset);
+    return copy;
+  }
+
+  #begin(entry: Neighbour): void {
+    entry.state = NeighbourState.Incomplete;
+    entry.tries = 0;
+    this.#ask(entry);
+  }
+
+  #ask(entry: Neighbour): void {
+    entry.tries++;
+    this.context.timers.arm(entry.timer, this.context.now + this.context.limits.neighbourRetransmit);
+    this.counters.requested++;
+    this.#solicitor.solicit(entry, entry.state === NeighbourState.Probe);
+  }
+
+  #insert(address: IpAddress): Neighbour {
+    if (this.#entries.length >= this.context.limits.neighbours) this.#evict();
+    const entry = new Neighbour(this, address);
+    const bucket = this.context.hash.address(address) & (this.#buckets.length - 1);
+    entry.next = this.#buckets[bucket]!;
+    this.#buckets[bucket] = entry;
+    entry.index = this.#entries.length;
+    this.#entries.push(entry);
+    return entry;
+  }
+
+  /** Second chance: the first entry that was not used since the hand last came by goes. */
+  #evict(): void {
+    const count = this.#entries.length;
+    for (let step = 0; step < 2 * count; step++) {
+      if (this.#hand >= this.#entries.length) this.#hand = 0;
+      const entry = this.#entries[this.#hand]!;
+      if (entry.state !== NeighbourState.Permanent && (!entry.used || step >= count)) {
+        this.counters.evicted++;
+        this.remove(entry);
+        return;
+      }
+      entry.used = false;
+      this.#hand++;
+    }
+    // All are permanent, set by hand one by one: that list is as long as its maker wants.
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * What a device without offloads has to be spared: completing checksums and cutting super-frames, in the terms
+ * of virtio_net_hdr.
+ *
+ * @module
+ */
+
+import { OFFLOAD_CHECKSUM } from "../device.ts";
+import {
+  type Bytes,
+  CHECKSUM_PARTIAL,
+  GSO_ECN,
+  GSO_NONE,
+  GSO_TCPV4,
+  GSO_TCPV6,
+  GSO_UDP,
+  type Packet,
+} from "../packet.ts";
+import { add, fold, sum, sumPacket } from "../wire/checksum.ts";
+import * as ipv4 from "../wire/ipv4.ts";
+import * as udp from "../wire/udp.ts";
+import type { Interface } from "./interface.ts";
+
+/** Offset of the flags in a TCP header, and the flags that not every part of a super-segment carries. */
+const TCP_FLAGS = 13, FIN = 0x01, PSH = 0x08, CWR = 0x80;
+
+/** {@link segment}: the super-frame contradicts itself; nothing was sent. */
+export const MALFORMED = -1;
+
+/**
+ * Completes the checksum that {@link CHECKSUM_PARTIAL} calls for. A UDP checksum of 0 becomes 0xffff (RFC 768).
+ * @returns False when the field does not lie in the packet; nothing was changed.
+ */
+export function completeChecksum(packet: Packet): boolean {
+  const start = packet.checksumStart;
+  const field = start + packet.checksumOffset;
+  if (start < packet.offset || field + 2 > packet.end) return false;
+  const checksum = ~sumPacket(packet, start) & 0xffff;
+  packet.view.setUint16(
+    field,
+    checksum === 0 && packet.checksumOffset === udp.CHECKSUM_OFFSET ? 0xffff : checksum,
+  );
+  packet.flags &= ~CHECKSUM_PARTIAL;
+  return true;
+}
+
+/**
+ * Cuts a super-frame (cursor at the link header) into frames of {@link Packet.gsoSize} payload bytes and sends
+ * them by `output`'s device. `network` and `transport` of the packet tell where its headers are. The packet itself is left to the caller.
+ * @returns Frames sent, fewer than needed when the device had no free slot; {@link MALFORMED}.
+ */
+export function segment(packet: Packet, output: Interface): number {
+  const { view, offset, network, transport, gsoSize } = packet;
+  const type = packet.gsoType & ~GSO_ECN;
+  const tcp = type === GSO_TCPV4 || type === GSO_TCPV6;
+  if (!tcp && type !== GSO_UDP) return MALFORMED;
+  const least = tcp ? 20 : udp.HEADER_LENGTH;
+  if (gsoSize === 0 || network < offset || transport < network + 20 || transport + least > packet.end) {
+    return MALFORMED;
+  }
+  const headerEnd = transport + (tcp ? (view.getUint8(transport + 12) >>> 4) << 2 : least);
+  if (headerEnd < transport + least || headerEnd > packet.end) return MALFORMED;
+  const version = ipv4.version(view, network);
+  const device = output.device;
+  const partial = (device.offloads & OFFLOAD_CHECKSUM) !== 0;
+  const headers = headerEnd - offset;
+  const payload = packet.length - headers;
+  const addresses = version === 4 ? sum(packet.region, network + 12, 8) : sum(packet.region, network + 8, 32);
+  const protocol = tcp ? ipv4.TCP : ipv4.UDP;
+  const flags = view.getUint8(transport + TCP_FLAGS);
+  let sent = 0;
+  for (let position = 0, index = 0; position < payload || index === 0; position += gsoSize, index++) {
+    const length = Math.min(gsoSize, payload - position);
+    const part = device.reserve();
+    if (part === null) break;
+    const at = part.offset;
+    if (at + headers + length > part.limit) {
+      device.release(part);
+      return MALFORMED;
+    }
+    copyRange(packet, 0, headers, part.bytes, at);
+    copyRange(packet, headers, length, part.bytes, at + headers);
+    part.end = at + headers + length;
+    part.interface = output;
+    part.version = version;
+    part.protocol = protocol;
+    part.link = at;
+    const ip = part.network = at + network - offset;
+    const l4 = part.transport = at + transport - offset;
+    const l4Length = part.end - l4;
+    if (version === 4) {
+      part.view.setUint16(ip + 2, part.end - ip);
+      part.view.setUint16(ip + 4, ipv4.identification(view, network) + index);
+      ipv4.writeChecksum(part.view, ip, l4 - ip);
+    } else {
+      part.view.setUint16(ip + 4, part.end - ip - 40);
+    }
+    let field = udp.CHECKSUM_OFFSET;
+    if (tcp) {
+      field = 16;
+      part.view.setInt32(l4 + 4, view.getInt32(transport + 4) + position);
+      let own = flags;
+      if (position + length < payload) own &= ~(FIN | PSH);
+      if (index > 0) own &= ~CWR;
+      part.view.setUint8(l4 + TCP_FLAGS, own);
+    } else {
+      part.view.setUint16(l4 + 4, l4Length);
+    }
+    part.view.setUint16(l4 + field, fold(addresses + protocol + l4Length));
+    part.flags = CHECKSUM_PARTIAL;
+    part.checksumStart = l4;
+    part.checksumOffset = field;
+    if (!partial) completeChecksum(part);
+    if (device.transmit(part)) sent++;
+  }
+  return sent;
+}
+
+/** Copies `length` bytes of the packet, counted from its cursor over slot and pieces. */
+function copyRange(packet: Packet, from: number, length: number, target: Bytes, at: number): void {
+  const own = packet.end - packet.offset;
+  if (from < own) {
+    const count = Math.min(length, own - from);
+    copy(packet.bytes, packet.offset + from, count, target, at);
+    at += count;
+    from += count;
+    length -= count;
+  }
+  if (length === 0) return;
+  from -= own;
+  if (from < packet.piece0Length) {
+    const count = Math.min(length, packet.piece0Length - from);
+    copy(packet.piece0!.bytes, packet.piece0Offset + from, count, target, at);
+    at += count;
+    from += count;
+    length -= count;
+  }
+  if (length === 0) return;
+  from -= packet.piece0Length;
+  copy(packet.piece1!.bytes, packet.piece1Offset + from, length, target, at);
+}
+
+function copy(source: Bytes, from: number, length: number, target: Bytes, at: number): void {
+  if (source === target) target.copyWithin(at, from, from + length);
+  // A short-lived view: there is no other fast copy between two buffers, and this is the slow way out already.
+  else target.set(source.subarray(from, from + length), at);
+}
+
+/**
+ * Whether the checksum of a received packet's transport is right: the device has verified it, or it never left
+ * this machine, or it is summed now. Cursor at the transport header.
+ */
+export function transportChecksumOk(packet: Packet): boolean {
+  if (packet.flags !== 0) return true;
+  const length = packet.end - packet.offset;
+  const network = packet.network;
+  const addresses = packet.version === 4
+    ? sum(packet.region, network + 12, 8)
+    : sum(packet.region, network + 8, 32);
+  return add(fold(addresses + packet.protocol + length), sum(packet.region, packet.offset, length)) ===
+    0xffff;
+}
+
+/** Clears what says that more than plain bytes is to be sent. For answers in the slot that came in. */
+export function clearOffloads(packet: Packet): void {
+  packet.flags = 0;
+  packet.gsoType = GSO_NONE;
+  packet.gsoSize = 0;
+}

@@ -1,0 +1,25 @@
+/**
+ * The protocols: pure TypeScript, a function of what comes in, the time and the random numbers handed in.
+ *
+ * @module
+ */
+
+export * from "./counters.ts";
+export * from "./device.ts";
+export * from "./errors.ts";
+export * from "./hash.ts";
+export * from "./icmp/icmpv4.ts";
+export * from "./ip/address.ts";
+export * from "./ip/ipv4.ts";
+export * from "./ip/path.ts";
+export * from "./ip/routes.ts";
+export * from "./limits.ts";
+export * from "./link/arp.ts";
+export * from "./link/interface.ts";
+export * from "./link/loopback.ts";
+export * from "./link/neighbour.ts";
+export * from "./packet.ts";
+export * from "./stack.ts";
+export * from "./timer_wheel.ts";
+export * from "./udp/socket.ts";
+export * from "./udp/udp.ts";

@@ -1,0 +1,262 @@
+/**
+ * The composition: interfaces, layers, one timer wheel, one clock that others set.
+ *
+ * @module
+ */
+
+import type { Device } from "./device.ts";
+import { KeyedHash } from "./hash.ts";
+import { Icmpv4 } from "./icmp/icmpv4.ts";
+import { Cidr, type IpAddress } from "./ip/address.ts";
+import { Ipv4 } from "./ip/ipv4.ts";
+import { IcmpError, type Path, type Transport } from "./ip/path.ts";
+import { Route, type RouteOptions, RouteTable } from "./ip/routes.ts";
+import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+import { Interface, type InterfaceOptions } from "./link/interface.ts";
+import { LoopbackDevice } from "./link/loopback.ts";
+import type { Packet } from "./packet.ts";
+import { TimerWheel } from "./timer_wheel.ts";
+import { Udp } from "./udp/udp.ts";
+import * as ethernet from "./wire/ethernet.ts";
+import * as ipv4 from "./wire/ipv4.ts";
+
+/** Rounds of delivering to ourselves in one turn, and packets of one round. */
+const LOOPBACK_ROUNDS = 4, LOOPBACK_BUDGET = 64;
+
+/** What a {@link Stack} needs from outside. */
+export interface StackOptions {
+  /** Gives 32 random bits. Secrets are made of them, so they must not be guessable on a real network. */
+  random: () => number;
+  /** What differs from {@link DEFAULT_LIMITS}. */
+  limits?: Partial<Limits>;
+  /** Gets what handlers of applications throw. Default: it is thrown away and counted in {@link Stack.handlerErrors}. */
+  report?: (error: unknown, where: string) => void;
+}
+
+/** Whoever has something to send when a batch of frames was delivered. */
+export interface BatchEnder {
+  /** Sends what has come together: acknowledgements, segments. Called in each {@link Stack.poll}. */
+  finish(): void;
+}
+
+/**
+ * One host: its interfaces, its routes and its protocols. It has no clock, no randomness and no loop of its own: a
+ * loop sets the time with {@link advance}, has each device deliver to its interface, and calls {@link poll}.
+ */
+export class Stack {
+  /** The time, in µs, as the loop last set it. */
+  now = 0;
+  /** How much the layers may hold. */
+  readonly limits: Readonly<Limits>;
+  /** Gives 32 random bits, signed or unsigned. */
+  readonly random: () => number;
+  /** For tables and secrets. */
+  readonly hash: KeyedHash;
+  /** The timers of all layers. */
+  readonly timers: TimerWheel = new TimerWheel();
+  /** Which way to which network. Change it with {@link addRoute} and {@link removeRoute}. */
+  readonly routes: RouteTable;
+  /** Transports by protocol number; null for none. Change it with {@link attach}. */
+  readonly transports: (Transport | null)[] = new Array(256).fill(null);
+  /** The interface to ourselves: 127.0.0.1/8, and every address of the others. Not among {@link interfaces}. */
+  readonly loopback: Interface;
+  /** IPv4. */
+  readonly ipv4: Ipv4;
+  /** ICMP. */
+  readonly icmp: Icmpv4;
+  /** UDP. */
+  readonly udp: Udp;
+  /** Exceptions that handlers of applications have thrown. */
+  handlerErrors = 0;
+  /** Called at most once between two calls of {@link poll} when there is work for it that no frame brought. */
+  onWork: (() => void) | null = null;
+
+  readonly #report: ((error: unknown, where: string) => void) | null;
+  readonly #interfaces: Interface[] = [];
+  readonly #enders: BatchEnder[] = [];
+  readonly #loopbackDevice: LoopbackDevice;
+  #woken = false;
+
+  /** @param options What comes from outside. */
+  constructor(options: StackOptions) {
+    this.random = options.random;
+    this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.hash = new KeyedHash(options.random);
+    this.#report = options.report ?? null;
+    this.routes = new RouteTable(this.limits.routes);
+    this.ipv4 = new Ipv4(this);
+    this.icmp = new Icmpv4(this);
+    this.udp = new Udp(this);
+    this.attach(ipv4.ICMP, this.icmp);
+    this.attach(ipv4.UDP, this.udp);
+    this.#loopbackDevice = new LoopbackDevice(this.limits.loopbackSlots);
+    this.loopback = new Interface(this, this.#loopbackDevice, {}, true);
+    this.loopback.attach(ethernet.IPV4, this.ipv4);
+    this.loopback.addAddress(Cidr.parse("127.0.0.1/8"));
+  }
+
+  /** The interfaces, in the order in which they were added. */
+  get interfaces(): readonly Interface[] {
+    return this.#interfaces;
+  }
+
+  /**
+   * Adds an interface over an open device. The caller's loop polls the device and closes it in the end.
+   * @throws {StackError} `AddressInUse`, `AddressNotAvailable`, `TooMany`. @throws {RangeError} An MTU out of range.
+   */
+  addInterface(device: Device, options: InterfaceOptions = {}): Interface {
+    const added = new Interface(this, device, options);
+    added.attach(ethernet.IPV4, this.ipv4);
+    this.#interfaces.push(added);
+    try {
+      for (const cidr of options.addresses ?? []) added.addAddress(cidr);
+    } catch (error) {
+      this.removeInterface(added);
+      throw error;
+    }
+    return added;
+  }
+
+  /** Removes an interface with its addresses and routes. Its device stays open. Idempotent. */
+  removeInterface(removed: Interface): void {
+    const at = this.#interfaces.indexOf(removed);
+    if (at < 0) return;
+    for (const cidr of removed.addresses) removed.removeAddress(cidr.address);
+    this.#interfaces.splice(at, 1);
+    removed.active = false;
+    removed.arp.neighbours.clear();
+    this.routes.removeWhere((route) => route.interface === removed);
+    this.#changed();
+  }
+
+  /**
+   * Adds a route. Paths that exist follow it.
+   * @throws {TypeError} A gateway that does not fit. @throws {StackError} `TooMany`.
+   */
+  addRoute(options: RouteOptions): Route {
+    const route = new Route(options);
+    this.routes.add(route);
+    this.#changed();
+    return route;
+  }
+
+  /** Removes a route. @returns Whether it was there. */
+  removeRoute(route: Route): boolean {
+    const was = this.routes.remove(route);
+    if (was) this.#changed();
+    return was;
+  }
+
+  /** Gives packets of a protocol (0 to 255) to `transport`, whatever their IP version. Replaces; null for nobody. */
+  attach(protocol: number, transport: Transport | null): void {
+    this.transports[protocol] = transport;
+  }
+
+  /** Has `ender` called in each {@link poll}. */
+  addBatchEnder(ender: BatchEnder): void {
+    this.#enders.push(ender);
+  }
+
+  /** Whether `address` is one of ours, loopback included. */
+  isLocal(address: IpAddress): boolean {
+    return address.version === 4 && this.ipv4.isLocal(address.d);
+  }
+
+  /**
+   * The way to `destination`, shared with everyone who asks for the same; it follows routes and addresses as they
+   * change. Hold it as long as needed.
+   * @param source Our address. Default: what the route says.
+   * @param by The only interface to leave by; needed to send from the unspecified address.
+   * @returns null when no route leads there, or `source` is not ours.
+   */
+  path(destination: IpAddress, source?: IpAddress | null, by?: Interface | null): Path | null {
+    if (destination.version !== 4 || (source?.version ?? 4) !== 4) return null;
+    return this.ipv4.path(destination, source ?? null, by ?? null);
+  }
+
+  /** The way back to the sender of a packet for us, from the address that it was sent to; or null. */
+  pathBack(packet: Packet): Path | null {
+    return packet.version === 4 ? this.ipv4.pathBack(packet) : null;
+  }
+
+  /** Sets the time, in µs. It never goes back; an earlier time is taken as no progress. */
+  advance(now: number): void {
+    if (now > this.now) this.now = now;
+  }
+
+  /**
+   * Ends a turn: expires timers, sends what has come together, delivers what we sent to ourselves, and flushes the devices.
+   * @param now The time, in µs.
+   * @returns When it has to be called again, in µs: `Infinity` for never, `now` for at once.
+   */
+  poll(now: number): number {
+    this.advance(now);
+    this.#woken = true;
+    this.timers.advance(this.now);
+    const device = this.#loopbackDevice;
+    for (let round = 0; round < LOOPBACK_ROUNDS; round++) {
+      this.#finish();
+      if (device.waiting === 0) break;
+      device.poll(this.loopback, LOOPBACK_BUDGET);
+    }
+    if (device.waiting > 0) this.#finish();
+    for (let i = 0; i < this.#interfaces.length; i++) this.#interfaces[i]!.device.flush();
+    this.#woken = false;
+    return device.waiting > 0 ? this.now : this.timers.next();
+  }
+
+  /** Asks for {@link poll}: something is to be sent. Cheap to call again. */
+  wake(): void {
+    if (this.#woken) return;
+    this.#woken = true;
+    this.onWork?.();
+  }
+
+  /** Takes note of an exception that an application's handler has thrown. @param where Which handler. */
+  report(error: unknown, where: string): void {
+    this.handlerErrors++;
+    this.#report?.(error, where);
+  }
+
+  /** @internal A packet of ours (headers in front, `transport` set) was given up because its next hop is silent. */
+  hostUnreachable(packet: Packet): void {
+    const transport = this.transports[packet.protocol]!;
+    if (transport === null) return;
+    packet.offset = packet.transport;
+    transport.error(packet, IcmpError.HostUnreachable, 0);
+  }
+
+  /** @internal An interface has got or lost an address: the route to its network comes and goes with it. */
+  addressesChanged(owner: Interface, cidr: Cidr, added: boolean): void {
+    const { address } = cidr;
+    if (!owner.loopback && cidr.prefix < (address.version === 4 ? 32 : 128)) {
+      const network = cidr.network;
+      if (added) {
+        const known = this.routes.routes.some((route) =>
+          route.interface === owner && route.gateway === null &&
+          route.destination.prefix === cidr.prefix && route.destination.address.equals(network.address)
+        );
+        if (!known) this.routes.add(new Route({ destination: cidr, interface: owner }));
+      } else {
+        const keeps = owner.addresses.some((other) =>
+          other.prefix === cidr.prefix && other.network.address.equals(network.address)
+        );
+        if (!keeps) {
+          this.routes.removeWhere((route) =>
+            route.interface === owner && route.gateway === null &&
+            route.destination.prefix === cidr.prefix && route.destination.address.equals(network.address)
+          );
+        }
+      }
+    }
+    if (address.version === 4) this.ipv4.addressesChanged(owner, cidr, added);
+  }
+
+  #changed(): void {
+    this.ipv4.generation++;
+  }
+
+  #finish(): void {
+    for (let i = 0; i < this.#enders.length; i++) this.#enders[i]!.finish();
+  }
+}

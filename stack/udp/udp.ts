@@ -1,0 +1,230 @@
+/**
+ * UDP (RFC 768; RFC 1122, section 4.1; RFC 6056 for ports).
+ *
+ * @module
+ */
+
+import { UdpCounters } from "../counters.ts";
+import { StackError } from "../errors.ts";
+import { IpAddress } from "../ip/address.ts";
+import type { IcmpError, Transport } from "../ip/path.ts";
+import { transportChecksumOk } from "../link/offload.ts";
+import { GSO_UDP, type Packet } from "../packet.ts";
+import type { Stack } from "../stack.ts";
+import * as icmp from "../wire/icmpv4.ts";
+import * as wire from "../wire/udp.ts";
+import { type UdpHandler, UdpSocket } from "./socket.ts";
+
+/** Dynamic ports (RFC 6335, section 6). */
+const FIRST_EPHEMERAL = 49152, EPHEMERALS = 16384;
+
+/** What {@link Udp.bind} takes. */
+export interface BindOptions {
+  /** One of our addresses, or a group that was joined. Default: all of both versions. */
+  address?: IpAddress;
+  /** 1 to 65535; 0, the default, takes a free one at random from 49152 on. */
+  port?: number;
+  /** Whether it may send to broadcast addresses. Default false. */
+  broadcast?: boolean;
+}
+
+/** The UDP layer of a stack, for both IP versions. */
+export class Udp implements Transport {
+  /** What happened. */
+  readonly counters: UdpCounters = new UdpCounters();
+  readonly #stack: Stack;
+  /** By port: one more than the place in {@link #chains}, or 0. A lookup costs the same whatever is bound. */
+  readonly #ports = new Uint16Array(65536);
+  readonly #chains: (UdpSocket | null)[] = [];
+  readonly #spare: number[] = [];
+  #bound = 0;
+
+  /** @param stack The owner. */
+  constructor(stack: Stack) {
+    this.#stack = stack;
+  }
+
+  /** Sockets that are bound. */
+  get size(): number {
+    return this.#bound;
+  }
+
+  /**
+   * Takes datagrams to a port. A socket bound to an address is preferred to one bound to all.
+   * @throws {StackError} `AddressInUse`, `AddressNotAvailable`, `TooMany`. @throws {RangeError} A port out of range.
+   */
+  bind(options: BindOptions, handler: UdpHandler): UdpSocket {
+    const { address = null } = options;
+    const local = address === null || address.isUnspecified ? null : address;
+    let port = options.port ?? 0;
+    if (!Number.isInteger(port) || port < 0 || port > 65535) {
+      throw new RangeError(`Port must be a whole number from 0 to 65535, got ${port}`);
+    }
+    if (local !== null && !this.#stack.isLocal(local) && !local.isMulticast) {
+      throw new StackError("AddressNotAvailable", `Cannot bind ${local}: no interface has this address`);
+    }
+    if (this.#bound >= this.#stack.limits.udpSockets) {
+      throw new StackError("TooMany", `Cannot bind UDP port ${port}: ${this.#bound} sockets are open`);
+    }
+    if (port === 0) port = this.#freePort(local);
+    else if (this.#taken(local, port)) {
+      throw new StackError(
+        "AddressInUse",
+        `Cannot bind UDP port ${port}${local ? ` of ${local}` : ""}: it is in use`,
+      );
+    }
+    const socket = new UdpSocket(this.#stack, this, local, port, options.broadcast ?? false, handler);
+    this.#insert(socket);
+    return socket;
+  }
+
+  /** @internal */
+  unbind(socket: UdpSocket): void {
+    const place = this.#ports[socket.port]! - 1;
+    if (place < 0) return;
+    let link = this.#chains[place]!;
+    if (link === socket) {
+      this.#chains[place] = socket.next;
+      if (socket.next === null) {
+        this.#ports[socket.port] = 0;
+        this.#spare.push(place);
+      }
+    } else {
+      while (link !== null && link.next !== socket) link = link.next!;
+      if (link === null) return;
+      link.next = socket.next;
+    }
+    socket.next = null;
+    this.#bound--;
+  }
+
+  receive(packet: Packet): void {
+    const { counters } = this;
+    const { dropped } = counters;
+    const { view, offset: at } = packet;
+    counters.received++;
+    const available = packet.end - at;
+    if (available < wire.HEADER_LENGTH) {
+      dropped.truncated++;
+      return;
+    }
+    const length = wire.length(view, at);
+    if (packet.gsoType !== GSO_UDP) {
+      if (length < wire.HEADER_LENGTH || length > available) {
+        dropped.badLength++;
+        return;
+      }
+      packet.end = at + length;
+    }
+    const port = wire.destinationPort(view, at);
+    if (port === 0) {
+      dropped.portZero++;
+      return;
+    }
+    // A sender over IPv4 may leave the checksum out (RFC 768); over IPv6 it may not (RFC 8200, section 8.1).
+    if (!(wire.checksum(view, at) === 0 && packet.version === 4) && !transportChecksumOk(packet)) {
+      dropped.badChecksum++;
+      return;
+    }
+    const socket = this.#find(packet, port);
+    if (socket === null) {
+      dropped.noListener++;
+      this.#stack.icmp.sendError(packet, icmp.UNREACHABLE, icmp.PORT, 0);
+      return;
+    }
+    counters.delivered++;
+    packet.pull(wire.HEADER_LENGTH);
+    if (packet.gsoType === GSO_UDP && packet.gsoSize > 0) this.#split(packet, socket);
+    else this.#deliver(packet, socket);
+  }
+
+  error(packet: Packet, kind: IcmpError, mtu: number): void {
+    const { view, offset: at, network } = packet;
+    const local = packet.version === 4 ? network + 12 : network + 8;
+    const socket = this.#match(packet, wire.sourcePort(view, at), local);
+    if (socket === null) return;
+    const remote = IpAddress.read(packet.version as 4 | 6, view, local + (packet.version === 4 ? 4 : 16));
+    try {
+      socket.handler.error?.(kind, remote, wire.destinationPort(view, at), mtu, socket);
+    } catch (error) {
+      this.counters.handlerErrors++;
+      this.#stack.report(error, `UDP handler of port ${socket.port}`);
+    }
+  }
+
+  #deliver(packet: Packet, socket: UdpSocket): void {
+    try {
+      socket.handler.receive(packet, socket);
+    } catch (error) {
+      this.counters.handlerErrors++;
+      this.#stack.report(error, `UDP handler of port ${socket.port}`);
+    }
+  }
+
+  /** A super-datagram is handed on as the datagrams that it was made of. */
+  #split(packet: Packet, socket: UdpSocket): void {
+    const { end, gsoSize } = packet;
+    for (let at = packet.offset; at < end && !socket.closed; at += gsoSize) {
+      packet.offset = at;
+      packet.end = Math.min(at + gsoSize, end);
+      this.#deliver(packet, socket);
+    }
+  }
+
+  #find(packet: Packet, port: number): UdpSocket | null {
+    return this.#match(packet, port, packet.version === 4 ? packet.network + 16 : packet.network + 24);
+  }
+
+  /** The socket of a port whose address is the one at `at`, or else the one bound to all. */
+  #match(packet: Packet, port: number, at: number): UdpSocket | null {
+    const place = this.#ports[port]!;
+    if (place === 0) return null;
+    const { view } = packet;
+    let wildcard: UdpSocket | null = null;
+    for (let socket = this.#chains[place - 1]!; socket !== null; socket = socket.next!) {
+      const own = socket.address;
+      if (own === null) wildcard = socket;
+      else if (own.version === packet.version) {
+        if (own.version === 4) {
+          if (own.d === view.getInt32(at)) return socket;
+        } else if (
+          own.d === view.getInt32(at + 12) && own.c === view.getInt32(at + 8) &&
+          own.b === view.getInt32(at + 4) && own.a === view.getInt32(at)
+        ) return socket;
+      }
+    }
+    return wildcard;
+  }
+
+  #taken(address: IpAddress | null, port: number): boolean {
+    const place = this.#ports[port]!;
+    if (place === 0) return false;
+    for (let socket = this.#chains[place - 1]!; socket !== null; socket = socket.next!) {
+      const own = socket.address;
+      if (own === null ? address === null : address !== null && own.equals(address)) return true;
+    }
+    return false;
+  }
+
+  /** RFC 6056, section 3.3.1: from a random place on, the first that is free. */
+  #freePort(address: IpAddress | null): number {
+    const start = (this.#stack.random() >>> 0) % EPHEMERALS;
+    for (let i = 0; i < EPHEMERALS; i++) {
+      const port = FIRST_EPHEMERAL + (start + i) % EPHEMERALS;
+      if (!this.#taken(address, port)) return port;
+    }
+    throw new StackError("AddressInUse", "Cannot bind a free UDP port: all dynamic ports are in use");
+  }
+
+  #insert(socket: UdpSocket): void {
+    let place = this.#ports[socket.port]! - 1;
+    if (place < 0) {
+      place = this.#spare.pop() ?? this.#chains.length;
+      this.#ports[socket.port] = place + 1;
+      this.#chains[place] = null;
+    }
+    socket.next = this.#chains[place]!;
+    this.#chains[place] = socket;
+    this.#bound++;
+  }
+}
