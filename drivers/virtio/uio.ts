@@ -5,7 +5,8 @@
  * @module
  */
 
-const PCI_DEVICES = "/sys/bus/pci/devices";
+/** Where the kernel lists PCI devices. */
+export const PCI_DEVICES = "/sys/bus/pci/devices";
 const DRIVER = "/sys/bus/pci/drivers/uio_pci_generic";
 
 /** PCI vendor of virtio devices (virtio 1.2, section 4.1.2). */
