@@ -58,6 +58,8 @@ export interface GuestOptions {
   readonly handOver: boolean;
   /** File for every frame that passes (pcap), or empty. */
   readonly capture: string;
+  /** More arguments, at the end. */
+  readonly extra: readonly string[];
 }
 
 /**
@@ -136,7 +138,7 @@ export function qemuArguments(options: GuestOptions): string[] {
       args.push("-object", `filter-dump,id=dump0,netdev=net0,file=${escape(options.capture)}`);
     }
   }
-  return args;
+  return [...args, ...options.extra];
 }
 
 function backend(network: Exclude<Network, { kind: "none" }>, config: GuestConfig): string {

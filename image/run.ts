@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly processors?: number;
   /** File for every frame that passes (pcap). */
   readonly capture?: string;
+  /** More arguments for QEMU: a second network device, for example. */
+  readonly extra?: readonly string[];
   /** Takes each line of the console, without its end. */
   readonly console: (line: string) => void;
 }
@@ -76,6 +78,7 @@ export async function command(options: RunOptions): Promise<string[]> {
       config: options.config ?? manifest.config,
       handOver: options.config !== undefined,
       capture: options.capture ?? "",
+      extra: options.extra ?? [],
     }),
   ];
 }
