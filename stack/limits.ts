@@ -10,7 +10,10 @@ export interface Limits {
   neighbours: number;
   /** Packets that wait for one neighbour. When full, the oldest is dropped. */
   neighbourQueue: number;
-  /** Packets that wait for all neighbours of one interface. When full, newcomers are dropped. */
+  /**
+   * Packets that wait for all neighbours of one interface. When full, or when the device has few free slots left,
+   * newcomers are dropped.
+   */
   neighbourQueueTotal: number;
   /** µs for which a neighbour counts as reachable after it has answered. */
   neighbourReachable: number;

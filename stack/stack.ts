@@ -71,6 +71,9 @@ export class Stack {
   /** Called at most once between two calls of {@link poll} when there is work for it that no frame brought. */
   onWork: (() => void) | null = null;
 
+  /** Goes up whenever an address or a route changes; paths of an older generation look their way up again. */
+  generation = 0;
+
   readonly #report: ((error: unknown, where: string) => void) | null;
   readonly #interfaces: Interface[] = [];
   readonly #enders: BatchEnder[] = [];
@@ -126,7 +129,7 @@ export class Stack {
     removed.active = false;
     removed.arp.neighbours.clear();
     this.routes.removeWhere((route) => route.interface === removed);
-    this.#changed();
+    this.generation++;
   }
 
   /**
@@ -136,14 +139,14 @@ export class Stack {
   addRoute(options: RouteOptions): Route {
     const route = new Route(options);
     this.routes.add(route);
-    this.#changed();
+    this.generation++;
     return route;
   }
 
   /** Removes a route. @returns Whether it was there. */
   removeRoute(route: Route): boolean {
     const was = this.routes.remove(route);
-    if (was) this.#changed();
+    if (was) this.generation++;
     return was;
   }
 
@@ -221,7 +224,9 @@ export class Stack {
   /** @internal A packet of ours (headers in front, `transport` set) was given up because its next hop is silent. */
   hostUnreachable(packet: Packet): void {
     const transport = this.transports[packet.protocol]!;
-    if (transport === null) return;
+    // What was forwarded is nothing that our transports know of.
+    if (transport === null || packet.version !== 4) return;
+    if (!this.ipv4.isLocal(ipv4.source(packet.view, packet.network))) return;
     packet.offset = packet.transport;
     transport.error(packet, IcmpError.HostUnreachable, 0);
   }
@@ -250,10 +255,7 @@ export class Stack {
       }
     }
     if (address.version === 4) this.ipv4.addressesChanged(owner, cidr, added);
-  }
-
-  #changed(): void {
-    this.ipv4.generation++;
+    this.generation++;
   }
 
   #finish(): void {

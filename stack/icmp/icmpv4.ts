@@ -69,7 +69,10 @@ export class EchoSession {
       packet.discard();
       return false;
     }
-    for (let i = 0; i < length; i++) packet.bytes[packet.offset + i] = bytes[offset + i]!;
+    packet.bytes.set(
+      length === bytes.length ? bytes : bytes.subarray(offset, offset + length),
+      packet.offset,
+    );
     packet.end = packet.offset + length;
     const at = packet.push(wire.HEADER_LENGTH);
     wire.write(packet.view, at, wire.ECHO_REQUEST, 0, this.identifier << 16 | sequence);

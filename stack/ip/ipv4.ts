@@ -29,8 +29,6 @@ export class Ipv4 implements Handler {
   reassembler: Handler | null = null;
   /** Takes packets that are not for us (cursor at the IP header, validated): a router. */
   forwarder: Handler | null = null;
-  /** Goes up whenever an address or a route changes; paths of an older generation look their way up again. */
-  generation = 0;
   readonly #stack: Stack;
   readonly #paths: PathCache;
   readonly #local = new Map<number, Interface>();
@@ -44,6 +42,11 @@ export class Ipv4 implements Handler {
   constructor(stack: Stack) {
     this.#stack = stack;
     this.#paths = new PathCache(stack.limits.paths, stack.hash);
+  }
+
+  /** The stack's generation of addresses and routes. */
+  get generation(): number {
+    return this.#stack.generation;
   }
 
   /** The stack's time, in µs. */
@@ -81,7 +84,6 @@ export class Ipv4 implements Handler {
         this.#broadcast.delete(broadcast.d);
       }
     }
-    this.generation++;
   }
 
   /** Takes packets to `group` from now on. Membership is counted; it is not told to routers yet. */
@@ -252,6 +254,10 @@ export class Ipv4 implements Handler {
     // ECN belongs to one direction; the class of service is the asker's wish (RFC 1122, section 3.2.2.6).
     const trafficClass = wire.trafficClass(view, network) & 0xfc;
     const macHigh = ethernet.sourceHigh(view, link), macLow = ethernet.sourceLow(view, link);
+    if (source === 0) {
+      this.counters.sendNoRoute++;
+      return false;
+    }
     const length = packet.length + wire.HEADER_LENGTH;
     if (length > 65535 || (length > by.mtu && packet.gsoType === GSO_NONE)) {
       this.counters.sendTooBig++;

@@ -15,6 +15,7 @@ import {
   GSO_NONE,
   GSO_TCPV4,
   GSO_TCPV6,
+  GSO_UDP,
   type Handler,
   MULTICAST,
   OTHER,
@@ -281,12 +282,13 @@ export class Interface implements Handler {
     const { counters } = this;
     if (packet.gsoType !== GSO_NONE && !this.#cuts(packet.gsoType)) {
       const sent = segment(packet, this);
-      const whole = sent === Math.ceil(this.#payload(packet) / packet.gsoSize);
-      packet.discard();
       if (sent === MALFORMED) {
         counters.segmentMalformed++;
+        packet.discard();
         return false;
       }
+      const whole = sent === Math.ceil(this.#payload(packet) / packet.gsoSize);
+      packet.discard();
       counters.segmented++;
       counters.sent += sent;
       if (!whole) counters.segmentExhausted++;
@@ -317,7 +319,7 @@ export class Interface implements Handler {
   /** Payload bytes of a super-frame, at least 1. */
   #payload(packet: Packet): number {
     const { view, transport } = packet;
-    const tcp = (packet.gsoType & ~GSO_ECN) !== 5;
+    const tcp = (packet.gsoType & ~GSO_ECN) !== GSO_UDP;
     const header = tcp ? (view.getUint8(transport + 12) >>> 4) << 2 : 8;
     return Math.max(1, packet.length - (transport + header - packet.offset));
   }

@@ -13,6 +13,9 @@ import { type Packet, RECEIVED } from "../packet.ts";
 import { Timer, type TimerOwner, type TimerWheel } from "../timer_wheel.ts";
 import type { Interface } from "./interface.ts";
 
+/** Slots of the device that waiting packets leave to others, to the question itself first of all. */
+const LEAST_FREE = 4;
+
 /** What is known about a neighbour. */
 export enum NeighbourState {
   /** It is being asked for the first time; packets wait. */
@@ -113,13 +116,6 @@ export class Neighbour implements TimerOwner {
     }
   }
 
-  /** Notes that a transport has heard from it by way of an answer to what was sent (RFC 4861, section 7.3.1). */
-  confirm(): void {
-    if (this.state !== NeighbourState.Reachable && this.state !== NeighbourState.Probe) return;
-    if (this.state === NeighbourState.Probe) this.#cache.confirm(this);
-    else this.confirmedAt = this.#cache.context.now;
-  }
-
   expire(): void {
     this.#cache.expired(this);
   }
@@ -130,7 +126,9 @@ export class Neighbour implements TimerOwner {
     if (this.queued >= limits.neighbourQueue) {
       cache.counters.queueOverflow++;
       this.#take().discard();
-    } else if (cache.queued >= limits.neighbourQueueTotal) {
+    } else if (
+      cache.queued >= limits.neighbourQueueTotal || cache.output.device.free < LEAST_FREE
+    ) {
       cache.counters.queueOverflow++;
       packet.discard();
       return false;

@@ -79,7 +79,7 @@ export function segment(packet: Packet, output: Interface): number {
       return MALFORMED;
     }
     copyRange(packet, 0, headers, part.bytes, at);
-    copyRange(packet, headers, length, part.bytes, at + headers);
+    copyRange(packet, headers + position, length, part.bytes, at + headers);
     part.end = at + headers + length;
     part.interface = output;
     part.version = version;

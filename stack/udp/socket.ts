@@ -61,6 +61,9 @@ export class UdpSocket {
   next: UdpSocket | null = null;
   readonly #stack: Stack;
   readonly #udp: Udp;
+  /** Where the last datagram went: most sockets talk to one peer at a time. */
+  #last: Path | null = null;
+  #generation = -1;
 
   /** @internal */
   constructor(
@@ -166,6 +169,7 @@ export class UdpSocket {
     const source = packet.cast === UNICAST
       ? ipv4.destination(view, packet.network)
       : packet.interface!.sourceV4For(ipv4.source(view, packet.network));
+    // IPv6 is answered here once it is there.
     if (packet.version !== 4 || to === 0 || offset + length > packet.limit) {
       this.#udp.counters.sendFailed++;
       return false;
@@ -200,6 +204,11 @@ export class UdpSocket {
     if (!Number.isInteger(port) || port < 1 || port > 65535) {
       throw new RangeError(`Port must be a whole number from 1 to 65535, got ${port}`);
     }
+    const last = this.#last;
+    if (
+      last !== null && this.#generation === this.#stack.generation && last.destination.equals(destination) &&
+      (this.broadcast || !last.group || destination.isMulticast)
+    ) return last;
     const source = this.address === null || this.address.isMulticast ? undefined : this.address;
     const path = this.#stack.path(destination, source);
     if (path === null) {
@@ -211,6 +220,8 @@ export class UdpSocket {
         `Cannot send to broadcast address ${destination}: bind the socket with { broadcast: true }`,
       );
     }
+    this.#last = path;
+    this.#generation = this.#stack.generation;
     return path;
   }
 
