@@ -310,7 +310,7 @@ export class MemoryHub {
   /** The devices. */
   readonly ports: readonly MemoryDevice[];
 
-  /** @param options Of the hub and its devices. @throws {RangeError} If one is out of range. */
+  /** Makes the hub and its devices. @param options Of them all. @throws {RangeError} If one is out of range. */
   constructor(options: MemoryHubOptions) {
     checkRange("ports", options.ports, 2, 4096);
     const ports: MemoryDevice[] = [];

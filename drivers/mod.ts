@@ -7,3 +7,4 @@
 export * from "./frame.ts";
 export * from "./link_address.ts";
 export * from "./memory.ts";
+export * from "./tap.ts";

@@ -1,0 +1,192 @@
+/**
+ * Opening `/dev/net/tun` and asking the kernel about the interface behind it (linux/if_tun.h, netdevice(7)).
+ *
+ * @module
+ */
+
+import { EACCES, EBUSY, EINVAL, EMFILE, ENODEV, ENOENT, ENXIO, EPERM, errnoText } from "./errno.ts";
+import {
+  AF_NETLINK,
+  cString,
+  errno,
+  libc,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDWR,
+  SOCK_RAW_NONBLOCK,
+} from "./libc.ts";
+
+/** Checksums may be left to us and to the kernel. */
+export const TUN_F_CSUM = 1;
+/** TCP over IPv4 may come and go in super-frames. */
+export const TUN_F_TSO4 = 2;
+/** TCP over IPv6 may come and go in super-frames. */
+export const TUN_F_TSO6 = 4;
+/** Super-frames may carry ECN's CWR. */
+export const TUN_F_TSO_ECN = 8;
+/** UDP may come and go in super-frames; Linux wants it for both IP versions or for none. */
+export const TUN_F_USO: number = 0x20 | 0x40;
+
+const IFF_TAP = 2, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
+const TUNSETIFF = 0x400454ca, TUNSETOFFLOAD = 0x400454d0, TUNSETVNETHDRSZ = 0x400454d8;
+const SIOCGIFFLAGS = 0x8913, SIOCGIFMTU = 0x8921, SIOCGIFHWADDR = 0x8927;
+const IFF_UP = 1;
+/** Bytes of a name with its terminating zero. */
+const IFNAMSIZ = 16;
+const IFREQ = 40;
+const NETLINK_ROUTE = 0, RTMGRP_LINK = 1;
+/** Bytes of `struct sockaddr_nl`. */
+const SOCKADDR_NL = 12;
+const CONTROL = "/dev/net/tun";
+
+/** Bytes of the virtio_net_hdr in front of each frame. */
+export const VNET_HEADER = 10;
+
+/** An open TAP device. */
+export interface Tun {
+  /** The non-blocking descriptor that frames go through. */
+  readonly fd: number;
+  /** The interface's name. */
+  readonly name: string;
+  /**
+   * A non-blocking socket in the interface's network namespace, to ask about it. It becomes readable when an
+   * interface changes or is deleted there, which the other descriptor does not tell.
+   */
+  readonly socket: number;
+}
+
+/**
+ * Opens, or makes, a TAP device with a virtio_net_hdr in front of each frame.
+ * @param name Of the interface, at most 15 bytes; empty for one that the kernel chooses.
+ * @throws {TypeError} If the name cannot be one.
+ * @throws {Deno.errors.PermissionDenied | Deno.errors.NotFound | Deno.errors.Busy | Error} If it cannot be opened.
+ */
+export function openTun(name: string): Tun {
+  const encoded = new TextEncoder().encode(name);
+  if (encoded.length >= IFNAMSIZ) {
+    throw new TypeError(
+      `TAP name "${name}" has ${encoded.length} bytes; Linux allows ${IFNAMSIZ - 1}, choose a shorter one`,
+    );
+  }
+  if (/[\s/:\0]/.test(name) || name === "." || name === "..") {
+    throw new TypeError(`TAP name "${name}" is not valid for an interface; use letters and digits`);
+  }
+  const calls = libc();
+  const fd = calls.open(cString(CONTROL), O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+  if (fd < 0) throw controlFailure(errno());
+  const request = new Uint8Array(new ArrayBuffer(IFREQ));
+  request.set(encoded);
+  new DataView(request.buffer).setUint16(IFNAMSIZ, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, true);
+  if (calls.ioctl(fd, TUNSETIFF, request) < 0) {
+    const number = errno();
+    calls.close(fd);
+    throw attachFailure(name, number);
+  }
+  const size = new Uint8Array(new ArrayBuffer(4));
+  size[0] = VNET_HEADER;
+  // A persistent device keeps the size that its last user has set.
+  const sized = calls.ioctl(fd, TUNSETVNETHDRSZ, size) === 0;
+  const socket = sized ? calls.socket(AF_NETLINK, SOCK_RAW_NONBLOCK, NETLINK_ROUTE) : -1;
+  if (socket < 0 || calls.bind(socket, linkMessages(), SOCKADDR_NL) < 0) {
+    const number = errno();
+    calls.close(fd);
+    if (socket >= 0) calls.close(socket);
+    throw new Error(`Cannot set up the TAP device "${name}": ${errnoText(number)}`);
+  }
+  return { fd, name: decodeName(request), socket };
+}
+
+/** The netlink address that gets a message whenever an interface changes. */
+function linkMessages(): Uint8Array<ArrayBuffer> {
+  const address = new DataView(new ArrayBuffer(SOCKADDR_NL));
+  address.setUint16(0, AF_NETLINK, true);
+  address.setUint32(8, RTMGRP_LINK, true);
+  return new Uint8Array(address.buffer);
+}
+
+function controlFailure(number: number): Error {
+  const what = `Cannot open "${CONTROL}": ${errnoText(number)}`;
+  switch (number) {
+    case ENOENT:
+    case ENODEV:
+    case ENXIO:
+      return new Deno.errors.NotFound(`${what}; load the kernel module with "modprobe tun" as root`);
+    case EACCES:
+    case EPERM:
+      return new Deno.errors.PermissionDenied(`${what}; run as root, or let root "chmod 666 ${CONTROL}"`);
+    case EMFILE:
+      return new Error(`${what}; raise the limit with "ulimit -n"`);
+    default:
+      return new Error(what);
+  }
+}
+
+function attachFailure(name: string, number: number): Error {
+  const what = `Cannot open the TAP device "${name}": ${errnoText(number)}`;
+  switch (number) {
+    case EPERM:
+    case EACCES:
+      return new Deno.errors.PermissionDenied(
+        `${what}; run as root, or let root run "ip tuntap add dev ${name || "tap0"} mode tap user $USER"`,
+      );
+    case EBUSY:
+      return new Deno.errors.Busy(`${what}; another program has it open: end that one, or use another name`);
+    case EINVAL:
+      return new Error(
+        `${what}; an interface of that name exists which is no TAP device with one queue: use another name`,
+      );
+    default:
+      return new Error(what);
+  }
+}
+
+/** Turns offloads on and off. @param flags `TUN_F_*` bits. @returns False if the kernel does not know them all. */
+export function setOffload(tun: Tun, flags: number): boolean {
+  return libc().ioctlValue(tun.fd, TUNSETOFFLOAD, flags) === 0;
+}
+
+/** The interface's MTU, in bytes. @throws {Error} If the interface is gone. */
+export function interfaceMtu(tun: Tun): number {
+  return ask(tun, SIOCGIFMTU, "MTU").getInt32(IFNAMSIZ, true);
+}
+
+/** The link address of the kernel's side, which must not be ours. @throws {Error} If the interface is gone. */
+export function interfaceMac(tun: Tun): Uint8Array {
+  return new Uint8Array(ask(tun, SIOCGIFHWADDR, "link address").buffer.slice(IFNAMSIZ + 2, IFNAMSIZ + 8));
+}
+
+/** Asks again and again whether the kernel's side is up, without allocating. */
+export class UpProbe {
+  readonly #tun: Tun;
+  readonly #request: Uint8Array<ArrayBuffer>;
+
+  /** Prepares the question. @param tun The interface. */
+  constructor(tun: Tun) {
+    this.#tun = tun;
+    this.#request = requestFor(tun);
+  }
+
+  /** Whether the interface is administratively up. */
+  up(): boolean {
+    return libc().ioctl(this.#tun.socket, SIOCGIFFLAGS, this.#request) === 0 &&
+      (this.#request[IFNAMSIZ]! & IFF_UP) !== 0;
+  }
+}
+
+function requestFor(tun: Tun): Uint8Array<ArrayBuffer> {
+  const request = new Uint8Array(new ArrayBuffer(IFREQ));
+  request.set(new TextEncoder().encode(tun.name));
+  return request;
+}
+
+function ask(tun: Tun, code: number, what: string): DataView<ArrayBuffer> {
+  const request = requestFor(tun);
+  if (libc().ioctl(tun.socket, code, request) < 0) {
+    throw new Error(`Cannot read the ${what} of "${tun.name}": ${errnoText(errno())}`);
+  }
+  return new DataView(request.buffer);
+}
+
+function decodeName(request: Uint8Array): string {
+  return new TextDecoder().decode(request.subarray(0, request.indexOf(0)));
+}

@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../stack/device.ts";
+import { Namespace } from "../tests/harness/namespace.ts";
+import { deviceConformance, type DevicePair } from "./device_conformance.ts";
+import { Collector, fillFrame } from "./device_conformance_frames.ts";
+import { libc } from "./ffi/libc.ts";
+import { formatLinkAddress } from "./link_address.ts";
+import { TapDevice, type TapDeviceOptions } from "./tap.ts";
+
+// Loaded once for the whole process, and not by the test that happens to be the first.
+libc();
+
+/** Two TAP devices on a bridge of the kernel. */
+async function bridged(options: TapDeviceOptions, mtu = 1500): Promise<DevicePair> {
+  const namespace = await Namespace.create();
+  try {
+    await namespace.ip("link", "add", "bridge0", "type", "bridge", "mcast_snooping", "0");
+    for (const name of ["left", "right"]) {
+      await namespace.tap(name, { mtu });
+      await namespace.ip("link", "set", name, "master", "bridge0");
+    }
+    await namespace.ip("link", "set", "bridge0", "up");
+    const a = TapDevice.open({ ...options, name: "left", namespace: namespace.name });
+    const b = TapDevice.open({ ...options, name: "right", namespace: namespace.name });
+    // A port forwards once its carrier has come up; until then what is sent is lost.
+    const collector = new Collector();
+    for (let round = 0; round < 1000 && collector.frames.length < 2; round++) {
+      for (const [from, to] of [[a, b], [b, a]] as const) {
+        const packet = from.reserve()!;
+        fillFrame(packet, to.mac, from.mac, 0, 60);
+        from.transmit(packet);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      const seen = new Collector(), back = new Collector();
+      while (b.poll(seen, 64, 0) > 0);
+      while (a.poll(back, 64, 0) > 0);
+      if (seen.frames.length > 0 && back.frames.length > 0) {
+        collector.frames.push(...seen.frames, ...back.frames);
+      }
+    }
+    assert.ok(collector.frames.length >= 2, "the bridge does not forward");
+    return { a, b, dispose: () => namespace[Symbol.asyncDispose]() };
+  } catch (error) {
+    await namespace[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+deviceConformance("TapDevice", () => bridged({ slots: 32 }));
+deviceConformance("TapDevice without offloads", () => bridged({ slots: 32, offloads: "none" }, 9000));
+deviceConformance("TapDevice that waits in a thread", () => bridged({ slots: 32, wait: "poll" }));
+
+Deno.test("TapDevice.open() takes the kernel's MTU and offloads, and a link address of its own", async () => {
+  await using namespace = await Namespace.create();
+  await namespace.tap("tap7", { mtu: 4321 });
+  const device = TapDevice.open({ name: "tap7", namespace: namespace.name });
+  try {
+    assert.equal(device.name, "tap7");
+    assert.equal(device.mtu, 4321);
+    const least = OFFLOAD_CHECKSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6;
+    assert.equal(device.offloads & least, least);
+    const [link] = JSON.parse(await namespace.ip("-json", "link", "show", "tap7")) as { address: string }[];
+    assert.notEqual(formatLinkAddress(device.mac), link!.address);
+  } finally {
+    device.close();
+  }
+});
+
+Deno.test("TapDevice.open() makes a device that goes away when it is closed", async () => {
+  await using namespace = await Namespace.create();
+  const device = TapDevice.open({ namespace: namespace.name });
+  assert.match(device.name, /^tap\d+$/);
+  assert.ok((await namespace.interfaces()).includes(device.name));
+  device.close();
+  assert.deepEqual(await namespace.interfaces(), ["lo"]);
+});
+
+Deno.test("TapDevice.open() says what to do when the name can't be used", async () => {
+  await using namespace = await Namespace.create();
+  const open = (name: string) => TapDevice.open({ name, namespace: namespace.name });
+  assert.throws(() => open("a-name-too-long-0"), /"a-name-too-long-0" has 17 bytes; Linux allows 15/);
+  assert.throws(() => open("a/b"), /"a\/b" is not valid/);
+  assert.throws(() => open("lo"), /Cannot open the TAP device "lo": .*use another name/);
+  const holder = open("busy0");
+  try {
+    assert.throws(() => open("busy0"), {
+      name: "Busy",
+      message: /"busy0": in use \(EBUSY\); another program/,
+    });
+  } finally {
+    holder.close();
+  }
+  open("busy0").close();
+});
+
+Deno.test("TapDevice.open() refuses the kernel's own link address and that of a group", async () => {
+  await using namespace = await Namespace.create();
+  await namespace.tap("tap0");
+  await namespace.ip("link", "set", "tap0", "address", "02:00:00:00:00:07");
+  const open = (mac: Uint8Array) => TapDevice.open({ name: "tap0", mac, namespace: namespace.name });
+  assert.throws(() => open(new Uint8Array([2, 0, 0, 0, 0, 7])), /"02:00:00:00:00:07" belongs to the kernel/);
+  assert.throws(() => open(new Uint8Array([3, 0, 0, 0, 0, 7])), /is not that of a host/);
+  const device = open(new Uint8Array([2, 0, 0, 0, 0, 8]));
+  assert.equal(formatLinkAddress(device.mac), "02:00:00:00:00:08");
+  device.close();
+});
+
+Deno.test("TapDevice.open() says so when the namespace does not exist", () => {
+  assert.throws(() => TapDevice.open({ namespace: "ethox-absent" }), {
+    name: "NotFound",
+    message: /namespace "ethox-absent".*ip netns add/,
+  });
+});
+
+Deno.test("TapDevice.open() tells a user without rights what root has to do", async () => {
+  const script = `
+    import { TapDevice } from "${new URL("./tap.ts", import.meta.url)}";
+    try { TapDevice.open({ name: "ethoxperm0" }); console.log("opened"); }
+    catch (error) { console.log(error.name + ": " + error.message); }`;
+  const { stdout, stderr } = await new Deno.Command("setpriv", {
+    args: [
+      "--inh-caps=-all",
+      "--bounding-set=-all",
+      "--reuid=0",
+      Deno.execPath(),
+      "eval",
+      "--no-check",
+      script,
+    ],
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  assert.match(text, /^PermissionDenied: .*(run as root|let root)/, text + new TextDecoder().decode(stderr));
+});
+
+Deno.test("TapDevice is closed, with its failure, when the interface is deleted", async () => {
+  await using namespace = await Namespace.create();
+  for (const armed of [false, true]) {
+    const device = TapDevice.open({ name: "gone0", namespace: namespace.name });
+    const woken = Promise.withResolvers<void>();
+    if (armed) assert.equal(device.arm(woken.resolve), true);
+    await namespace.ip("link", "delete", "gone0");
+    if (armed) await woken.promise;
+    assert.equal(device.poll(new Collector(), 64, 0), 0);
+    assert.equal(device.closed, true);
+    assert.match(device.failure!.message, /"gone0" failed: the device was deleted \(EBADFD\)/);
+    assert.equal(device.reserve(), null);
+    device.close();
+  }
+});
+
+Deno.test("TapDevice knows when the kernel's side is down, and comes back", async () => {
+  await using namespace = await Namespace.create();
+  await namespace.tap("tap0");
+  const device = TapDevice.open({ name: "tap0", namespace: namespace.name });
+  try {
+    const send = () => {
+      const packet = device.reserve()!;
+      fillFrame(packet, new Uint8Array(6).fill(255), device.mac, 0, 60);
+      return device.transmit(packet);
+    };
+    assert.equal(device.linkUp, true);
+    assert.equal(send(), true);
+    await namespace.ip("link", "set", "tap0", "down");
+    assert.equal(send(), false);
+    assert.equal(device.linkUp, false);
+    assert.equal(device.closed, false);
+    await namespace.ip("link", "set", "tap0", "up");
+    assert.equal(device.linkUp, true);
+    assert.equal(send(), true);
+  } finally {
+    device.close();
+  }
+});
+
+Deno.test("TapDevice does not hold the process open after disarm()", async () => {
+  await using namespace = await Namespace.create();
+  for (const wait of ["auto", "poll"]) {
+    const script = `
+      import { TapDevice } from "${new URL("./tap.ts", import.meta.url)}";
+      const device = TapDevice.open({ wait: "${wait}" });
+      device.arm(() => {});
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      device.disarm();
+      console.log("disarmed");`;
+    const { stdout } = await namespace.run("timeout", ["5", Deno.execPath(), "eval", "--no-check", script]);
+    assert.equal(stdout.trim(), "disarmed");
+  }
+});
