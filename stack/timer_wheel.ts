@@ -89,7 +89,9 @@ export class TimerWheel {
       }
       // A higher level may hold an earlier one only in its current slot, which cascades first.
       const bound = this.#cascadeTime(level);
-      return earliest < bound ? Math.ceil(earliest / TICK) * TICK : bound;
+      if (earliest >= bound) return bound;
+      // What was armed for a tick that has been looked at already waits for the next one.
+      return Math.max(Math.ceil(earliest / TICK), this.#tick) * TICK;
     }
     return Infinity;
   }

@@ -106,3 +106,13 @@ Deno.test("TimerWheel.arm() replaces the former deadline", () => {
   assert.equal(recorder.fired.length, 1);
   assert.equal(timer.armed, false);
 });
+
+Deno.test("TimerWheel.next() names a time that expires a timer armed for the past", () => {
+  const wheel = new TimerWheel();
+  const recorder = new Recorder();
+  wheel.arm(new Timer(recorder), 1_000_000);
+  wheel.advance(160);
+  wheel.arm(new Timer(recorder), 150);
+  wheel.advance(wheel.next());
+  assert.equal(recorder.fired.length, 1);
+});

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { Assembler, MAX_RANGES } from "./assembler.ts";
+
+Deno.test("Assembler agrees with a set of bytes, at any place of the sequence space", () => {
+  fc.assert(
+    fc.property(
+      fc.integer(),
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 120 }), fc.integer({ min: 1, max: 20 })), {
+        maxLength: 40,
+      }),
+      (base, segments) => {
+        const assembler = new Assembler();
+        const held = new Set<number>();
+        for (const [at, length] of segments) {
+          assert(assembler.add(base + at | 0, base + at + length | 0));
+          for (let i = at; i < at + length; i++) held.add(i);
+        }
+        const ranges = new Set<number>();
+        for (let i = 0; i < assembler.count; i++) {
+          const start = assembler.start(i) - base | 0, end = assembler.end(i) - base | 0;
+          for (let k = start; k < end; k++) ranges.add(k);
+          if (i > 0) assert(start > (assembler.end(i - 1) - base | 0), "ranges touch");
+        }
+        assert.deepEqual([...ranges].sort((a, b) => a - b), [...held].sort((a, b) => a - b));
+        let next = 1;
+        while (held.has(next)) next++;
+        assert.equal(assembler.take(base + 1 | 0) - base | 0, next);
+      },
+    ),
+  );
+});
+
+Deno.test("Assembler.latest() lists ranges, the one touched last first", () => {
+  const assembler = new Assembler();
+  assembler.add(10, 20);
+  assembler.add(30, 40);
+  assembler.add(50, 60);
+  assembler.add(20, 22);
+  const order: number[] = [];
+  for (let i = assembler.latest(0x7fffffff); i >= 0; i = assembler.latest(assembler.touchedAt(i))) {
+    order.push(assembler.start(i));
+  }
+  assert.deepEqual(order, [10, 50, 30]);
+});
+
+Deno.test("Assembler.add() refuses a range too many, and takes those that join others", () => {
+  const assembler = new Assembler();
+  for (let i = 0; i < MAX_RANGES; i++) assert(assembler.add(10 * i, 10 * i + 5));
+  assert.equal(assembler.add(10 * MAX_RANGES, 10 * MAX_RANGES + 5), false);
+  assert.equal(assembler.add(3, 12), true);
+  assert.equal(assembler.count, MAX_RANGES - 1);
+});

@@ -1,0 +1,78 @@
+/**
+ * Congestion control as the sender sees it. An algorithm decides two numbers, the window and the slow-start
+ * threshold; loss detection and recovery are the sender's. Units are segments, as in Linux.
+ *
+ * @module
+ */
+
+/** Slow-start threshold before the first loss. */
+export const INFINITE_SSTHRESH = 0x7fffffff;
+/** Initial window in segments (RFC 6928). */
+export const INITIAL_WINDOW = 10;
+
+/** What an algorithm may see and set of a connection. */
+export interface CongestionState {
+  /** Congestion window, in segments. */
+  cwnd: number;
+  /** Slow-start threshold, in segments. */
+  ssthresh: number;
+  /** Segments acknowledged towards the next increase in congestion avoidance. */
+  cwndCount: number;
+  /** Segment size, in bytes. */
+  readonly mss: number;
+  /** Smoothed round-trip time, in µs; 0 before the first sample. */
+  readonly srtt: number;
+  /** Least round-trip time seen, in µs. */
+  readonly minRtt: number;
+  /** Round-trip time of the latest sample, in µs. */
+  readonly latestRtt: number;
+  /** Segments in flight. */
+  readonly inFlight: number;
+}
+
+/** One congestion control of one connection. */
+export interface Congestion {
+  /** Its name, as in Linux's `tcp_congestion_control`. */
+  readonly name: string;
+  /** An ACK moved SND.UNA while the window was in use, outside of recovery. @param acked Segments. @param now In µs. */
+  acked(state: CongestionState, acked: number, now: number): void;
+  /** A loss or an ECN mark was found. @returns The new slow-start threshold, in segments, at least 2. */
+  reduce(state: CongestionState, now: number): number;
+  /** The retransmission timer expired: what was learnt of the path is void. */
+  timedOut(state: CongestionState): void;
+}
+
+/** RFC 5681 and RFC 6582. */
+export class NewReno implements Congestion {
+  readonly name = "reno";
+
+  acked(state: CongestionState, acked: number): void {
+    if (state.cwnd < state.ssthresh) acked = slowStart(state, acked);
+    if (acked > 0) additiveIncrease(state, state.cwnd, acked);
+  }
+
+  reduce(state: CongestionState): number {
+    return Math.max(state.cwnd >> 1, 2);
+  }
+
+  timedOut(): void {}
+}
+
+/** Grows the window by what was acknowledged, up to the threshold. @returns Segments left over. */
+export function slowStart(state: CongestionState, acked: number): number {
+  const cwnd = Math.min(state.cwnd + acked, state.ssthresh);
+  acked -= cwnd - state.cwnd;
+  state.cwnd = cwnd;
+  return acked;
+}
+
+/** Grows the window by one segment for every `every` segments acknowledged. */
+export function additiveIncrease(state: CongestionState, every: number, acked: number): void {
+  if (every < 1) every = 1;
+  state.cwndCount += acked;
+  if (state.cwndCount >= every) {
+    const steps = Math.floor(state.cwndCount / every);
+    state.cwndCount -= steps * every;
+    state.cwnd += steps;
+  }
+}

@@ -1,0 +1,413 @@
+/**
+ * One connection: its state, and the verbs its application uses. What arrives is worked on in `input.ts`, what
+ * is sent in `output.ts`, what was lost in `recovery.ts`.
+ *
+ * @module
+ */
+
+import { StackError, type StackErrorCode } from "../errors.ts";
+import type { IpAddress } from "../ip/address.ts";
+import type { Path } from "../ip/path.ts";
+import type { Bytes } from "../packet.ts";
+import { Timer, type TimerOwner } from "../timer_wheel.ts";
+import type { Connection, ConnectionHandler } from "./api.ts";
+import { State } from "./api.ts";
+import type { Assembler } from "./assembler.ts";
+import { type Congestion, type CongestionState, INFINITE_SSTHRESH, INITIAL_WINDOW } from "./congestion.ts";
+import type { TcpListener } from "./listener.ts";
+import { Ring } from "./ring.ts";
+import { RttEstimator } from "./rtt.ts";
+import type { Tcp } from "./tcp.ts";
+import { expireTimers } from "./timers.ts";
+
+/** Where loss recovery is. */
+export enum Recovery {
+  /** Nothing is missing. */
+  Open,
+  /** Segments are missing and are being sent again; the window follows RFC 6937. */
+  Fast,
+  /** The retransmission timer expired. */
+  Loss,
+}
+
+/** What the retransmission timer is set for. */
+export enum SendTimer {
+  None,
+  /** RFC 6298. */
+  Retransmit,
+  /** Tail loss probe (RFC 8985, section 7). */
+  Probe,
+  /** RACK's reordering window (RFC 8985, section 6.2). */
+  Reorder,
+  /** Zero-window probe (RFC 9293, section 3.8.6.1). */
+  Window,
+}
+
+/** Largest segment that is taken for granted before the peer says more (RFC 9293, section 3.7.1). */
+export const DEFAULT_MSS = 536;
+/** Bytes of a connection's send ring at most. */
+export const DEFAULT_SEND_LIMIT = 4 << 20;
+/** Bytes of data that a peer may send before they are taken. */
+export const DEFAULT_RECEIVE_LIMIT = 4 << 20;
+/** Segments acknowledged at once at the start of a connection. */
+export const QUICK_ACKS = 16;
+
+/** One connection. Everything but the verbs of {@link Connection} is for the TCP layer. */
+export class TcpConnection implements Connection, TimerOwner, CongestionState {
+  readonly tcp: Tcp;
+  handler: ConnectionHandler | null = null;
+  user: unknown = null;
+  state: State = State.Closed;
+  /** How packets reach the peer. */
+  path: Path;
+  readonly localPort: number;
+  readonly remotePort: number;
+  /** Hash of addresses and ports, for the table. */
+  readonly hash: number;
+  /** The listener that waits for this connection to be established or taken. */
+  listener: TcpListener | null = null;
+  /** The next one in the listener's queue. */
+  nextInQueue: TcpConnection | null = null;
+
+  // What the end of the turn has to do with it.
+  /** In the layer's list. */
+  dirty = false;
+  /** An ACK is due at the end of the turn. */
+  ackNow = false;
+  /** The handler is to be offered waiting data. */
+  offerDue = false;
+  /** The handler took less than it was given. */
+  paused = false;
+  /** `finished` was called. */
+  finishedTold = false;
+  /** {@link write} took less than it was given. */
+  writeBlocked = false;
+  /** The application has given it up with `close`. */
+  orphan = false;
+  /** `closed` is to be called with {@link error}. */
+  closeDue = false;
+  /** `closed` was called. */
+  closedTold = false;
+  /** Why it ended. */
+  error: StackError | null = null;
+
+  // Sending (RFC 9293, section 3.3.1).
+  iss = 0;
+  sndUna = 0;
+  sndNxt = 0;
+  sndWnd = 0;
+  sndWl1 = 0;
+  sndWl2 = 0;
+  /** Greatest window the peer has offered, in bytes. */
+  maxSndWnd = 0;
+  /** The peer's window shift. */
+  sndShift = 0;
+  readonly sendRing: Ring;
+  /** Sequence number of the first byte in {@link sendRing}. */
+  sendBase = 0;
+  /** Bytes in {@link sendRing}. */
+  sendQueued = 0;
+  sendLimit: number = DEFAULT_SEND_LIMIT;
+  /** FIN follows the last byte written. */
+  finQueued = false;
+  /** FIN was sent at least once. */
+  finSent = false;
+  noDelay = false;
+  /** Less than a segment may go out even if the window cuts it short. */
+  pushSmall = false;
+  /** Bytes of payload of a full segment. */
+  mss: number = DEFAULT_MSS;
+  /** What the peer said it takes. */
+  peerMss: number = DEFAULT_MSS;
+  /** {@link Path.mtu} from which {@link mss} was made. */
+  mssMtu = 0;
+  /** End of the last small segment (Nagle as Minshall has it). */
+  smallEnd = 0;
+
+  // In flight: records, oldest first, and their segments by kind.
+  head = -1;
+  tail = -1;
+  packetsOut = 0;
+  sackedOut = 0;
+  lostOut = 0;
+  retransOut = 0;
+
+  // Congestion and recovery.
+  readonly congestion: Congestion;
+  cwnd: number = INITIAL_WINDOW;
+  ssthresh: number = INFINITE_SSTHRESH;
+  cwndCount = 0;
+  recovery: Recovery = Recovery.Open;
+  /** SND.NXT when recovery began. */
+  recoveryPoint = 0;
+  priorCwnd = 0;
+  prrDelivered = 0;
+  prrOut = 0;
+  /** Duplicate ACKs in a row, for peers without SACK. */
+  duplicateAcks = 0;
+  /** The window was used up when the last segment was sent (RFC 7661). */
+  cwndLimited = false;
+  /** Segments delivered in all. */
+  delivered = 0;
+  /** Retransmissions in all, in segments. */
+  retransmissions = 0;
+  /** Time-outs in a row. */
+  timeouts = 0;
+  /** Probes of a zero window in a row. */
+  windowProbes = 0;
+  readonly rtt: RttEstimator = new RttEstimator();
+
+  // RACK (RFC 8985).
+  rackTime = -Infinity;
+  rackEnd = 0;
+  rackRtt = Infinity;
+  /** Reordering was seen. */
+  reordering = false;
+  /** Highest sequence number that was selectively acknowledged. */
+  fack = 0;
+  /** SND.NXT when the tail loss probe was sent; valid while {@link probing}. */
+  probeEnd = 0;
+  probing = false;
+
+  // Receiving.
+  irs = 0;
+  rcvNxt = 0;
+  /** Right edge of the window that was offered. */
+  rcvAdv = 0;
+  /** Our window shift. */
+  rcvShift = 0;
+  /** ACK number sent last. */
+  lastAck = 0;
+  receiveLimit: number = DEFAULT_RECEIVE_LIMIT;
+  readonly receiveRing: Ring;
+  /** In-order bytes in {@link receiveRing}. */
+  readable = 0;
+  assembler: Assembler | null = null;
+  /** FIN was taken; RCV.NXT is past it. */
+  finReceived = false;
+  /** A FIN came before its turn, at the end of the data at {@link heldFinAt}. */
+  heldFin = false;
+  heldFinAt = 0;
+  /** Bytes received that no ACK has covered. */
+  unacked = 0;
+  /** Largest segment received. */
+  rcvMss: number = DEFAULT_MSS;
+  /** Segments to acknowledge at once still. */
+  quickAcks: number = QUICK_ACKS;
+  /** Requests and responses alternate: an ACK can ride on the response. */
+  interactive = false;
+  /** A duplicate segment to report (RFC 2883); nothing while both are equal. */
+  dsackStart = 0;
+  dsackEnd = 0;
+
+  // Options in force.
+  sackPermitted = false;
+  timestamps = false;
+  windowScaling = false;
+  tsOffset = 0;
+  tsRecent = 0;
+  /** When {@link tsRecent} was set, in µs. */
+  tsRecentAt: number = -Infinity;
+
+  // Timers: what is due when, in µs; one timer in the wheel serves them all.
+  readonly timer: Timer = new Timer(this);
+  sendTimer: SendTimer = SendTimer.None;
+  sendTimerAt: number = Infinity;
+  ackTimerAt: number = Infinity;
+  /** TIME-WAIT, FIN-WAIT-2 of an orphan, SYN-RECEIVED. */
+  lifeTimerAt: number = Infinity;
+  keepAliveAt: number = Infinity;
+  keepAliveProbes = 0;
+  #keepAlive = 0;
+  /** When a segment last came, in µs. */
+  lastReceived: number = -Infinity;
+  /** When challenge ACKs may be sent again, in µs. */
+  challengeAt: number = -Infinity;
+
+  // Totals.
+  bytesSent = 0;
+  bytesAcked = 0;
+  bytesReceived = 0;
+
+  /** @param tcp The layer. @param path To the peer. @param hash Of addresses and ports, as the table has it. */
+  constructor(tcp: Tcp, path: Path, localPort: number, remotePort: number, hash: number) {
+    this.tcp = tcp;
+    this.path = path;
+    this.localPort = localPort;
+    this.remotePort = remotePort;
+    this.hash = hash;
+    this.congestion = tcp.makeCongestion();
+    this.sendRing = new Ring(tcp.pool);
+    this.receiveRing = new Ring(tcp.pool);
+  }
+
+  get local(): IpAddress {
+    return this.path.source;
+  }
+
+  get remote(): IpAddress {
+    return this.path.destination;
+  }
+
+  get srtt(): number {
+    return this.rtt.srtt;
+  }
+
+  get minRtt(): number {
+    return this.rtt.min;
+  }
+
+  get latestRtt(): number {
+    return this.rtt.latest;
+  }
+
+  /** Segments in the network, as far as is known. */
+  get inFlight(): number {
+    return this.packetsOut - this.sackedOut - this.lostOut + this.retransOut;
+  }
+
+  /** Whether data may still be written. */
+  get writable(): boolean {
+    return !this.finQueued && this.state >= State.SynSent && this.state <= State.CloseWait &&
+      this.state !== State.FinWait1 && this.state !== State.FinWait2;
+  }
+
+  get writeSpace(): number {
+    return this.writable ? Math.max(0, this.sendLimit - this.sendQueued) : 0;
+  }
+
+  get unacknowledged(): number {
+    return this.sendQueued;
+  }
+
+  write(bytes: Bytes, offset: number, length: number): number {
+    const taken = Math.min(length, this.writeSpace);
+    if (taken < length) this.writeBlocked = this.writable;
+    if (taken === 0) return 0;
+    const ring = this.sendRing;
+    const needed = this.sendQueued + taken;
+    // Twice what is needed, so that a stream of small writes does not copy the ring at each.
+    if (needed > ring.capacity) {
+      ring.grow(Math.min(Math.max(needed, ring.capacity * 2), ceiling(this.sendLimit)), this.sendQueued);
+    }
+    ring.put(this.sendQueued, bytes, offset, taken);
+    this.sendQueued += taken;
+    this.tcp.markDirty(this);
+    return taken;
+  }
+
+  read(target: Bytes, offset: number, length: number): number {
+    const taken = Math.min(length, this.readable);
+    if (taken === 0) return 0;
+    this.receiveRing.copyTo(0, target, offset, taken);
+    this.consumed(taken);
+    return taken;
+  }
+
+  /** The application has taken `bytes` bytes from the head of the receive ring. */
+  consumed(bytes: number): void {
+    this.receiveRing.advance(bytes);
+    this.readable -= bytes;
+    if (this.readable === 0) {
+      if (this.assembler === null || this.assembler.count === 0) this.receiveRing.free();
+      if (this.finReceived && !this.finishedTold) this.resume();
+    }
+    if (this.windowUpdateDue()) {
+      this.ackNow = true;
+      this.tcp.markDirty(this);
+    }
+  }
+
+  resume(): void {
+    this.paused = false;
+    if (this.readable > 0 || (this.finReceived && !this.finishedTold)) {
+      this.offerDue = true;
+      this.tcp.markDirty(this);
+    }
+  }
+
+  closeWrite(): void {
+    if (this.finQueued || this.state === State.Closed) return;
+    this.finQueued = true;
+    this.writeBlocked = false;
+    this.tcp.markDirty(this);
+  }
+
+  close(): void {
+    if (this.orphan || this.state === State.Closed) return;
+    if (this.state === State.SynSent) {
+      this.tcp.drop(this, null);
+      return;
+    }
+    this.orphan = true;
+    if (this.readable > 0 && this.state !== State.TimeWait) {
+      this.tcp.reset(this, null);
+      return;
+    }
+    this.closeWrite();
+    if (this.state === State.FinWait2) this.tcp.orphaned(this);
+    this.tcp.markDirty(this);
+  }
+
+  abort(): void {
+    if (this.state === State.Closed) return;
+    this.tcp.reset(this, this.failure("ConnectionAborted", "Connection was aborted"));
+  }
+
+  get keepAlive(): number {
+    return this.#keepAlive;
+  }
+
+  set keepAlive(idle: number) {
+    this.#keepAlive = idle;
+    this.keepAliveProbes = 0;
+    this.keepAliveAt = idle > 0 ? this.tcp.stack.now + idle : Infinity;
+    this.schedule();
+  }
+
+  /** The window to offer from RCV.NXT, in bytes: never less than was offered (RFC 9293, section 3.8.6). */
+  get receiveWindow(): number {
+    const offered = this.rcvAdv - this.rcvNxt | 0;
+    const room = this.receiveLimit - this.readable;
+    if (room - offered >= Math.min(this.rcvMss, this.receiveLimit >> 1)) return room;
+    return offered > 0 ? offered : 0;
+  }
+
+  /** Whether so much room came free that the peer should hear of it without asking. */
+  windowUpdateDue(): boolean {
+    if (this.finReceived) return false;
+    const offered = Math.max(0, this.rcvAdv - this.rcvNxt | 0);
+    const room = this.receiveLimit - this.readable;
+    return offered < this.receiveLimit >> 1 &&
+      room - offered >= Math.min(2 * this.rcvMss, this.receiveLimit >> 1);
+  }
+
+  /** Arms the one timer for whatever is due first. A deadline that moved away is looked at when the old one comes. */
+  schedule(): void {
+    let due = this.sendTimerAt;
+    if (this.ackTimerAt < due) due = this.ackTimerAt;
+    if (this.lifeTimerAt < due) due = this.lifeTimerAt;
+    if (this.keepAliveAt < due) due = this.keepAliveAt;
+    if (due < this.timer.deadline) this.tcp.stack.timers.arm(this.timer, due);
+  }
+
+  expire(_timer: Timer, now: number): void {
+    expireTimers(this, now);
+    if (this.state !== State.Closed) this.schedule();
+  }
+
+  /** @returns An error that names this connection. */
+  failure(code: StackErrorCode, what: string): StackError {
+    const host = (address: IpAddress) => address.version === 6 ? `[${address}]` : `${address}`;
+    const { local, remote } = this;
+    return new StackError(
+      code,
+      `${what}: ${host(local)}:${this.localPort} to ${host(remote)}:${this.remotePort}`,
+    );
+  }
+}
+
+/** The smallest power of two that is at least `bytes`. */
+function ceiling(bytes: number): number {
+  return bytes <= 1 ? 1 : 2 ** (32 - Math.clz32(bytes - 1));
+}

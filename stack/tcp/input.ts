@@ -1,0 +1,523 @@
+/**
+ * Segments that arrive for a connection (RFC 9293, section 3.10.7; RFC 5961; RFC 7323, section 5).
+ *
+ * @module
+ */
+
+import type { Bytes } from "../packet.ts";
+import * as wire from "../wire/tcp.ts";
+import { State } from "./api.ts";
+import { Assembler } from "./assembler.ts";
+import { DEFAULT_MSS, SendTimer, type TcpConnection } from "./connection.ts";
+import { acknowledgeLater, quickAck, sendAck, updateMss, windowClosed, writeSyn } from "./output.ts";
+import { acknowledge } from "./recovery.ts";
+import { SYN_RECORD } from "./sent.ts";
+import { after, before } from "./sequence.ts";
+import { armSendTimer } from "./timers.ts";
+
+/** Most challenge ACKs of one connection: one every 500 ms (RFC 5961, section 7). */
+const CHALLENGE_INTERVAL = 500_000;
+/** A timestamp this old is no reason to refuse a segment (RFC 7323, section 5.5), in µs: 24 days. */
+const PAWS_IDLE = 24 * 86_400_000_000;
+
+const SYN_ACK = wire.SYN | wire.ACK;
+
+/** One segment, as read from its header. One object serves every segment. */
+export class Segment {
+  sequence = 0;
+  acknowledgment = 0;
+  flags = 0;
+  /** Window field, not scaled. */
+  window = 0;
+  /** Memory that holds the payload. */
+  bytes: Bytes = new Uint8Array(0);
+  /** First byte of payload. */
+  offset = 0;
+  /** Bytes of payload. */
+  length = 0;
+  /** Bytes of payload of each frame, for a super-frame; 0 otherwise. */
+  frame = 0;
+  readonly options: wire.TcpOptions = new wire.TcpOptions();
+}
+
+/** Takes the options of a SYN. */
+export function takeSynOptions(c: TcpConnection, options: wire.TcpOptions, now: number): void {
+  c.peerMss = options.mss === 0 ? DEFAULT_MSS : Math.max(options.mss, 64);
+  c.sackPermitted = options.sackPermitted;
+  c.timestamps = options.timestamps;
+  if (options.timestamps) {
+    c.tsRecent = options.timestampValue;
+    c.tsRecentAt = now;
+  }
+  c.windowScaling = options.windowScale >= 0;
+  if (c.windowScaling) {
+    c.sndShift = options.windowScale;
+  } else {
+    c.sndShift = 0;
+    c.rcvShift = 0;
+    c.receiveLimit = Math.min(c.receiveLimit, 65535);
+  }
+  c.mssMtu = 0;
+  updateMss(c);
+}
+
+/** Works on one segment of a connection that exists. */
+export function input(c: TcpConnection, s: Segment, now: number): void {
+  c.lastReceived = now;
+  if (c.keepAliveProbes > 0) {
+    c.keepAliveProbes = 0;
+    c.keepAliveAt = now + c.keepAlive;
+    c.schedule();
+  }
+  if (c.state === State.SynSent) {
+    inputSynSent(c, s, now);
+    return;
+  }
+  const counters = c.tcp.counters;
+  const options = s.options;
+  if (c.state === State.SynReceived && s.sequence === c.irs && (s.flags & SYN_ACK) === SYN_ACK) {
+    // Both opened at once: the SYN was taken before, only the ACK is news (RFC 9293, figure 7).
+    s.sequence = s.sequence + 1 | 0;
+    s.flags &= ~wire.SYN;
+  }
+  const length = s.length + (s.flags & wire.SYN ? 1 : 0) + (s.flags & wire.FIN ? 1 : 0);
+
+  // PAWS (RFC 7323, section 5.3).
+  if (
+    c.timestamps && options.timestamps && (options.timestampValue - c.tsRecent | 0) < 0 &&
+    !(s.flags & wire.RST) &&
+    now - c.tsRecentAt < PAWS_IDLE
+  ) {
+    counters.pawsRejected++;
+    reportDuplicate(c, s);
+    answerUnacceptable(c, s, now);
+    return;
+  }
+
+  // Is any of it in the window? (RFC 9293, section 3.10.7.4, first step.)
+  const window = c.state === State.TimeWait ? 0 : Math.max(0, c.rcvAdv - c.rcvNxt | 0);
+  const start = s.sequence - c.rcvNxt | 0;
+  const end = start + length;
+  const acceptable = length === 0
+    ? window === 0 ? start === 0 : start >= 0 && start < window
+    : window === 0
+    ? false
+    : start < window && end > 0;
+  if (!acceptable) {
+    if (s.flags & wire.RST) {
+      counters.badResets++;
+      return;
+    }
+    if (c.state === State.SynReceived && s.flags & wire.SYN && s.sequence === c.irs) {
+      // The SYN again: our answer was lost.
+      writeSyn(c);
+      return;
+    }
+    if (c.state === State.TimeWait) {
+      inputTimeWait(c, s, now);
+      return;
+    }
+    counters.outOfWindow++;
+    if (end <= 0) reportDuplicate(c, s);
+    // An ACK in an old segment (a keep-alive, a window probe, a retransmission) still counts.
+    const useful = s.flags & wire.ACK && c.state >= State.Established && start <= 0 && window === 0 &&
+      length > 0;
+    if (useful && inputAck(c, s, now)) c.ackNow = true, c.tcp.markDirty(c);
+    else answerUnacceptable(c, s, now);
+    return;
+  }
+
+  if (s.flags & wire.RST) {
+    // RFC 5961, section 3: only the exact number resets.
+    if (s.sequence !== c.rcvNxt) {
+      counters.badResets++;
+      challenge(c, now);
+      return;
+    }
+    inputReset(c);
+    return;
+  }
+  if (s.flags & wire.SYN) {
+    // RFC 5961, section 4.
+    counters.unexpectedSyns++;
+    challenge(c, now);
+    return;
+  }
+  if (!(s.flags & wire.ACK)) {
+    counters.missingAck++;
+    return;
+  }
+  // What it says of time is believed if it begins where the last ACK left off (RFC 7323, section 4.3).
+  if (c.timestamps && options.timestamps && !after(s.sequence, c.lastAck)) {
+    c.tsRecent = options.timestampValue;
+    c.tsRecentAt = now;
+  }
+  if (c.state === State.SynReceived) {
+    if (before(s.acknowledgment, c.sndUna) || after(s.acknowledgment, c.sndNxt)) {
+      c.tcp.rejectSegment(c.path, c.localPort, c.remotePort, s);
+      return;
+    }
+    if (!c.tcp.establish(c, s, now)) return;
+  }
+  if (!inputAck(c, s, now)) return;
+  if (c.state === State.TimeWait || (c.state as State) === State.Closed) return;
+  if (s.length > 0 || s.flags & wire.FIN) inputData(c, s, now);
+}
+
+/** RFC 9293, section 3.10.7.3. */
+function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
+  const acked = (s.flags & wire.ACK) !== 0;
+  if (acked && (!after(s.acknowledgment, c.iss) || after(s.acknowledgment, c.sndNxt))) {
+    c.tcp.counters.badAcks++;
+    if (!(s.flags & wire.RST)) c.tcp.rejectSegment(c.path, c.localPort, c.remotePort, s);
+    return;
+  }
+  if (s.flags & wire.RST) {
+    if (acked) c.tcp.drop(c, c.failure("ConnectionRefused", "Connection refused"));
+    else c.tcp.counters.badResets++;
+    return;
+  }
+  if (!(s.flags & wire.SYN)) {
+    c.tcp.counters.missingAck++;
+    return;
+  }
+  c.irs = s.sequence;
+  c.rcvNxt = s.sequence + 1 | 0;
+  c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
+  takeSynOptions(c, s.options, now);
+  c.sndWnd = s.window;
+  c.maxSndWnd = s.window;
+  c.sndWl1 = s.sequence;
+  c.sndWl2 = s.acknowledgment;
+  if (!acked) {
+    // Both opened at once (RFC 9293, figure 8).
+    c.state = State.SynReceived;
+    c.timeouts = 0;
+    writeSyn(c);
+    armSendTimer(c, now);
+    return;
+  }
+  c.state = State.Established;
+  acknowledge(c, s.acknowledgment, s.options, true, true, now);
+  c.tcp.established(c);
+  c.ackNow = true;
+  c.tcp.markDirty(c);
+  if (s.length > 0 || s.flags & wire.FIN) {
+    s.sequence = c.rcvNxt;
+    inputData(c, s, now);
+  }
+}
+
+/** Only an old FIN, or the next connection's SYN (which the layer sorts out before), means something here. */
+function inputTimeWait(c: TcpConnection, s: Segment, now: number): void {
+  if (s.flags & wire.FIN) c.tcp.enterTimeWait(c);
+  challenge(c, now);
+}
+
+/** @returns False when the segment is not to be worked on further. */
+function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
+  const ack = s.acknowledgment;
+  // RFC 5961, section 5.2.
+  if (after(ack, c.sndNxt)) {
+    c.tcp.counters.badAcks++;
+    challenge(c, now);
+    return false;
+  }
+  if (before(ack, c.sndUna - Math.max(c.maxSndWnd, 65535) | 0)) {
+    c.tcp.counters.badAcks++;
+    challenge(c, now);
+    return false;
+  }
+  const data = s.length > 0 || (s.flags & (wire.SYN | wire.FIN)) !== 0;
+  const changed = updateWindow(c, s, now);
+  if (before(ack, c.sndUna)) {
+    // Old news, but its SACK blocks may not be.
+    if (s.options.sackBlocks > 0) {
+      acknowledge(c, c.sndUna, s.options, true, changed, now);
+      c.tcp.markDirty(c);
+    }
+    return true;
+  }
+  if (ack !== c.sndUna || s.options.sackBlocks > 0 || c.head >= 0) {
+    const queued = c.sendQueued;
+    acknowledge(c, ack, s.options, data, changed, now);
+    if (c.sendQueued < queued && c.writeBlocked && c.sendLimit - c.sendQueued >= c.sendLimit >> 2) {
+      c.writeBlocked = false;
+      c.tcp.tellWritable(c);
+    }
+  }
+  if (c.sendQueued > 0 || c.finQueued || c.lostOut > 0) c.tcp.markDirty(c);
+  if (c.finSent && c.head < 0) finAcknowledged(c);
+  return c.state !== State.Closed;
+}
+
+/** Our FIN has arrived. */
+function finAcknowledged(c: TcpConnection): void {
+  switch (c.state) {
+    case State.FinWait1:
+      c.state = State.FinWait2;
+      if (c.orphan) c.tcp.orphaned(c);
+      return;
+    case State.Closing:
+      c.tcp.enterTimeWait(c);
+      return;
+    case State.LastAck:
+      c.tcp.drop(c, null);
+      return;
+  }
+}
+
+/** @returns Whether the send window changed. */
+function updateWindow(c: TcpConnection, s: Segment, now: number): boolean {
+  const wl1 = s.sequence - c.sndWl1 | 0;
+  const window = s.window << c.sndShift;
+  const newer = wl1 > 0 || (wl1 === 0 && !before(s.acknowledgment, c.sndWl2)) ||
+    after(s.acknowledgment, c.sndUna);
+  if (!newer) return false;
+  c.sndWl1 = s.sequence;
+  c.sndWl2 = s.acknowledgment;
+  if (c.sendTimer === SendTimer.Window) {
+    // The peer is there, whatever its window says.
+    c.windowProbes = Math.min(c.windowProbes, 6);
+  }
+  if (window === c.sndWnd) return false;
+  const opened = window > c.sndWnd;
+  c.sndWnd = window;
+  if (window > c.maxSndWnd) c.maxSndWnd = window;
+  if (opened) {
+    if (c.sendTimer === SendTimer.Window && !windowClosed(c)) {
+      c.windowProbes = 0;
+      c.sendTimer = SendTimer.None;
+      c.sendTimerAt = Infinity;
+      armSendTimer(c, now);
+    }
+    c.tcp.markDirty(c);
+  }
+  return true;
+}
+
+function inputReset(c: TcpConnection): void {
+  c.tcp.counters.receivedResets++;
+  switch (c.state) {
+    case State.TimeWait:
+      // RFC 1337: a reset does not end TIME-WAIT.
+      return;
+    case State.SynReceived:
+      c.tcp.drop(c, c.listener === null ? c.failure("ConnectionRefused", "Connection refused") : null);
+      return;
+    case State.LastAck:
+    case State.Closing:
+      c.tcp.drop(c, null);
+      return;
+    default:
+      c.tcp.drop(c, c.failure("ConnectionReset", "Connection reset by peer"));
+  }
+}
+
+/** Answers what RFC 9293 wants answered with an ACK, at a bounded rate when nothing new can come of it. */
+function answerUnacceptable(c: TcpConnection, s: Segment, now: number): void {
+  if (s.length > 0 || s.flags & (wire.FIN | wire.SYN)) {
+    quickAck(c);
+    if (s.flags & wire.SYN) challenge(c, now);
+    else sendAck(c);
+  } else {
+    challenge(c, now);
+  }
+}
+
+/** RFC 5961: tells an honest peer where we are, and a dishonest one nothing, at a bounded rate. */
+export function challenge(c: TcpConnection, now: number): void {
+  if (now < c.challengeAt) {
+    c.tcp.counters.challengeAcksLimited++;
+    return;
+  }
+  c.challengeAt = now + CHALLENGE_INTERVAL;
+  c.tcp.counters.challengeAcks++;
+  sendAck(c);
+}
+
+/** RFC 2883: the next ACK tells of a segment that came twice. */
+function reportDuplicate(c: TcpConnection, s: Segment): void {
+  if (!c.sackPermitted || s.length === 0) return;
+  c.dsackStart = s.sequence;
+  c.dsackEnd = s.sequence + s.length | 0;
+}
+
+/** Takes payload and FIN of an acceptable segment (RFC 9293, section 3.10.7.4, seventh and eighth step). */
+function inputData(c: TcpConnection, s: Segment, now: number): void {
+  if (
+    c.finReceived || c.state === State.CloseWait || c.state === State.LastAck || c.state === State.Closing
+  ) return;
+  let sequence = s.sequence;
+  let offset = s.offset;
+  let length = s.length;
+  let fin = (s.flags & wire.FIN) !== 0;
+  const old = c.rcvNxt - sequence | 0;
+  if (old > 0) {
+    if (length > 0 && c.sackPermitted) {
+      c.dsackStart = sequence;
+      c.dsackEnd = sequence + Math.min(old, length) | 0;
+    }
+    offset += old;
+    length -= old;
+    sequence = c.rcvNxt;
+    if (length < 0 || (length === 0 && !fin)) {
+      // Nothing new: the ACK of it was lost.
+      quickAck(c);
+      c.ackNow = true;
+      c.tcp.markDirty(c);
+      return;
+    }
+  }
+  const beyond = (sequence + length | 0) - c.rcvAdv | 0;
+  if (beyond > 0) {
+    c.tcp.counters.outOfWindow++;
+    length -= beyond;
+    fin = false;
+  }
+  if (c.orphan && length > 0) {
+    // Nobody will ever read it (RFC 9293, section 3.10.4; RFC 2525, section 2.17).
+    c.tcp.reset(c, null);
+    return;
+  }
+  const frame = s.frame > 0 ? s.frame : s.length;
+  if (frame > c.rcvMss || c.bytesReceived === 0) c.rcvMss = Math.max(Math.min(frame, 65535), 64);
+  if (sequence !== c.rcvNxt) {
+    holdOutOfOrder(c, s.bytes, sequence, offset, length, fin);
+    return;
+  }
+  const hole = c.assembler !== null && c.assembler.count > 0;
+  c.rcvNxt = sequence + length | 0;
+  c.unacked += length;
+  c.bytesReceived += length;
+  if (length > 0) deliver(c, s.bytes, offset, length);
+  // The handler may have ended it.
+  if ((c.state as State) === State.Closed) return;
+  if (hole) {
+    if (takeHeld(c)) fin = true;
+    quickAck(c);
+    c.ackNow = true;
+  }
+  if (fin) {
+    inputFin(c);
+    return;
+  }
+  acknowledgeLater(c, now);
+  c.tcp.markDirty(c);
+}
+
+/** Hands in-order data to the handler, and keeps in the ring what it does not take. */
+function deliver(c: TcpConnection, bytes: Bytes, offset: number, length: number): void {
+  const ring = c.receiveRing;
+  let taken = 0;
+  if (c.readable === 0 && !c.paused && c.handler !== null) {
+    taken = c.tcp.callReceive(c, bytes, offset, length);
+    if (c.state === State.Closed) return;
+    if (taken > 0 && ring.region !== null) ring.advance(taken);
+    if (taken === length) return;
+    c.paused = true;
+  }
+  const rest = length - taken;
+  ring.grow(c.readable + rest + heldBeyond(c), c.readable + rest + heldBeyond(c));
+  ring.put(c.readable, bytes, offset + taken, rest);
+  c.readable += rest;
+}
+
+/** Bytes from RCV.NXT to the end of the last out-of-order range. */
+function heldBeyond(c: TcpConnection): number {
+  const a = c.assembler;
+  return a === null || a.count === 0 ? 0 : Math.max(0, a.end(a.count - 1) - c.rcvNxt | 0);
+}
+
+/** Keeps a segment that came before its turn, and tells the peer at once. */
+function holdOutOfOrder(
+  c: TcpConnection,
+  bytes: Bytes,
+  sequence: number,
+  offset: number,
+  length: number,
+  fin: boolean,
+): void {
+  c.tcp.counters.outOfOrder++;
+  if (length > 0) {
+    const assembler = c.assembler ??= new Assembler();
+    const end = sequence + length | 0;
+    if (c.sackPermitted && assembler.covers(sequence, end)) {
+      c.dsackStart = sequence;
+      c.dsackEnd = end;
+    }
+    const kept = c.readable + heldBeyond(c);
+    if (assembler.add(sequence, end)) {
+      const at = c.readable + (sequence - c.rcvNxt | 0);
+      c.receiveRing.grow(Math.max(at + length, kept), kept);
+      c.receiveRing.put(at, bytes, offset, length);
+      if (fin) {
+        c.heldFin = true;
+        c.heldFinAt = end;
+      }
+    } else {
+      c.tcp.counters.reassemblyFull++;
+    }
+  }
+  quickAck(c);
+  sendAck(c);
+}
+
+/** Takes what the hole kept back. @returns Whether a FIN follows it at once. */
+function takeHeld(c: TcpConnection): boolean {
+  const next = c.assembler!.take(c.rcvNxt);
+  const length = next - c.rcvNxt | 0;
+  if (length > 0) {
+    c.rcvNxt = next;
+    c.readable += length;
+    c.bytesReceived += length;
+    if (!c.paused) offer(c);
+  }
+  if ((c.state as State) === State.Closed) return false;
+  if (c.assembler !== null && c.assembler.count === 0) {
+    c.assembler = null;
+    if (c.readable === 0) c.receiveRing.free();
+  }
+  return c.heldFin && c.heldFinAt === c.rcvNxt;
+}
+
+/** Offers what waits in the ring to the handler, until it takes less than it is given. */
+export function offer(c: TcpConnection): void {
+  const ring = c.receiveRing;
+  while (c.readable > 0 && !c.paused && c.handler !== null) {
+    const at = ring.position(0);
+    const length = Math.min(c.readable, ring.capacity - at);
+    const taken = c.tcp.callReceive(c, ring.region!.bytes, at, length);
+    if (c.state === State.Closed) return;
+    if (taken < length) c.paused = true;
+    if (taken > 0) c.consumed(taken);
+  }
+}
+
+/** The peer has sent everything. */
+function inputFin(c: TcpConnection): void {
+  c.finReceived = true;
+  c.rcvNxt = c.rcvNxt + 1 | 0;
+  if (before(c.rcvAdv, c.rcvNxt)) c.rcvAdv = c.rcvNxt;
+  c.ackNow = true;
+  c.assembler = null;
+  c.tcp.markDirty(c);
+  switch (c.state) {
+    case State.SynReceived:
+    case State.Established:
+      c.state = State.CloseWait;
+      break;
+    case State.FinWait1:
+      c.state = State.Closing;
+      break;
+    case State.FinWait2:
+      c.tcp.enterTimeWait(c);
+      break;
+  }
+  c.offerDue = true;
+}
+
+/** Whether the SYN of this connection is still in flight. */
+export function synInFlight(c: TcpConnection): boolean {
+  return c.head >= 0 && (c.tcp.records.flags[c.head]! & SYN_RECORD) !== 0;
+}

@@ -1,0 +1,76 @@
+/**
+ * Passive opens.
+ *
+ * @module
+ */
+
+import type { IpAddress } from "../ip/address.ts";
+import type { Connection, Listener, ListenerHandler } from "./api.ts";
+import { State } from "./api.ts";
+import type { TcpConnection } from "./connection.ts";
+import type { Tcp } from "./tcp.ts";
+
+/** Most handshakes of one listener that are under way; further SYNs are dropped and counted. */
+export const DEFAULT_HALF_OPEN = 4096;
+/** Most established connections that wait to be taken. */
+export const DEFAULT_BACKLOG = 512;
+
+/** One listener: handshakes under way, and a queue of those completed. */
+export class TcpListener implements Listener {
+  readonly #tcp: Tcp;
+  readonly local: IpAddress;
+  readonly port: number;
+  readonly backlog: number;
+  readonly handler: ListenerHandler;
+  /** Connections in SYN-RECEIVED. */
+  halfOpen = 0;
+  /** Connections that wait to be taken. */
+  queued = 0;
+  #first: TcpConnection | null = null;
+  #last: TcpConnection | null = null;
+  /** No longer in the layer's table. */
+  closed = false;
+
+  /** @param backlog Most connections that wait to be taken. */
+  constructor(tcp: Tcp, local: IpAddress, port: number, backlog: number, handler: ListenerHandler) {
+    this.#tcp = tcp;
+    this.local = local;
+    this.port = port;
+    this.backlog = backlog;
+    this.handler = handler;
+  }
+
+  /** Queues a connection that is established. */
+  push(c: TcpConnection): void {
+    if (this.#last === null) this.#first = c;
+    else this.#last.nextInQueue = c;
+    this.#last = c;
+    this.queued++;
+  }
+
+  take(): Connection | null {
+    while (this.#first !== null) {
+      const c = this.#first;
+      this.#first = c.nextInQueue;
+      if (this.#first === null) this.#last = null;
+      c.nextInQueue = null;
+      c.listener = null;
+      this.queued--;
+      // One that was reset while it waited is nobody's any more.
+      if (c.state === State.Closed && c.readable === 0) {
+        c.closedTold = true;
+        continue;
+      }
+      c.resume();
+      return c;
+    }
+    return null;
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#tcp.unlisten(this);
+    for (let c = this.take(); c !== null; c = this.take()) c.abort();
+  }
+}

@@ -1,0 +1,460 @@
+/**
+ * Sending: what goes out when, in which pieces (RFC 9293, section 3.8; RFC 7323; RFC 2018).
+ *
+ * @module
+ */
+
+import { OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../device.ts";
+import { CHECKSUM_PARTIAL, GSO_TCPV4, GSO_TCPV6, type Packet } from "../packet.ts";
+import * as wire from "../wire/tcp.ts";
+import { State } from "./api.ts";
+import { QUICK_ACKS, Recovery, SendTimer, type TcpConnection } from "./connection.ts";
+import { armSendTimer } from "./timers.ts";
+import {
+  APP_LIMITED,
+  EVER_RETRANSMITTED,
+  FIN_RECORD,
+  LOST,
+  RETRANSMITTED,
+  SACKED,
+  SYN_RECORD,
+} from "./sent.ts";
+import { after, before } from "./sequence.ts";
+
+/** IANA number of TCP. */
+export const PROTOCOL = 6;
+/** Bytes of payload up to which copying into the slot is cheaper than a piece of its own. */
+const COPY_LIMIT = 1024;
+/** Largest IP packet. */
+const MAX_PACKET = 65535;
+/** µs for which an ACK may wait for company (RFC 9293, section 3.8.6.3). */
+export const DELAYED_ACK = 40_000;
+
+/** Our timestamp clock, 1 ms a tick (RFC 7323, section 5.4). */
+export function timestamp(c: TcpConnection): number {
+  return Math.floor(c.tcp.stack.now / 1000) + c.tsOffset | 0;
+}
+
+/** Sends whatever may be sent now: retransmissions, new data, FIN, an ACK. */
+export function output(c: TcpConnection): void {
+  const now = c.tcp.stack.now;
+  if (c.state >= State.Established && c.state !== State.TimeWait) {
+    updateMss(c);
+    if (c.lostOut > c.retransOut) retransmitLost(c, now);
+    sendNew(c, now);
+  }
+  if (c.ackNow && c.state >= State.SynReceived) sendAck(c);
+}
+
+/** Follows the path's MTU. */
+export function updateMss(c: TcpConnection): void {
+  const mtu = c.path.mtu;
+  if (mtu === c.mssMtu) return;
+  c.mssMtu = mtu;
+  const fits = mtu - c.path.headerLength - wire.HEADER_LENGTH;
+  c.mss = Math.max(Math.min(c.peerMss, fits) - (c.timestamps ? 12 : 0), 48);
+}
+
+function sendNew(c: TcpConnection, now: number): void {
+  const records = c.tcp.records;
+  let unsent = c.sendQueued - (c.sndNxt - c.sendBase | 0);
+  if (c.finSent) return;
+  c.cwndLimited = false;
+  const right = c.sndUna + c.sndWnd | 0;
+  while (unsent > 0 || c.finQueued) {
+    const quota = c.cwnd - c.inFlight;
+    if (quota <= 0) {
+      c.cwndLimited = true;
+      break;
+    }
+    const room = right - c.sndNxt | 0;
+    if (room <= 0) break;
+    let length = Math.min(unsent, room, quota * c.mss, largest(c));
+    const last = length === unsent;
+    if (!last || !(c.finQueued || c.noDelay)) {
+      // Whole segments only; the rest waits for ACKs or for more (Nagle, silly window).
+      const whole = length - length % c.mss;
+      if (whole > 0) length = whole;
+      else if (!sendsSmall(c, length, last)) break;
+    }
+    const fin = c.finQueued && length === unsent;
+    if (length === 0 && !fin) break;
+    const record = records.take();
+    if (record < 0) break;
+    const flags = wire.ACK | (length === unsent && length > 0 ? wire.PSH : 0) | (fin ? wire.FIN : 0);
+    const end = c.sndNxt + length + (fin ? 1 : 0) | 0;
+    records.start[record] = c.sndNxt;
+    records.end[record] = end;
+    records.segments[record] = segmentsOf(c, length);
+    if (fin) records.flags[record]! |= FIN_RECORD;
+    if (!transmit(c, c.sndNxt, length, flags)) {
+      // No slot is free: the device has its hands full, and the next turn tries again.
+      records.give(record);
+      c.tcp.retryLater(c);
+      break;
+    }
+    stamp(c, record, now);
+    if (length === unsent) records.flags[record]! |= APP_LIMITED;
+    link(c, record);
+    if (length % c.mss !== 0) c.smallEnd = end;
+    c.sndNxt = end;
+    unsent -= length;
+    c.bytesSent += length;
+    if (c.recovery === Recovery.Fast) c.prrOut += records.segments[record]!;
+    // A response carries the ACK of its request; from then on ACKs wait for responses.
+    if (c.unacked > 0) c.interactive = true;
+    acked(c);
+    if (fin) {
+      c.finSent = true;
+      if (c.state === State.Established) c.state = State.FinWait1;
+      else if (c.state === State.CloseWait) c.state = State.LastAck;
+    }
+    if (
+      c.sendTimer === SendTimer.None || c.sendTimer === SendTimer.Probe || c.sendTimer === SendTimer.Window
+    ) {
+      armSendTimer(c, now);
+    }
+    if (fin) break;
+  }
+  if (c.packetsOut === 0 && unsent > 0 && c.sendTimer === SendTimer.None) armSendTimer(c, now);
+}
+
+/** Whether less than a segment may go out (RFC 9293, sections 3.7.4 and 3.8.6.2.1). */
+function sendsSmall(c: TcpConnection, length: number, last: boolean): boolean {
+  if (length === 0) return false;
+  // The window is what cuts it short: half of the greatest window seen is worth a segment.
+  if (!last) return c.pushSmall || length >= c.maxSndWnd >> 1;
+  return c.noDelay || c.finQueued || c.packetsOut === 0 || !after(c.smallEnd, c.sndUna);
+}
+
+/** Most payload bytes of one transmission, in whole segments. */
+function largest(c: TcpConnection): number {
+  const most = MAX_PACKET - c.path.headerLength - wire.MAX_HEADER_LENGTH;
+  const device = c.path.interface.device;
+  const offload = c.path.version === 4 ? OFFLOAD_TSO4 : OFFLOAD_TSO6;
+  let segments = Math.floor(most / c.mss);
+  // Cut in software, every segment needs a slot of its own.
+  if ((device.offloads & offload) === 0 && device.free < segments) segments = Math.max(device.free - 1, 1);
+  return segments * c.mss;
+}
+
+function segmentsOf(c: TcpConnection, length: number): number {
+  return length <= c.mss ? 1 : Math.ceil(length / c.mss);
+}
+
+/** Notes when a record was sent, and what had been delivered by then. */
+function stamp(c: TcpConnection, record: number, now: number): void {
+  const records = c.tcp.records;
+  records.sentAt[record] = now;
+  records.delivered[record] = c.delivered;
+}
+
+/** Puts a new record at the end. */
+function link(c: TcpConnection, record: number): void {
+  const records = c.tcp.records;
+  if (c.tail < 0) c.head = record;
+  else records.next[c.tail] = record;
+  c.tail = record;
+  c.packetsOut += records.segments[record]!;
+}
+
+/** Sends records marked lost again, oldest first, as far as the window lets. */
+function retransmitLost(c: TcpConnection, now: number): void {
+  const records = c.tcp.records;
+  for (let r = c.head; r >= 0; r = records.next[r]!) {
+    if (c.lostOut <= c.retransOut) return;
+    const flags = records.flags[r]!;
+    if ((flags & (LOST | RETRANSMITTED | SACKED)) !== LOST) continue;
+    const quota = c.cwnd - c.inFlight;
+    if (quota <= 0) return;
+    if (!retransmit(c, r, quota, now)) return;
+  }
+}
+
+/** Sends a record again, at most `quota` segments of it. @returns False when it could not be sent. */
+export function retransmit(c: TcpConnection, r: number, quota: number, now: number): boolean {
+  const records = c.tcp.records;
+  // What was acknowledged in part, or was built for a larger MTU, is cut anew.
+  const start = records.start[r]!;
+  let length = records.end[r]! - start | 0;
+  let flags = wire.ACK;
+  if (records.flags[r]! & SYN_RECORD) return retransmitSyn(c, r, now);
+  if (records.flags[r]! & FIN_RECORD) length--;
+  const before = records.segments[r]!;
+  const segments = segmentsOf(c, length);
+  if (segments !== before) recount(c, r, segments);
+  const most = Math.min(quota * c.mss, largest(c));
+  if (length > most) {
+    if (records.split(r, start + most | 0, segmentsOf(c, most)) < 0) return false;
+    if (c.tail === r) c.tail = records.next[r]!;
+    length = most;
+  }
+  if (records.flags[r]! & FIN_RECORD) flags |= wire.FIN;
+  if ((start + length | 0) === (c.sendBase + c.sendQueued | 0) && length > 0) flags |= wire.PSH;
+  if (!transmit(c, start, length, flags)) {
+    c.tcp.retryLater(c);
+    return false;
+  }
+  const count = records.segments[r]!;
+  if ((records.flags[r]! & RETRANSMITTED) === 0) {
+    records.flags[r]! |= RETRANSMITTED | EVER_RETRANSMITTED;
+    c.retransOut += count;
+  }
+  c.retransmissions += count;
+  c.tcp.counters.retransmittedSegments += count;
+  if (c.recovery === Recovery.Fast) c.prrOut += count;
+  stamp(c, r, now);
+  acked(c);
+  if (c.sendTimer !== SendTimer.Retransmit) armSendTimer(c, now);
+  return true;
+}
+
+/** Changes how many segments a record counts for. */
+function recount(c: TcpConnection, r: number, segments: number): void {
+  const records = c.tcp.records;
+  const change = segments - records.segments[r]!;
+  const flags = records.flags[r]!;
+  records.segments[r] = segments;
+  c.packetsOut += change;
+  if (flags & SACKED) c.sackedOut += change;
+  if (flags & LOST) c.lostOut += change;
+  if (flags & RETRANSMITTED) c.retransOut += change;
+}
+
+/** Builds and sends one transmission of data already in the ring. @returns False when no slot is free. */
+function transmit(c: TcpConnection, sequence: number, length: number, flags: number): boolean {
+  const path = c.path;
+  const packet = path.reserve();
+  if (packet === null) return false;
+  if (length > 0) {
+    const at = sequence - c.sendBase | 0;
+    if (length <= COPY_LIMIT) {
+      c.sendRing.copyTo(at, packet.bytes, packet.end, length);
+      packet.end += length;
+    } else {
+      c.sendRing.attach(packet, at, length);
+    }
+  }
+  const options = c.timestamps ? 12 : 0;
+  const header = packet.push(wire.HEADER_LENGTH + options);
+  writeSegment(c, packet, header, sequence, wire.HEADER_LENGTH + options, flags);
+  if (options > 0) wire.writeTimestamps(packet.view, header + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
+  if (length > c.mss) {
+    packet.gsoType = path.version === 4 ? GSO_TCPV4 : GSO_TCPV6;
+    packet.gsoSize = c.mss;
+  }
+  c.tcp.counters.sentSegments++;
+  path.send(packet, PROTOCOL, 0, 0);
+  return true;
+}
+
+/** Writes the header with the window of the moment, and asks for the checksum. */
+function writeSegment(
+  c: TcpConnection,
+  packet: Packet,
+  at: number,
+  sequence: number,
+  length: number,
+  flags: number,
+): void {
+  let window = c.receiveWindow;
+  if (flags & wire.SYN) {
+    if (window > 65535) window = 65535;
+    c.rcvAdv = c.rcvNxt + window | 0;
+  } else {
+    // What the shift can't say is given up, unless it was offered before: an edge is never taken back.
+    const offered = c.rcvAdv - c.rcvNxt | 0;
+    window >>= c.rcvShift;
+    if (window << c.rcvShift < offered) window = offered + (1 << c.rcvShift) - 1 >> c.rcvShift;
+    if (window > 65535) window = 65535;
+    const edge = c.rcvNxt + (window << c.rcvShift) | 0;
+    if (after(edge, c.rcvAdv)) c.rcvAdv = edge;
+  }
+  wire.writeHeader(
+    packet.view,
+    at,
+    c.localPort,
+    c.remotePort,
+    sequence,
+    flags & wire.ACK ? c.rcvNxt : 0,
+    length,
+    flags,
+    window,
+  );
+  finishChecksum(packet, at, c.path.addressSum);
+}
+
+/** Leaves the pseudo-header's sum in the checksum field, for the device or the interface to complete. */
+export function finishChecksum(packet: Packet, at: number, addressSum: number): void {
+  packet.transport = at;
+  let sum = addressSum + PROTOCOL + packet.length;
+  sum = (sum & 0xffff) + (sum >>> 16);
+  sum = (sum & 0xffff) + (sum >>> 16);
+  wire.setChecksum(packet.view, at, sum);
+  packet.flags |= CHECKSUM_PARTIAL;
+  packet.checksumStart = at;
+  packet.checksumOffset = wire.CHECKSUM_OFFSET;
+}
+
+/** What an ACK that was just sent settles. */
+function acked(c: TcpConnection): void {
+  c.ackNow = false;
+  c.ackTimerAt = Infinity;
+  if (c.unacked > 0 && c.quickAcks > 0) c.quickAcks--;
+  c.unacked = 0;
+  c.lastAck = c.rcvNxt;
+}
+
+/** Sends an ACK, with SACK blocks where something is missing. */
+export function sendAck(c: TcpConnection): void {
+  const packet = c.path.reserve();
+  if (packet === null) {
+    c.ackNow = true;
+    c.tcp.retryLater(c);
+    return;
+  }
+  const stamps = c.timestamps ? 12 : 0;
+  const blocks = c.sackPermitted ? sackBlocks(c, stamps === 0 ? 4 : 3) : 0;
+  const options = stamps + (blocks > 0 ? 4 + 8 * blocks : 0);
+  const at = packet.push(wire.HEADER_LENGTH + options);
+  if (stamps > 0) wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
+  if (blocks > 0) writeSack(c, packet.view, at + wire.HEADER_LENGTH + stamps, blocks);
+  writeSegment(c, packet, at, c.sndNxt, wire.HEADER_LENGTH + options, wire.ACK);
+  c.tcp.counters.sentSegments++;
+  c.path.send(packet, PROTOCOL, 0, 0);
+  acked(c);
+}
+
+function sackBlocks(c: TcpConnection, most: number): number {
+  const duplicate = c.dsackStart !== c.dsackEnd ? 1 : 0;
+  return Math.min(most, duplicate + (c.assembler === null ? 0 : c.assembler.count));
+}
+
+/** The duplicate first (RFC 2883), then the ranges, the one touched last first (RFC 2018, section 4). */
+function writeSack(c: TcpConnection, view: DataView, at: number, blocks: number): void {
+  view.setInt32(at, 0x01010500 | 2 + 8 * blocks);
+  at += 4;
+  if (c.dsackStart !== c.dsackEnd) {
+    view.setInt32(at, c.dsackStart);
+    view.setInt32(at + 4, c.dsackEnd);
+    c.dsackEnd = c.dsackStart;
+    at += 8;
+    blocks--;
+  }
+  const assembler = c.assembler!;
+  let limit = 0x7fffffff;
+  for (; blocks > 0; blocks--) {
+    const i = assembler.latest(limit);
+    if (i < 0) break;
+    limit = assembler.touchedAt(i);
+    view.setInt32(at, assembler.start(i));
+    view.setInt32(at + 4, assembler.end(i));
+    at += 8;
+  }
+}
+
+/** Sends SYN or SYN-ACK, by state, as a new record. */
+export function sendSyn(c: TcpConnection, now: number): void {
+  const records = c.tcp.records;
+  const r = records.take();
+  if (r < 0) return;
+  records.start[r] = c.iss;
+  records.end[r] = c.iss + 1 | 0;
+  records.segments[r] = 1;
+  records.flags[r] = SYN_RECORD;
+  c.sndNxt = c.iss + 1 | 0;
+  stamp(c, r, now);
+  link(c, r);
+  writeSyn(c);
+  armSendTimer(c, now);
+}
+
+function retransmitSyn(c: TcpConnection, r: number, now: number): boolean {
+  const records = c.tcp.records;
+  if ((records.flags[r]! & RETRANSMITTED) === 0) {
+    records.flags[r]! |= RETRANSMITTED | EVER_RETRANSMITTED;
+    c.retransOut++;
+  }
+  c.retransmissions++;
+  c.tcp.counters.retransmittedSegments++;
+  stamp(c, r, now);
+  return writeSyn(c);
+}
+
+/** Builds SYN or SYN-ACK. A SYN offers every option; a SYN-ACK those that the SYN had (RFC 7323, section 1.3). */
+export function writeSyn(c: TcpConnection): boolean {
+  const packet = c.path.reserve();
+  if (packet === null) return false;
+  const answer = c.state === State.SynReceived;
+  const stamps = !answer || c.timestamps;
+  const sack = !answer || c.sackPermitted;
+  const scale = !answer || c.windowScaling;
+  const length = wire.HEADER_LENGTH + 4 + (stamps ? 12 : sack ? 4 : 0) + (scale ? 4 : 0);
+  const at = packet.push(length);
+  const view = packet.view;
+  let p = at + wire.HEADER_LENGTH;
+  const mss = Math.min(c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH, 65495);
+  view.setInt32(p, wire.OPTION_MSS << 24 | 4 << 16 | mss);
+  p += 4;
+  if (stamps) {
+    if (sack) view.setInt32(p, 0x0402080a);
+    else view.setInt32(p, 0x0101080a);
+    view.setInt32(p + 4, timestamp(c));
+    view.setInt32(p + 8, answer ? c.tsRecent : 0);
+    p += 12;
+  } else if (sack) {
+    view.setInt32(p, 0x01010402);
+    p += 4;
+  }
+  if (scale) view.setInt32(p, 0x01030300 | c.rcvShift);
+  writeSegment(c, packet, at, c.iss, length, wire.SYN | (answer ? wire.ACK : 0));
+  c.tcp.counters.sentSegments++;
+  c.path.send(packet, PROTOCOL, 0, 0);
+  c.lastAck = c.rcvNxt;
+  c.ackNow = false;
+  return true;
+}
+
+/** Sends RST for this connection (RFC 9293, section 3.5.2). */
+export function sendReset(c: TcpConnection): void {
+  const packet = c.path.reserve();
+  if (packet === null) return;
+  const at = packet.push(wire.HEADER_LENGTH);
+  writeSegment(c, packet, at, c.sndNxt, wire.HEADER_LENGTH, wire.RST | wire.ACK);
+  c.tcp.counters.sentResets++;
+  c.tcp.counters.sentSegments++;
+  c.path.send(packet, PROTOCOL, 0, 0);
+}
+
+/** A probe that the peer must answer: one old byte's number, no data (zero window, keep-alive). */
+export function sendProbe(c: TcpConnection): void {
+  const packet = c.path.reserve();
+  if (packet === null) return;
+  const options = c.timestamps ? 12 : 0;
+  const at = packet.push(wire.HEADER_LENGTH + options);
+  if (options > 0) wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
+  writeSegment(c, packet, at, c.sndUna - 1 | 0, wire.HEADER_LENGTH + options, wire.ACK);
+  c.tcp.counters.sentSegments++;
+  c.path.send(packet, PROTOCOL, 0, 0);
+}
+
+/** Says when the data received so far is to be acknowledged (RFC 9293, section 3.8.6.3; RFC 5681, section 4.2). */
+export function acknowledgeLater(c: TcpConnection, now: number): void {
+  if (c.unacked > c.rcvMss || (c.quickAcks > 0 && !c.interactive)) {
+    c.ackNow = true;
+  } else if (c.ackTimerAt === Infinity) {
+    c.ackTimerAt = now + DELAYED_ACK;
+    c.schedule();
+  }
+}
+
+/** Acknowledges at once for a while again: something is missing, or the peer waits. */
+export function quickAck(c: TcpConnection): void {
+  c.quickAcks = QUICK_ACKS;
+  c.interactive = false;
+}
+
+/** Whether the peer's window keeps data back. */
+export function windowClosed(c: TcpConnection): boolean {
+  return !before(c.sndNxt, c.sndUna + c.sndWnd | 0);
+}

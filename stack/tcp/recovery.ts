@@ -1,0 +1,405 @@
+/**
+ * What an ACK says of the segments in flight: delivered, missing, late. RACK-TLP (RFC 8985) finds losses, PRR
+ * (RFC 6937) paces their repair, the congestion control decides the window in between.
+ *
+ * @module
+ */
+
+import type { TcpOptions } from "../wire/tcp.ts";
+import { Recovery, SendTimer, type TcpConnection } from "./connection.ts";
+import { retransmit } from "./output.ts";
+import { after, before, later } from "./sequence.ts";
+import { EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
+import { armSendTimer } from "./timers.ts";
+
+/** Duplicate ACKs, or segments sacked above it, that make a segment lost (RFC 5681; RFC 8985, section 3.2). */
+const DUPLICATE_THRESHOLD = 3;
+
+/**
+ * Works on an acceptable ACK: SACK blocks, what it covers, losses, the window.
+ * @param ack SEG.ACK, between SND.UNA and SND.NXT. @param data Whether the segment carried data or a flag that counts.
+ * @param windowChanged Whether it changed the send window.
+ */
+export function acknowledge(
+  c: TcpConnection,
+  ack: number,
+  options: TcpOptions,
+  data: boolean,
+  windowChanged: boolean,
+  now: number,
+): void {
+  const before_ = c.delivered;
+  const wasLimited = c.cwndLimited;
+  const priorUna = c.sndUna;
+  const priorInFlight = c.inFlight;
+  sample.reset();
+  let news = false;
+  if (options.sackBlocks > 0 && c.sackPermitted && c.head >= 0) news = markSacked(c, options, ack, now);
+  const advanced = after(ack, c.sndUna);
+  if (advanced) {
+    removeAcknowledged(c, ack, now);
+    c.timeouts = 0;
+    c.duplicateAcks = 0;
+  } else if (!data && !windowChanged && !c.sackPermitted && c.head >= 0 && ack === priorUna) {
+    // Without SACK a duplicate ACK stands for one segment that has left the network.
+    c.duplicateAcks++;
+    if (c.sackedOut + c.lostOut < c.packetsOut) c.sackedOut++;
+    c.delivered++;
+    news = true;
+  }
+  takeRttSample(c, options, advanced, now);
+  if (c.probing && !before(ack, c.probeEnd)) endProbe(c, ack, options);
+
+  const delivered = c.delivered - before_;
+  const lostBefore = c.lostOut;
+  if (c.head >= 0 && (c.sackedOut > 0 || c.recovery !== Recovery.Open)) detectLosses(c, now);
+  const newlyLost = c.lostOut > lostBefore;
+
+  if (c.recovery !== Recovery.Open && !before(c.sndUna, c.recoveryPoint) && advanced) leaveRecovery(c);
+  if (c.recovery === Recovery.Open && c.lostOut > 0) enterRecovery(c, now);
+  if (c.recovery === Recovery.Fast) {
+    proportional(c, delivered, newlyLost, advanced && !newlyLost);
+  } else if (delivered > 0 && advanced && (wasLimited || priorInFlight >= c.cwnd)) {
+    c.congestion.acked(c, delivered, now);
+  }
+  if (c.head < 0) {
+    if (c.sendTimer !== SendTimer.Window) {
+      c.sendTimer = SendTimer.None;
+      c.sendTimerAt = Infinity;
+    }
+  } else if (advanced || news) {
+    if (c.sendTimer !== SendTimer.Reorder) armSendTimer(c, now);
+  }
+}
+
+/** The newest segment that this ACK delivered. One object serves every ACK. */
+class Sample {
+  sentAt = -Infinity;
+  end = 0;
+  retransmitted = false;
+
+  reset(): void {
+    this.sentAt = -Infinity;
+    this.retransmitted = true;
+  }
+}
+const sample = new Sample();
+
+/** A record was delivered: RACK learns from the one that was sent last. */
+function noteDelivered(c: TcpConnection, r: number, now: number): void {
+  const records = c.tcp.records;
+  const sentAt = records.sentAt[r]!;
+  const end = records.end[r]!;
+  const again = (records.flags[r]! & EVER_RETRANSMITTED) !== 0;
+  c.delivered += records.segments[r]!;
+  if (!again && sentAt >= sample.sentAt) {
+    sample.sentAt = sentAt;
+    sample.retransmitted = false;
+  }
+  const rtt = now - sentAt;
+  // The ACK may be of the first copy (RFC 8985, section 6.2, step 2).
+  if (again && rtt < c.rtt.min) return;
+  if (sentAt > c.rackTime || (sentAt === c.rackTime && after(end, c.rackEnd))) {
+    c.rackTime = sentAt;
+    c.rackEnd = end;
+    c.rackRtt = rtt;
+  }
+}
+
+/** Takes a record out of the counts of lost and retransmitted segments. */
+function unmark(c: TcpConnection, r: number): void {
+  const records = c.tcp.records;
+  const flags = records.flags[r]!;
+  const segments = records.segments[r]!;
+  if (flags & LOST) c.lostOut -= segments;
+  if (flags & RETRANSMITTED) c.retransOut -= segments;
+  records.flags[r] = flags & ~(LOST | RETRANSMITTED);
+}
+
+/** @returns Whether a block told of something new. */
+function markSacked(c: TcpConnection, options: TcpOptions, ack: number, now: number): boolean {
+  const records = c.tcp.records;
+  let news = false;
+  for (let i = 0; i < options.sackBlocks; i++) {
+    let left = options.sack[2 * i]!;
+    const right = options.sack[2 * i + 1]!;
+    // Blocks of what was never sent, or that are turned around, are lies; below the ACK they are D-SACK.
+    if (!before(left, right) || after(right, c.sndNxt)) {
+      c.tcp.counters.badSackBlocks++;
+      continue;
+    }
+    if (!after(right, ack)) {
+      c.tcp.counters.receivedDuplicateSacks++;
+      continue;
+    }
+    left = later(left, c.sndUna);
+    for (let r = c.head; r >= 0 && before(records.start[r]!, right); r = records.next[r]!) {
+      if (!after(records.end[r]!, left) || records.flags[r]! & SACKED) continue;
+      if (before(records.start[r]!, left)) {
+        const cut = splitAt(c, r, left);
+        if (cut < 0) continue;
+        r = cut;
+      }
+      if (after(records.end[r]!, right) && splitAt(c, r, right) < 0) continue;
+      const flags = records.flags[r]!;
+      if ((flags & EVER_RETRANSMITTED) === 0 && before(records.end[r]!, c.fack) && after(c.fack, c.sndUna)) {
+        c.reordering = true;
+      }
+      unmark(c, r);
+      records.flags[r]! |= SACKED;
+      c.sackedOut += records.segments[r]!;
+      noteDelivered(c, r, now);
+      if (c.sackedOut === records.segments[r]! || after(records.end[r]!, c.fack)) c.fack = records.end[r]!;
+      news = true;
+    }
+  }
+  return news;
+}
+
+/**
+ * Splits a record at `sequence` if that is where a segment ends; rounds down to a segment's end otherwise.
+ * @returns The record that starts at the cut, or -1 when nothing whole lies on one side.
+ */
+function splitAt(c: TcpConnection, r: number, sequence: number): number {
+  const records = c.tcp.records;
+  const segments = records.segments[r]!;
+  if (segments <= 1) return -1;
+  const size = c.mss;
+  const first = Math.min(Math.floor((sequence - records.start[r]! | 0) / size), segments - 1);
+  if (first < 1) return -1;
+  const cut = records.start[r]! + first * size | 0;
+  if (!before(cut, records.end[r]!)) return -1;
+  const j = records.split(r, cut, first);
+  if (j < 0) return -1;
+  if (c.tail === r) c.tail = j;
+  const flags = records.flags[r]!;
+  const change = records.segments[r]! + records.segments[j]! - segments;
+  if (change !== 0) {
+    c.packetsOut += change;
+    if (flags & SACKED) c.sackedOut += change;
+    if (flags & LOST) c.lostOut += change;
+    if (flags & RETRANSMITTED) c.retransOut += change;
+  }
+  return j;
+}
+
+/** Removes what a cumulative ACK covers from the records and from the ring. */
+function removeAcknowledged(c: TcpConnection, ack: number, now: number): void {
+  const records = c.tcp.records;
+  let removed = 0;
+  while (c.head >= 0) {
+    const r = c.head;
+    if (after(records.end[r]!, ack)) {
+      if (!before(records.start[r]!, ack)) break;
+      // Part of a record: the rest stays, whole segments counted off.
+      if (splitAt(c, r, ack) < 0) {
+        records.start[r] = ack;
+        break;
+      }
+    }
+    if (after(records.end[r]!, ack)) {
+      records.start[r] = ack;
+      break;
+    }
+    const flags = records.flags[r]!;
+    const segments = records.segments[r]!;
+    if (flags & SACKED) {
+      c.sackedOut -= segments;
+    } else {
+      if (
+        (flags & EVER_RETRANSMITTED) === 0 && c.sackedOut > 0 && c.sackPermitted &&
+        before(records.end[r]!, c.fack)
+      ) {
+        c.reordering = true;
+      }
+      unmark(c, r);
+      noteDelivered(c, r, now);
+    }
+    removed += segments;
+    c.packetsOut -= segments;
+    c.head = records.next[r]!;
+    records.give(r);
+    if (c.head < 0) c.tail = -1;
+  }
+  if (!c.sackPermitted && c.sackedOut > 0) {
+    // The duplicate ACKs spoke of segments that this ACK covers, all but the first of them.
+    const spoken = Math.min(c.sackedOut, Math.max(0, removed - 1));
+    c.sackedOut -= spoken;
+    c.delivered -= spoken;
+  }
+  if (c.sackedOut > c.packetsOut) c.sackedOut = c.packetsOut;
+  c.sndUna = ack;
+  const data = Math.min(ack - c.sendBase | 0, c.sendQueued);
+  if (data > 0) {
+    c.sendRing.advance(data);
+    c.sendBase = c.sendBase + data | 0;
+    c.sendQueued -= data;
+    c.bytesAcked += data;
+    if (c.sendQueued === 0) c.sendRing.free();
+  }
+}
+
+function takeRttSample(c: TcpConnection, options: TcpOptions, advanced: boolean, now: number): void {
+  if (!sample.retransmitted) {
+    c.rtt.sample(now - sample.sentAt, c.sndUna, c.sndNxt);
+  } else if (advanced && c.timestamps && options.timestamps && options.timestampEcho !== 0) {
+    // Everything delivered was sent twice: the echo tells which copy it was (RFC 7323, section 4.1).
+    const echoed = options.timestampEcho - c.tsOffset | 0;
+    const ticks = Math.floor(now / 1000) - echoed | 0;
+    if (ticks >= 0 && ticks < 120_000) c.rtt.sample(Math.max(ticks * 1000, 1), c.sndUna, c.sndNxt);
+  }
+}
+
+/**
+ * Marks what is lost: sent long enough before something that was delivered (RFC 8985, section 6.2), and for peers
+ * without SACK the first segment after three duplicate ACKs. Sets the reordering timer for the undecided.
+ */
+export function detectLosses(c: TcpConnection, now: number): void {
+  const records = c.tcp.records;
+  if (!c.sackPermitted) {
+    detectWithoutSack(c);
+    return;
+  }
+  if (c.rackTime === -Infinity) return;
+  let reorderWindow = 0;
+  if (c.reordering || (c.recovery === Recovery.Open && c.sackedOut < DUPLICATE_THRESHOLD)) {
+    reorderWindow = Math.min(c.rtt.min / 4, c.rtt.srtt);
+  }
+  let wait = 0;
+  for (let r = c.head; r >= 0; r = records.next[r]!) {
+    const flags = records.flags[r]!;
+    if (flags & SACKED || (flags & (LOST | RETRANSMITTED)) === LOST) continue;
+    const sentAt = records.sentAt[r]!;
+    if (sentAt > c.rackTime || (sentAt === c.rackTime && !before(records.end[r]!, c.rackEnd))) continue;
+    const remaining = sentAt + c.rackRtt + reorderWindow - now;
+    if (remaining <= 0) markLost(c, r);
+    else if (remaining > wait) wait = remaining;
+  }
+  if (wait > 0) {
+    c.sendTimer = SendTimer.Reorder;
+    c.sendTimerAt = now + wait;
+    c.schedule();
+  } else if (c.sendTimer === SendTimer.Reorder) {
+    c.sendTimer = SendTimer.None;
+    armSendTimer(c, now);
+  }
+}
+
+function detectWithoutSack(c: TcpConnection): void {
+  const records = c.tcp.records;
+  const r = c.head;
+  const flags = records.flags[r]!;
+  // NewReno: in recovery every partial ACK says that the segment after it is missing as well (RFC 6582).
+  const partial = c.recovery === Recovery.Fast && c.duplicateAcks === 0 && before(c.sndUna, c.recoveryPoint);
+  if ((c.duplicateAcks >= DUPLICATE_THRESHOLD && c.recovery === Recovery.Open) || partial) {
+    if ((flags & (LOST | RETRANSMITTED)) === 0) {
+      if (records.segments[r]! > 1) splitAt(c, r, records.start[r]! + c.mss | 0);
+      markLost(c, r);
+    }
+  }
+}
+
+function markLost(c: TcpConnection, r: number): void {
+  const records = c.tcp.records;
+  const segments = records.segments[r]!;
+  const flags = records.flags[r]!;
+  if (flags & RETRANSMITTED) c.retransOut -= segments;
+  if ((flags & LOST) === 0) c.lostOut += segments;
+  records.flags[r] = flags & ~RETRANSMITTED | LOST;
+  c.tcp.counters.lostSegments += segments;
+}
+
+export function enterRecovery(c: TcpConnection, now: number): void {
+  c.recovery = Recovery.Fast;
+  c.recoveryPoint = c.sndNxt;
+  c.priorCwnd = c.cwnd;
+  c.prrDelivered = c.prrOut = 0;
+  c.ssthresh = c.congestion.reduce(c, now);
+  c.cwndCount = 0;
+  c.tcp.counters.fastRecoveries++;
+}
+
+function leaveRecovery(c: TcpConnection): void {
+  if (c.recovery === Recovery.Fast) c.cwnd = c.ssthresh;
+  c.recovery = Recovery.Open;
+  c.cwndCount = 0;
+  c.duplicateAcks = 0;
+  if (!c.sackPermitted) c.sackedOut = 0;
+}
+
+/** Proportional rate reduction (RFC 6937, section 3, with the slow-start bound while repair goes well). */
+function proportional(c: TcpConnection, delivered: number, newlyLost: boolean, progress: boolean): void {
+  c.prrDelivered += delivered;
+  const pipe = c.inFlight;
+  let quota: number;
+  if (pipe > c.ssthresh) {
+    quota = Math.ceil(c.prrDelivered * c.ssthresh / Math.max(c.priorCwnd, 1)) - c.prrOut;
+  } else {
+    quota = Math.max(c.prrDelivered - c.prrOut, delivered);
+    if (progress && !newlyLost) quota++;
+    quota = Math.min(c.ssthresh - pipe, quota);
+  }
+  // The first retransmission goes out at once.
+  quota = Math.max(quota, c.prrOut === 0 ? 1 : 0);
+  c.cwnd = Math.max(pipe + quota, 1);
+}
+
+/** The retransmission timer has expired: everything not sacked is lost (RFC 6298, section 5; RFC 5681, section 3.1). */
+export function retransmissionTimeout(c: TcpConnection, now: number): void {
+  const records = c.tcp.records;
+  c.tcp.counters.retransmissionTimeouts++;
+  if (c.recovery !== Recovery.Loss || !before(c.sndUna, c.recoveryPoint)) {
+    c.ssthresh = c.congestion.reduce(c, now);
+    c.priorCwnd = c.cwnd;
+  }
+  c.congestion.timedOut(c);
+  c.recovery = Recovery.Loss;
+  c.recoveryPoint = c.sndNxt;
+  c.cwndCount = 0;
+  c.duplicateAcks = 0;
+  c.probing = false;
+  // A peer may renege on SACKs only until here: the first record is missing whatever it said (RFC 2018, section 8).
+  const reneged = c.head >= 0 && (records.flags[c.head]! & SACKED) !== 0;
+  if (!c.sackPermitted) c.sackedOut = 0;
+  for (let r = c.head; r >= 0; r = records.next[r]!) {
+    if (records.flags[r]! & SACKED) {
+      if (!reneged) continue;
+      records.flags[r]! &= ~SACKED;
+      c.sackedOut -= records.segments[r]!;
+    }
+    if (records.flags[r]! & SYN_RECORD) continue;
+    markLost(c, r);
+  }
+  c.cwnd = c.inFlight + 1;
+  if (c.head >= 0) {
+    retransmit(c, c.head, 1, now);
+    // What retransmit split off stays lost and waits for the window.
+  }
+}
+
+/** Sends the tail loss probe: the last segment again (new data has been sent by output already). */
+export function sendTailProbe(c: TcpConnection, now: number): void {
+  const records = c.tcp.records;
+  const r = c.tail;
+  if (r < 0 || records.flags[r]! & (SACKED | SYN_RECORD)) return;
+  c.tcp.counters.tailLossProbes++;
+  let last = r;
+  if (records.segments[r]! > 1) {
+    const cut = splitAt(c, r, records.start[r]! + (records.segments[r]! - 1) * c.mss | 0);
+    if (cut >= 0) last = cut;
+  }
+  c.probing = true;
+  c.probeEnd = c.sndNxt;
+  retransmit(c, last, 1, now);
+}
+
+/** RFC 8985, section 7.4: if nobody says that the probe arrived twice, it repaired a loss. */
+function endProbe(c: TcpConnection, ack: number, options: TcpOptions): void {
+  c.probing = false;
+  const duplicate = options.sackBlocks > 0 && !after(options.sack[1]!, ack);
+  if (duplicate || c.recovery !== Recovery.Open) return;
+  if (!c.sackPermitted || !after(ack, c.probeEnd)) {
+    c.ssthresh = c.congestion.reduce(c, c.tcp.stack.now);
+    c.cwnd = Math.min(c.cwnd, c.ssthresh);
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * The memory of a connection's streams: byte rings, whose blocks come from one pool and are taken only while
+ * there is something to hold.
+ *
+ * @module
+ */
+
+import { type Bytes, type Packet, Region } from "../packet.ts";
+
+/** Smallest block, as a power of two. */
+const MIN_BITS = 12;
+/** Largest block, as a power of two. */
+const MAX_BITS = 26;
+
+/** Largest capacity of a ring, in bytes. */
+export const MAX_CAPACITY = 1 << MAX_BITS;
+
+/** Blocks of memory by size class (powers of two), for reuse. */
+export class RingPool {
+  readonly #free: Region[][] = [];
+  /** Bytes that lie free in the pool. */
+  retained = 0;
+  /** Bytes that rings hold. */
+  used = 0;
+  /** Most bytes kept for reuse; what comes back beyond is left to the garbage collector. */
+  readonly limit: number;
+
+  /** @param limit Most bytes to keep for reuse. */
+  constructor(limit: number = 64 << 20) {
+    this.limit = limit;
+    for (let bits = MIN_BITS; bits <= MAX_BITS; bits++) this.#free.push([]);
+  }
+
+  /** @returns A block of at least `bytes` bytes (at most {@link MAX_CAPACITY}); its size is a power of two. Its content is arbitrary. */
+  take(bytes: number): Region {
+    const bits = bytes <= 1 << MIN_BITS ? MIN_BITS : 32 - Math.clz32(bytes - 1);
+    const region = this.#free[bits - MIN_BITS]!.pop();
+    this.used += 1 << bits;
+    if (region === undefined) return new Region(new ArrayBuffer(1 << bits));
+    this.retained -= 1 << bits;
+    return region;
+  }
+
+  /** Takes a block back. */
+  give(region: Region): void {
+    const size = region.bytes.length;
+    this.used -= size;
+    if (this.retained + size > this.limit) return;
+    this.retained += size;
+    this.#free[31 - Math.clz32(size) - MIN_BITS]!.push(region);
+  }
+}
+
+/**
+ * A byte ring addressed by distance from its head. It does not know which bytes are valid: its owner does (a
+ * receive ring holds islands of out-of-order data).
+ */
+export class Ring {
+  readonly #pool: RingPool;
+  /** The block, or null while nothing is held. */
+  region: Region | null = null;
+  /** Position of the head in the block. */
+  #head = 0;
+  #mask = 0;
+
+  /** @param pool Where blocks come from. */
+  constructor(pool: RingPool) {
+    this.#pool = pool;
+  }
+
+  /** Bytes the ring can hold without growing. */
+  get capacity(): number {
+    return this.region === null ? 0 : this.#mask + 1;
+  }
+
+  /** Makes room for `bytes` bytes from the head, keeping the first `keep`. */
+  grow(bytes: number, keep: number): void {
+    if (bytes <= this.capacity) return;
+    if (keep > this.capacity) keep = this.capacity;
+    const old = this.region;
+    const region = this.#pool.take(bytes);
+    if (old !== null) {
+      if (keep > 0) this.copyTo(0, region.bytes, 0, keep);
+      this.#pool.give(old);
+    }
+    this.region = region;
+    this.#head = 0;
+    this.#mask = region.bytes.length - 1;
+  }
+
+  /** Copies bytes in at distance `at` from the head. There must be room. */
+  put(at: number, source: Bytes, offset: number, length: number): void {
+    const bytes = this.region!.bytes;
+    const start = this.#head + at & this.#mask;
+    const first = Math.min(length, this.#mask + 1 - start);
+    bytes.set(source.subarray(offset, offset + first), start);
+    if (first < length) bytes.set(source.subarray(offset + first, offset + length), 0);
+  }
+
+  /** Copies bytes out from distance `at` from the head. */
+  copyTo(at: number, target: Bytes, offset: number, length: number): void {
+    const bytes = this.region!.bytes;
+    const start = this.#head + at & this.#mask;
+    const first = Math.min(length, this.#mask + 1 - start);
+    target.set(bytes.subarray(start, start + first), offset);
+    if (first < length) target.set(bytes.subarray(0, length - first), offset + first);
+  }
+
+  /** Hangs bytes behind a packet without copying them. */
+  attach(packet: Packet, at: number, length: number): void {
+    const start = this.#head + at & this.#mask;
+    const first = Math.min(length, this.#mask + 1 - start);
+    packet.append(this.region!, start, first);
+    if (first < length) packet.append(this.region!, 0, length - first);
+  }
+
+  /** @returns Where in {@link region} the byte at distance `at` from the head lies. */
+  position(at: number): number {
+    return this.#head + at & this.#mask;
+  }
+
+  /** Moves the head past `bytes` bytes. */
+  advance(bytes: number): void {
+    this.#head = this.#head + bytes & this.#mask;
+  }
+
+  /** Gives the memory back. */
+  free(): void {
+    if (this.region === null) return;
+    this.#pool.give(this.region);
+    this.region = null;
+    this.#head = this.#mask = 0;
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * What is due when, and what happens then.
+ *
+ * @module
+ */
+
+import { State } from "./api.ts";
+import { Recovery, SendTimer, type TcpConnection } from "./connection.ts";
+import { output, retransmit, sendAck, sendProbe, windowClosed } from "./output.ts";
+import { detectLosses, enterRecovery, retransmissionTimeout, sendTailProbe } from "./recovery.ts";
+import { MAX_RTO } from "./rtt.ts";
+import { SYN_RECORD } from "./sent.ts";
+
+/** Retransmissions of a SYN before connecting fails, as Linux's tcp_syn_retries. */
+export const SYN_RETRIES = 6;
+/** Retransmissions of a SYN-ACK, as Linux's tcp_synack_retries. */
+export const SYN_ACK_RETRIES = 5;
+/** Time-outs in a row before a connection is given up, as Linux's tcp_retries2. */
+export const DATA_RETRIES = 15;
+/** The same once the application has closed it, as Linux's tcp_orphan_retries. */
+export const ORPHAN_RETRIES = 8;
+/** TIME-WAIT, and FIN-WAIT-2 of an orphan, in µs. */
+export const TIME_WAIT = 60_000_000;
+/** Keep-alive probes without an answer before a connection is given up. */
+export const KEEP_ALIVE_PROBES = 9;
+/** µs between keep-alive probes. */
+export const KEEP_ALIVE_INTERVAL = 75_000_000;
+/** Longest time a single segment's delayed ACK is waited for by a tail loss probe (RFC 8985, section 7.2). */
+const WORST_DELAYED_ACK = 200_000;
+/** Shortest tail loss probe, in µs. */
+const MIN_PROBE = 2_000;
+
+/** Sets the send timer for what is in flight, or for a closed window; replaces what was set. */
+export function armSendTimer(c: TcpConnection, now: number): void {
+  if (c.head < 0) {
+    if (c.state >= State.Established && waitsForWindow(c)) {
+      c.sendTimer = SendTimer.Window;
+      c.sendTimerAt = now + backedOff(c, c.windowProbes);
+      c.schedule();
+    } else {
+      c.sendTimer = SendTimer.None;
+      c.sendTimerAt = Infinity;
+    }
+    return;
+  }
+  c.windowProbes = 0;
+  const rto = backedOff(c, c.timeouts);
+  c.sendTimer = SendTimer.Retransmit;
+  c.sendTimerAt = now + rto;
+  if (
+    c.sackPermitted && c.recovery === Recovery.Open && c.sackedOut === 0 && c.timeouts === 0 && !c.probing &&
+    c.state >= State.Established && c.rtt.srtt > 0
+  ) {
+    let probe = Math.max(2 * c.rtt.srtt, MIN_PROBE);
+    if (c.packetsOut === 1) probe += WORST_DELAYED_ACK;
+    if (probe < rto) {
+      c.sendTimer = SendTimer.Probe;
+      c.sendTimerAt = now + probe;
+    }
+  }
+  c.schedule();
+}
+
+function backedOff(c: TcpConnection, times: number): number {
+  return Math.min(c.rtt.rto * 2 ** Math.min(times, 16), MAX_RTO);
+}
+
+/** Whether something waits to be sent and nothing in flight would bring an ACK. */
+function waitsForWindow(c: TcpConnection): boolean {
+  const unsent = c.sendQueued - (c.sndNxt - c.sendBase | 0);
+  return (unsent > 0 || (c.finQueued && !c.finSent)) && c.head < 0;
+}
+
+/** Does what is due at `now`. */
+export function expireTimers(c: TcpConnection, now: number): void {
+  if (c.ackTimerAt <= now) {
+    c.ackTimerAt = Infinity;
+    // Nothing came for the ACK to ride on.
+    c.interactive = false;
+    c.tcp.counters.delayedAcks++;
+    sendAck(c);
+  }
+  if (c.sendTimerAt <= now) expireSendTimer(c, now);
+  if (c.lifeTimerAt <= now && c.state !== State.Closed) {
+    c.lifeTimerAt = Infinity;
+    c.tcp.drop(c, null);
+  }
+  if (c.keepAliveAt <= now && c.state !== State.Closed) expireKeepAlive(c, now);
+}
+
+function expireSendTimer(c: TcpConnection, now: number): void {
+  const timer = c.sendTimer;
+  c.sendTimer = SendTimer.None;
+  c.sendTimerAt = Infinity;
+  switch (timer) {
+    case SendTimer.Retransmit:
+      expireRetransmit(c, now);
+      return;
+    case SendTimer.Probe:
+      sendTailProbe(c, now);
+      armSendTimer(c, now);
+      return;
+    case SendTimer.Reorder:
+      detectLosses(c, now);
+      if (c.lostOut > 0 && c.recovery === Recovery.Open) enterRecovery(c, now);
+      output(c);
+      if (c.sendTimer === SendTimer.None) armSendTimer(c, now);
+      return;
+    case SendTimer.Window:
+      expireWindow(c, now);
+      return;
+  }
+}
+
+function expireRetransmit(c: TcpConnection, now: number): void {
+  if (c.head < 0) return;
+  c.timeouts++;
+  const handshake = (c.tcp.records.flags[c.head]! & SYN_RECORD) !== 0;
+  const most = handshake
+    ? c.state === State.SynSent ? SYN_RETRIES : SYN_ACK_RETRIES
+    : c.orphan
+    ? ORPHAN_RETRIES
+    : DATA_RETRIES;
+  if (c.timeouts > most) {
+    c.tcp.counters.timedOut++;
+    c.tcp.drop(c, c.failure("TimedOut", handshake ? "Connection attempt timed out" : "Peer does not answer"));
+    return;
+  }
+  if (handshake) {
+    c.tcp.counters.retransmissionTimeouts++;
+    retransmit(c, c.head, 1, now);
+  } else {
+    retransmissionTimeout(c, now);
+  }
+  armSendTimer(c, now);
+}
+
+function expireWindow(c: TcpConnection, now: number): void {
+  if (!waitsForWindow(c)) return;
+  if (!windowClosed(c)) {
+    // There is room, but less than is worth sending: send it now (RFC 9293, section 3.8.6.2.1).
+    c.pushSmall = true;
+    output(c);
+    c.pushSmall = false;
+    if (c.sendTimer === SendTimer.None) armSendTimer(c, now);
+    return;
+  }
+  c.windowProbes++;
+  // A window that stays shut is the peer's right; a peer that says nothing at all is gone.
+  if (c.windowProbes > DATA_RETRIES || (c.orphan && c.windowProbes > ORPHAN_RETRIES)) {
+    c.tcp.counters.timedOut++;
+    c.tcp.drop(c, c.failure("TimedOut", "Peer does not answer window probes"));
+    return;
+  }
+  c.tcp.counters.windowProbes++;
+  sendProbe(c);
+  armSendTimer(c, now);
+}
+
+function expireKeepAlive(c: TcpConnection, now: number): void {
+  const idle = now - c.lastReceived;
+  if (c.head >= 0 || c.state < State.Established) {
+    c.keepAliveAt = now + c.keepAlive;
+    return;
+  }
+  if (c.keepAliveProbes === 0 && idle < c.keepAlive) {
+    c.keepAliveAt = c.lastReceived + c.keepAlive;
+    return;
+  }
+  if (c.keepAliveProbes >= KEEP_ALIVE_PROBES) {
+    c.tcp.counters.timedOut++;
+    c.tcp.reset(c, c.failure("TimedOut", "Peer does not answer keep-alive probes"));
+    return;
+  }
+  c.keepAliveProbes++;
+  c.tcp.counters.keepAliveProbes++;
+  sendProbe(c);
+  c.keepAliveAt = now + KEEP_ALIVE_INTERVAL;
+}

@@ -1,0 +1,227 @@
+/**
+ * The TCP header (RFC 9293, section 3.1) and its options.
+ *
+ * ```text
+ *  0                   1                   2                   3
+ *  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+ * +-------------------------------+-------------------------------+
+ * |          Source Port          |       Destination Port        |
+ * +-------------------------------+-------------------------------+
+ * |                        Sequence Number                        |
+ * +---------------------------------------------------------------+
+ * |                    Acknowledgment Number                      |
+ * +-------+-------+-+-+-+-+-+-+-+-+-------------------------------+
+ * | Offset|  Rsvd |C|E|U|A|P|R|S|F|            Window             |
+ * +-------+-------+-+-+-+-+-+-+-+-+-------------------------------+
+ * |           Checksum            |         Urgent Pointer        |
+ * +-------------------------------+-------------------------------+
+ * |                           [Options]                           |
+ * ```
+ *
+ * @module
+ */
+
+/** Bytes of a header without options. */
+export const HEADER_LENGTH = 20;
+/** Most bytes of a header with options. */
+export const MAX_HEADER_LENGTH = 60;
+/** Distance from the header to its checksum field. */
+export const CHECKSUM_OFFSET = 16;
+
+/** No more data from the sender. */
+export const FIN = 0x01;
+/** Synchronise sequence numbers. */
+export const SYN = 0x02;
+/** Reset the connection. */
+export const RST = 0x04;
+/** Push. */
+export const PSH = 0x08;
+/** The acknowledgment number is valid. */
+export const ACK = 0x10;
+/** The urgent pointer is valid. */
+export const URG = 0x20;
+/** ECN echo (RFC 3168). */
+export const ECE = 0x40;
+/** Congestion window reduced (RFC 3168). */
+export const CWR = 0x80;
+
+/** @returns The source port. */
+export function sourcePort(view: DataView, at: number): number {
+  return view.getUint16(at);
+}
+
+/** @returns The destination port. */
+export function destinationPort(view: DataView, at: number): number {
+  return view.getUint16(at + 2);
+}
+
+/** @returns Both ports as one signed word: source in the upper half. */
+export function ports(view: DataView, at: number): number {
+  return view.getInt32(at);
+}
+
+/** @returns The sequence number, signed. */
+export function sequence(view: DataView, at: number): number {
+  return view.getInt32(at + 4);
+}
+
+/** @returns The acknowledgment number, signed. */
+export function acknowledgment(view: DataView, at: number): number {
+  return view.getInt32(at + 8);
+}
+
+/** @returns Bytes of the header that it claims: 0 to 60. */
+export function headerLength(view: DataView, at: number): number {
+  return view.getUint8(at + 12) >>> 4 << 2;
+}
+
+/** @returns The flags, CWR to FIN. */
+export function flags(view: DataView, at: number): number {
+  return view.getUint8(at + 13);
+}
+
+/** @returns The window field, not scaled. */
+export function window(view: DataView, at: number): number {
+  return view.getUint16(at + 14);
+}
+
+/** @returns The checksum field. */
+export function checksum(view: DataView, at: number): number {
+  return view.getUint16(at + 16);
+}
+
+/** @returns The urgent pointer. */
+export function urgentPointer(view: DataView, at: number): number {
+  return view.getUint16(at + 18);
+}
+
+/** Writes the checksum field. */
+export function setChecksum(view: DataView, at: number, value: number): void {
+  view.setUint16(at + 16, value);
+}
+
+/**
+ * Writes the 20 bytes of a header; checksum and urgent pointer become 0.
+ * @param length Bytes of the header with its options, a multiple of 4.
+ */
+export function writeHeader(
+  view: DataView,
+  at: number,
+  source: number,
+  destination: number,
+  sequence: number,
+  acknowledgment: number,
+  length: number,
+  flags: number,
+  window: number,
+): void {
+  view.setInt32(at, source << 16 | destination);
+  view.setInt32(at + 4, sequence);
+  view.setInt32(at + 8, acknowledgment);
+  view.setInt32(at + 12, length << 26 | flags << 16 | window);
+  view.setInt32(at + 16, 0);
+}
+
+/** Option kinds. */
+export const OPTION_END = 0;
+/** Padding. */
+export const OPTION_NOP = 1;
+/** Maximum segment size (RFC 9293, section 3.7.1), 4 bytes. */
+export const OPTION_MSS = 2;
+/** Window scale (RFC 7323), 3 bytes. */
+export const OPTION_WINDOW_SCALE = 3;
+/** SACK permitted (RFC 2018), 2 bytes. */
+export const OPTION_SACK_PERMITTED = 4;
+/** SACK (RFC 2018), 2 + 8 × blocks bytes. */
+export const OPTION_SACK = 5;
+/** Timestamps (RFC 7323), 10 bytes. */
+export const OPTION_TIMESTAMPS = 8;
+
+/** NOP, NOP, Timestamps, 10: the way everyone lays timestamps out. */
+const TIMESTAMPS_WORD = 0x0101080a;
+
+/** What the options of one segment say. One object is reused for every segment. */
+export class TcpOptions {
+  /** Maximum segment size, or 0 when the option was absent. */
+  mss = 0;
+  /** Shift count 0 to 14, or -1 when the option was absent. Greater ones are taken as 14 (RFC 7323, section 2.3). */
+  windowScale = -1;
+  /** SACK permitted. */
+  sackPermitted = false;
+  /** Whether {@link timestampValue} and {@link timestampEcho} were there. */
+  timestamps = false;
+  /** TSval, signed. */
+  timestampValue = 0;
+  /** TSecr, signed. */
+  timestampEcho = 0;
+  /** SACK blocks in {@link sack}: 0 to 4. */
+  sackBlocks = 0;
+  /** Left and right edges, signed, in the order received. */
+  readonly sack = new Int32Array(8);
+
+  /**
+   * Reads the options between `at` and `end`.
+   * @returns False when an option lies about its length; what stood in front of it is kept.
+   */
+  parse(view: DataView, at: number, end: number): boolean {
+    this.mss = 0;
+    this.windowScale = -1;
+    this.sackPermitted = false;
+    this.timestamps = false;
+    this.sackBlocks = 0;
+    if (at === end) return true;
+    if (end - at === 12 && view.getInt32(at) === TIMESTAMPS_WORD) {
+      this.timestamps = true;
+      this.timestampValue = view.getInt32(at + 4);
+      this.timestampEcho = view.getInt32(at + 8);
+      return true;
+    }
+    while (at < end) {
+      const kind = view.getUint8(at);
+      if (kind === OPTION_END) return true;
+      if (kind === OPTION_NOP) {
+        at++;
+        continue;
+      }
+      if (at + 2 > end) return false;
+      const length = view.getUint8(at + 1);
+      if (length < 2 || at + length > end) return false;
+      switch (kind) {
+        case OPTION_MSS:
+          if (length === 4) this.mss = view.getUint16(at + 2);
+          break;
+        case OPTION_WINDOW_SCALE:
+          if (length === 3) this.windowScale = Math.min(view.getUint8(at + 2), 14);
+          break;
+        case OPTION_SACK_PERMITTED:
+          if (length === 2) this.sackPermitted = true;
+          break;
+        case OPTION_TIMESTAMPS:
+          if (length === 10) {
+            this.timestamps = true;
+            this.timestampValue = view.getInt32(at + 2);
+            this.timestampEcho = view.getInt32(at + 6);
+          }
+          break;
+        case OPTION_SACK:
+          if (length >= 10 && (length - 2) % 8 === 0) this.#parseSack(view, at + 2, (length - 2) / 8);
+          break;
+      }
+      at += length;
+    }
+    return true;
+  }
+
+  #parseSack(view: DataView, at: number, blocks: number): void {
+    if (blocks > 4) blocks = 4;
+    for (let i = 0; i < 2 * blocks; i++) this.sack[i] = view.getInt32(at + 4 * i);
+    this.sackBlocks = blocks;
+  }
+}
+
+/** Writes NOP, NOP, timestamps: 12 bytes. */
+export function writeTimestamps(view: DataView, at: number, value: number, echo: number): void {
+  view.setInt32(at, TIMESTAMPS_WORD);
+  view.setInt32(at + 4, value);
+  view.setInt32(at + 8, echo);
+}
