@@ -15,10 +15,12 @@ import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { Interface, type InterfaceOptions } from "./link/interface.ts";
 import { LoopbackDevice } from "./link/loopback.ts";
 import type { Packet } from "./packet.ts";
+import { Tcp } from "./tcp/tcp.ts";
 import { TimerWheel } from "./timer_wheel.ts";
 import { Udp } from "./udp/udp.ts";
 import * as ethernet from "./wire/ethernet.ts";
 import * as ipv4 from "./wire/ipv4.ts";
+import { PROTOCOL as TCP } from "./wire/tcp.ts";
 
 /** Rounds of delivering to ourselves in one turn, and packets of one round. */
 const LOOPBACK_ROUNDS = 4, LOOPBACK_BUDGET = 64;
@@ -35,8 +37,11 @@ export interface StackOptions {
 
 /** Whoever has something to send when a batch of frames was delivered. */
 export interface BatchEnder {
-  /** Sends what has come together: acknowledgements, segments. Called in each {@link Stack.poll}. */
-  finish(): void;
+  /**
+   * Sends what has come together: acknowledgements, segments. Called in each {@link Stack.poll}.
+   * @returns Whether something is left that has to wait for the next turn (a device without a free slot).
+   */
+  finish(): boolean;
 }
 
 /**
@@ -66,6 +71,8 @@ export class Stack {
   readonly icmp: Icmpv4;
   /** UDP. */
   readonly udp: Udp;
+  /** TCP. */
+  readonly tcp: Tcp;
   /** Exceptions that handlers of applications have thrown. */
   handlerErrors = 0;
   /** Called at most once between two calls of {@link poll} when there is work for it that no frame brought. */
@@ -92,6 +99,9 @@ export class Stack {
     this.udp = new Udp(this);
     this.attach(ipv4.ICMP, this.icmp);
     this.attach(ipv4.UDP, this.udp);
+    this.tcp = new Tcp(this);
+    this.attach(TCP, this.tcp);
+    this.addBatchEnder(this.tcp);
     this.#loopbackDevice = new LoopbackDevice(this.limits.loopbackSlots);
     this.loopback = new Interface(this, this.#loopbackDevice, {}, true);
     this.loopback.attach(ethernet.IPV4, this.ipv4);
@@ -197,15 +207,14 @@ export class Stack {
     this.#woken = true;
     this.timers.advance(this.now);
     const device = this.#loopbackDevice;
-    for (let round = 0; round < LOOPBACK_ROUNDS; round++) {
-      this.#finish();
-      if (device.waiting === 0) break;
+    let more = this.#finish();
+    for (let round = 0; device.waiting > 0 && round < LOOPBACK_ROUNDS; round++) {
       device.poll(this.loopback, LOOPBACK_BUDGET);
+      more = this.#finish();
     }
-    if (device.waiting > 0) this.#finish();
     for (let i = 0; i < this.#interfaces.length; i++) this.#interfaces[i]!.device.flush();
     this.#woken = false;
-    return device.waiting > 0 ? this.now : this.timers.next();
+    return more || device.waiting > 0 ? this.now : this.timers.next();
   }
 
   /** Asks for {@link poll}: something is to be sent. Cheap to call again. */
@@ -258,7 +267,9 @@ export class Stack {
     this.generation++;
   }
 
-  #finish(): void {
-    for (let i = 0; i < this.#enders.length; i++) this.#enders[i]!.finish();
+  #finish(): boolean {
+    let more = false;
+    for (let i = 0; i < this.#enders.length; i++) if (this.#enders[i]!.finish()) more = true;
+    return more;
   }
 }

@@ -21,8 +21,6 @@ import {
 } from "./sent.ts";
 import { after, before } from "./sequence.ts";
 
-/** IANA number of TCP. */
-export const PROTOCOL = 6;
 /** Bytes of payload up to which copying into the slot is cheaper than a piece of its own. */
 const COPY_LIMIT = 1024;
 /** Largest IP packet. */
@@ -132,7 +130,7 @@ function largest(c: TcpConnection): number {
   const most = MAX_PACKET - c.path.headerLength - wire.MAX_HEADER_LENGTH;
   const device = c.path.interface.device;
   const offload = c.path.version === 4 ? OFFLOAD_TSO4 : OFFLOAD_TSO6;
-  let segments = Math.floor(most / c.mss);
+  let segments = Math.max(Math.floor(most / c.mss), 1);
   // Cut in software, every segment needs a slot of its own.
   if ((device.offloads & offload) === 0 && device.free < segments) segments = Math.max(device.free - 1, 1);
   return segments * c.mss;
@@ -244,7 +242,7 @@ function transmit(c: TcpConnection, sequence: number, length: number, flags: num
     packet.gsoSize = c.mss;
   }
   c.tcp.counters.sentSegments++;
-  path.send(packet, PROTOCOL, 0, 0);
+  path.send(packet, wire.PROTOCOL, 0, 0);
   return true;
 }
 
@@ -287,7 +285,7 @@ function writeSegment(
 /** Leaves the pseudo-header's sum in the checksum field, for the device or the interface to complete. */
 export function finishChecksum(packet: Packet, at: number, addressSum: number): void {
   packet.transport = at;
-  let sum = addressSum + PROTOCOL + packet.length;
+  let sum = addressSum + wire.PROTOCOL + packet.length;
   sum = (sum & 0xffff) + (sum >>> 16);
   sum = (sum & 0xffff) + (sum >>> 16);
   wire.setChecksum(packet.view, at, sum);
@@ -321,7 +319,7 @@ export function sendAck(c: TcpConnection): void {
   if (blocks > 0) writeSack(c, packet.view, at + wire.HEADER_LENGTH + stamps, blocks);
   writeSegment(c, packet, at, c.sndNxt, wire.HEADER_LENGTH + options, wire.ACK);
   c.tcp.counters.sentSegments++;
-  c.path.send(packet, PROTOCOL, 0, 0);
+  c.path.send(packet, wire.PROTOCOL, 0, 0);
   acked(c);
 }
 
@@ -409,7 +407,7 @@ export function writeSyn(c: TcpConnection): boolean {
   if (scale) view.setInt32(p, 0x01030300 | c.rcvShift);
   writeSegment(c, packet, at, c.iss, length, wire.SYN | (answer ? wire.ACK : 0));
   c.tcp.counters.sentSegments++;
-  c.path.send(packet, PROTOCOL, 0, 0);
+  c.path.send(packet, wire.PROTOCOL, 0, 0);
   c.lastAck = c.rcvNxt;
   c.ackNow = false;
   return true;
@@ -423,7 +421,7 @@ export function sendReset(c: TcpConnection): void {
   writeSegment(c, packet, at, c.sndNxt, wire.HEADER_LENGTH, wire.RST | wire.ACK);
   c.tcp.counters.sentResets++;
   c.tcp.counters.sentSegments++;
-  c.path.send(packet, PROTOCOL, 0, 0);
+  c.path.send(packet, wire.PROTOCOL, 0, 0);
 }
 
 /** A probe that the peer must answer: one old byte's number, no data (zero window, keep-alive). */
@@ -435,7 +433,7 @@ export function sendProbe(c: TcpConnection): void {
   if (options > 0) wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
   writeSegment(c, packet, at, c.sndUna - 1 | 0, wire.HEADER_LENGTH + options, wire.ACK);
   c.tcp.counters.sentSegments++;
-  c.path.send(packet, PROTOCOL, 0, 0);
+  c.path.send(packet, wire.PROTOCOL, 0, 0);
 }
 
 /** Says when the data received so far is to be acknowledged (RFC 9293, section 3.8.6.3; RFC 5681, section 4.2). */

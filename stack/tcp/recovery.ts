@@ -7,7 +7,7 @@
 
 import type { TcpOptions } from "../wire/tcp.ts";
 import { Recovery, SendTimer, type TcpConnection } from "./connection.ts";
-import { retransmit } from "./output.ts";
+import { retransmit, updateMss } from "./output.ts";
 import { after, before, later } from "./sequence.ts";
 import { EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { armSendTimer } from "./timers.ts";
@@ -401,5 +401,17 @@ function endProbe(c: TcpConnection, ack: number, options: TcpOptions): void {
   if (!c.sackPermitted || !after(ack, c.probeEnd)) {
     c.ssthresh = c.congestion.reduce(c, c.tcp.stack.now);
     c.cwnd = Math.min(c.cwnd, c.ssthresh);
+  }
+}
+
+/** A router has refused what was sent from `sequence` on: it goes out again in smaller segments (RFC 1191, section 6.4). */
+export function tooBig(c: TcpConnection, sequence: number): void {
+  const records = c.tcp.records;
+  const size = c.mss;
+  updateMss(c);
+  if (c.mss >= size) return;
+  for (let r = c.head; r >= 0; r = records.next[r]!) {
+    if (before(records.start[r]!, sequence) && !after(records.end[r]!, sequence)) continue;
+    if ((records.flags[r]! & (SACKED | SYN_RECORD)) === 0) markLost(c, r);
   }
 }

@@ -5,8 +5,10 @@
  */
 
 import { StackError } from "../errors.ts";
-import { KeyedHash } from "../hash.ts";
+import type { KeyedHash } from "../hash.ts";
+import { IpAddress } from "../ip/address.ts";
 import { IcmpError, type Path, type Transport } from "../ip/path.ts";
+import { transportChecksumOk } from "../link/offload.ts";
 import { type Bytes, GSO_NONE, type Packet, UNICAST } from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import * as wire from "../wire/tcp.ts";
@@ -25,8 +27,8 @@ import { TcpConnection } from "./connection.ts";
 import { Cubic } from "./cubic.ts";
 import { input, offer, Segment, synInFlight, takeSynOptions } from "./input.ts";
 import { DEFAULT_BACKLOG, DEFAULT_HALF_OPEN, TcpListener } from "./listener.ts";
-import { finishChecksum, output, PROTOCOL, sendReset, sendSyn } from "./output.ts";
-import { acknowledge } from "./recovery.ts";
+import { finishChecksum, output, sendReset, sendSyn } from "./output.ts";
+import { acknowledge, tooBig } from "./recovery.ts";
 import { RingPool } from "./ring.ts";
 import { SentRecords } from "./sent.ts";
 import { after } from "./sequence.ts";
@@ -139,7 +141,7 @@ export class Tcp implements TcpApi, Transport {
     this.stack = stack;
     this.#limits = { connections: limits.connections ?? 1 << 20, timeWait: limits.timeWait ?? 1 << 16 };
     const random = stack.random;
-    this.#hash = new KeyedHash(random);
+    this.#hash = stack.hash;
     this.#portCounter = random() >>> 16;
   }
 
@@ -169,7 +171,7 @@ export class Tcp implements TcpApi, Transport {
     if (!Number.isInteger(port) || port < 0 || port > 65535) {
       throw new RangeError(`Port must be a whole number from 0 to 65535, got ${port}`);
     }
-    const local = address ?? this.stack.unspecified;
+    const local = address ?? IpAddress.v4(0);
     if (port === 0) port = this.#freeListenPort();
     const others = this.#listeners.get(port);
     for (const other of others ?? []) {
@@ -234,7 +236,7 @@ export class Tcp implements TcpApi, Transport {
       counters.badHeader++;
       return;
     }
-    if (!this.stack.transportChecksumOk(packet)) {
+    if (!transportChecksumOk(packet)) {
       counters.badChecksum++;
       return;
     }
@@ -267,12 +269,13 @@ export class Tcp implements TcpApi, Transport {
     this.#receiveUnknown(packet, s, ports, hash, now);
   }
 
-  error(packet: Packet, kind: IcmpError, _mtu: number): void {
+  error(packet: Packet, kind: IcmpError, mtu: number): void {
     // The quoted packet is ours: its source is our side.
     const { view, offset } = packet;
     const ports = view.getInt32(offset);
-    const local = this.stack.quotedAddress(packet, true);
-    const remote = this.stack.quotedAddress(packet, false);
+    const version = packet.version === 4 ? 4 : 6;
+    const local = IpAddress.read(version, view, packet.network + (version === 4 ? 12 : 8));
+    const remote = IpAddress.read(version, view, packet.network + (version === 4 ? 16 : 24));
     const hash = this.#hash.flow(local, remote, ports);
     const c = this.#table.get(hash, local, ports >>> 16, remote, ports & 0xffff);
     if (c === null) return;
@@ -298,11 +301,15 @@ export class Tcp implements TcpApi, Transport {
       }
     }
     // Later ones are soft errors (RFC 1122, section 4.2.3.9); the next transmission follows the path's MTU.
-    if (kind === IcmpError.PacketTooBig) this.markDirty(c);
+    if (kind === IcmpError.PacketTooBig) {
+      c.path.learnMtu(mtu);
+      tooBig(c, sequence);
+      this.markDirty(c);
+    }
   }
 
   /** Ends a turn: tells handlers what waits for them, then sends what is to be sent. */
-  finish(): void {
+  finish(): boolean {
     for (let i = 0; i < this.#retry.length; i++) this.markDirty(this.#retry[i]!);
     this.#retry.length = 0;
     // Handlers may mark more connections: those come at the end of the list.
@@ -317,6 +324,7 @@ export class Tcp implements TcpApi, Transport {
     if (this.#dirtyCount > 0) this.#dirty.fill(NOBODY, 0, this.#dirtyCount);
     this.#dirtyCount = 0;
     if (this.#dirty.length > 65536) this.#dirty = [];
+    return this.#retry.length > 0;
   }
 
   /** @internal Has the end of the turn look at a connection. */
@@ -356,7 +364,7 @@ export class Tcp implements TcpApi, Transport {
     if (listener === null || s.flags & wire.ACK || s.flags & wire.RST || !(s.flags & wire.SYN)) {
       this.counters.noConnection++;
       if (s.flags & wire.RST) return;
-      const path = this.stack.answerPath(packet);
+      const path = this.stack.pathBack(packet);
       if (path !== null) this.rejectSegment(path, ports & 0xffff, ports >>> 16, s);
       return;
     }
@@ -372,7 +380,7 @@ export class Tcp implements TcpApi, Transport {
       this.counters.tooManyConnections++;
       return;
     }
-    const path = this.stack.answerPath(packet);
+    const path = this.stack.pathBack(packet);
     if (path === null) {
       this.counters.noRoute++;
       return;
@@ -411,7 +419,7 @@ export class Tcp implements TcpApi, Transport {
     for (let i = 0; i < listeners.length; i++) {
       const listener = listeners[i]!;
       if (listener.local.isUnspecified) wildcard = listener;
-      else if (this.stack.isDestination(packet, listener.local)) return listener;
+      else if (isDestination(packet, listener.local)) return listener;
     }
     return wildcard;
   }
@@ -437,7 +445,7 @@ export class Tcp implements TcpApi, Transport {
     finishChecksum(packet, at, path.addressSum);
     this.counters.sentResets++;
     this.counters.sentSegments++;
-    path.send(packet, PROTOCOL, 0, 0);
+    path.send(packet, wire.PROTOCOL, 0, 0);
   }
 
   /** @internal The handshake's last ACK has come. @returns False when the listener has no room. */
@@ -652,6 +660,15 @@ export class Tcp implements TcpApi, Transport {
     }
     throw new StackError("AddressInUse", "No free port to listen on");
   }
+}
+
+/** Whether a packet was sent to `address`. */
+function isDestination(packet: Packet, address: IpAddress): boolean {
+  const { view, network } = packet;
+  if (packet.version !== address.version) return false;
+  if (packet.version === 4) return view.getInt32(network + 16) === address.d;
+  return view.getInt32(network + 24) === address.a && view.getInt32(network + 28) === address.b &&
+    view.getInt32(network + 32) === address.c && view.getInt32(network + 36) === address.d;
 }
 
 /** Fills the places of the dirty list, so that it holds on to nobody. */

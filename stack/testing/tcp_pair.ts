@@ -5,9 +5,10 @@
  */
 
 import { type Device, DeviceCounters, OFFLOAD_CHECKSUM, OFFLOAD_TSO4 } from "../device.ts";
+import { KeyedHash } from "../hash.ts";
 import { IpAddress } from "../ip/address.ts";
 import type { Path } from "../ip/path.ts";
-import { FREE, HEADROOM, Packet, Region, RESERVED, SLOT_SIZE } from "../packet.ts";
+import { CHECKSUM_VALID, FREE, HEADROOM, Packet, Region, RESERVED, SLOT_SIZE } from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import type { Connection, ConnectionHandler } from "../tcp/api.ts";
 import { Tcp } from "../tcp/tcp.ts";
@@ -41,13 +42,13 @@ export interface Told {
 
 class Host {
   readonly timers = new TimerWheel();
-  readonly unspecified = IpAddress.v4(0);
   readonly address: IpAddress;
   readonly slot: Packet;
   readonly route: Path;
   readonly errors: unknown[] = [];
   readonly tcp: Tcp;
   readonly random: () => number;
+  readonly hash: KeyedHash;
   readonly pair: TcpPair;
 
   constructor(pair: TcpPair, index: number, seed: number) {
@@ -55,6 +56,7 @@ class Host {
     this.address = IpAddress.parse(`10.0.0.${index + 1}`);
     let state = seed + index;
     this.random = () => state = Math.imul(state ^ state >>> 15, 0x2c1b3c6d) + 0x9e3779b9 | 0;
+    this.hash = new KeyedHash(this.random);
     const region = new Region(new ArrayBuffer(SLOT_SIZE));
     const device = { offloads: OFFLOAD_CHECKSUM | OFFLOAD_TSO4, free: 64, counters: new DeviceCounters() };
     this.slot = new Packet(device as unknown as Device, region, 0, 0, SLOT_SIZE);
@@ -69,6 +71,7 @@ class Host {
       headerLength: 20,
       addressSum: sum(this.address.d) + sum(other.d),
       local: false,
+      group: false,
       reserve: () => {
         if (this.slot.state !== FREE) throw new Error("The slot was not given back");
         this.slot.reset(HEADROOM, HEADROOM);
@@ -95,20 +98,11 @@ class Host {
   isLocal(): boolean {
     return true;
   }
-  isDestination(): boolean {
-    return true;
-  }
-  transportChecksumOk(): boolean {
-    return true;
-  }
   path(): Path {
     return this.route;
   }
-  answerPath(): Path {
+  pathBack(): Path {
     return this.route;
-  }
-  get quotedAddress(): never {
-    throw new Error("Not here");
   }
   report(error: unknown): void {
     this.errors.push(error);
@@ -216,6 +210,7 @@ export class TcpPair {
     packet.bytes.set(segment.bytes, 40);
     packet.network = 20;
     packet.version = 4;
+    packet.flags = CHECKSUM_VALID;
     packet.transport = 40;
     packet.view.setInt32(32, this.hosts[segment.from as 0 | 1].address.d);
     packet.view.setInt32(36, to.address.d);

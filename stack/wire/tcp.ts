@@ -21,6 +21,8 @@
  * @module
  */
 
+/** IANA number of the protocol. */
+export const PROTOCOL = 6;
 /** Bytes of a header without options. */
 export const HEADER_LENGTH = 20;
 /** Most bytes of a header with options. */
