@@ -240,6 +240,7 @@ export class VirtioNet implements Device {
   poll(receiver: Handler, budget: number, _now: number): number {
     if (this.#closed) return 0;
     this.#reap();
+    if (this.#closed) return 0;
     const queue = this.#receiveQueue;
     const { counters } = this;
     let delivered = 0;
@@ -336,6 +337,7 @@ export class VirtioNet implements Device {
     if (this.#closed) return true;
     this.flush();
     this.#reap();
+    if (this.#closed) return true;
     this.#wake = wake;
     const sending = this.#transmitQueue;
     // Whoever waits for slots is woken when half of what is on its way has left.

@@ -1,0 +1,278 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../stack/device.ts";
+import type { Packet } from "../stack/packet.ts";
+import { deviceConformance } from "./device_conformance.ts";
+import { fillFrame } from "./device_conformance_frames.ts";
+import { NET_HEADER } from "./virtio/header.ts";
+import { type SimulatedOptions, SimulatedVirtioNet } from "./virtio/simulated.ts";
+import { VirtioNet } from "./virtio_net.ts";
+
+const EVENT_IDX = 1 << 29;
+const MAC = 1 << 5, MTU = 1 << 3, STATUS = 1 << 16;
+const CHECKSUMS = 1 << 0 | 1 << 1;
+const SEGMENTATION = 1 << 7 | 1 << 8 | 1 << 11 | 1 << 12;
+const USUAL = MAC | STATUS | EVENT_IDX;
+
+function pair(options: SimulatedOptions) {
+  const first = new SimulatedVirtioNet({ mac: [0x52, 0x54, 0, 0, 0, 1], ...options });
+  const second = new SimulatedVirtioNet({ mac: [0x52, 0x54, 0, 0, 0, 2], ...options });
+  SimulatedVirtioNet.join(first, second);
+  return {
+    a: new VirtioNet(first),
+    b: new VirtioNet(second, { name: "virtio1" }),
+    dispose() {
+      for (const device of [first, second]) {
+        assert.equal(device.closed, true);
+        assert.equal(device.status, 0, "not reset");
+        assert.equal(device.memory.released, true);
+      }
+    },
+  };
+}
+
+deviceConformance("VirtioNet", () => pair({ features: USUAL }));
+deviceConformance("VirtioNet without event indices", () => pair({ features: MAC }));
+deviceConformance(
+  "VirtioNet with offloads and small queues",
+  () => pair({ features: USUAL | MTU | CHECKSUMS | SEGMENTATION, mtu: 9000, queueSize: 64 }),
+);
+
+function one(options: SimulatedOptions = {}): { device: VirtioNet; simulated: SimulatedVirtioNet } {
+  const simulated = new SimulatedVirtioNet({ features: USUAL, ...options });
+  return { device: new VirtioNet(simulated), simulated };
+}
+
+/** A header of zeros and a frame of `length` bytes. */
+function frame(length: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(NET_HEADER + length);
+}
+
+class Counting {
+  frames = 0;
+  receive(_packet: Packet): void {
+    this.frames++;
+  }
+}
+
+Deno.test("VirtioNet takes only the features whose conditions hold", () => {
+  const segmentation = one({ features: SEGMENTATION });
+  assert.equal(segmentation.simulated.accepted & SEGMENTATION, 0);
+  assert.equal(segmentation.device.offloads, 0);
+  const all = one({ features: ~0 });
+  assert.equal(all.device.offloads, OFFLOAD_CHECKSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6);
+  // Merged buffers and the control queue are not this driver's.
+  assert.equal(all.simulated.accepted & (1 << 15 | 1 << 17), 0);
+  const limited = new VirtioNet(new SimulatedVirtioNet({ features: ~0 }), { offloads: 0 });
+  assert.equal(limited.offloads, 0);
+  for (const device of [segmentation.device, all.device, limited]) device.close();
+});
+
+Deno.test("VirtioNet reads MAC and MTU, and makes a MAC when the device has none", () => {
+  const { device } = one({ features: MAC | MTU, mtu: 1400, mac: [2, 4, 6, 8, 10, 12] });
+  assert.deepEqual([...device.mac], [2, 4, 6, 8, 10, 12]);
+  assert.equal(device.mtu, 1400);
+  device.close();
+  const own = one({ features: 0, mtu: 1400 }).device;
+  assert.equal(own.mac[0]! & 3, 2);
+  assert.equal(own.mtu, 1500);
+  own.close();
+  const tiny = one({ features: MTU, mtu: 67 });
+  assert.equal(tiny.simulated.accepted & MTU, 0);
+  assert.equal(tiny.device.mtu, 1500);
+  tiny.device.close();
+});
+
+Deno.test("VirtioNet says what is wrong with a device and gives it back", () => {
+  const cases: [SimulatedOptions, RegExp][] = [
+    [{ featuresHigh: 0 }, /older than virtio 1\.0/],
+    [{ features: USUAL, refused: MAC }, /refuses the features/],
+    [{ queueSize: 0 }, /has no queue 0/],
+    [{ memory: 16384 }, /too small/],
+  ];
+  for (const [options, message] of cases) {
+    const simulated = new SimulatedVirtioNet(options);
+    assert.throws(() => new VirtioNet(simulated), message);
+    assert.equal(simulated.closed, true);
+    assert.equal(simulated.status, 0);
+    assert.equal(simulated.memory.released, true);
+  }
+});
+
+Deno.test("VirtioNet.linkUp follows the device and wakes the loop", async () => {
+  const { device, simulated } = one();
+  for (const up of [false, true]) {
+    let wakes = 0;
+    assert.equal(device.arm(() => wakes++), true);
+    simulated.setLink(up);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(wakes, 1);
+    assert.equal(device.linkUp, up);
+  }
+  device.close();
+});
+
+Deno.test("VirtioNet fails when the device asks for a reset", async () => {
+  const { device, simulated } = one();
+  let wakes = 0;
+  device.arm(() => wakes++);
+  simulated.break();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(wakes, 1);
+  assert.equal(device.closed, true);
+  assert.match(String(device.failure), /needs a reset/);
+});
+
+Deno.test("VirtioNet raises no interrupts while it is polled", async () => {
+  const { device, simulated } = one();
+  const counting = new Counting();
+  for (let i = 0; i < 1000; i++) {
+    assert.equal(simulated.send(frame(60)), true);
+    device.poll(counting, 64, i);
+  }
+  assert.equal(counting.frames, 1000);
+  assert.equal(simulated.raised, 0);
+  assert.equal(device.arm(() => {}), true);
+  simulated.send(frame(60));
+  simulated.send(frame(60));
+  assert.equal(simulated.raised, 1);
+  await new Promise((resolve) => setImmediate(resolve));
+  device.close();
+});
+
+Deno.test("VirtioNet notifies once a flush", () => {
+  const { device, simulated } = one();
+  const before = simulated.notifications;
+  for (let i = 0; i < 10; i++) {
+    const packet = device.reserve()!;
+    fillFrame(packet, device.mac, device.mac, i, 60);
+    device.transmit(packet);
+  }
+  assert.equal(simulated.notifications, before);
+  device.flush();
+  device.flush();
+  assert.equal(simulated.notifications, before + 1);
+  device.close();
+});
+
+Deno.test("VirtioNet wakes whoever waits for a free slot", async () => {
+  const simulated = new SimulatedVirtioNet({ features: USUAL, queueSize: 16 });
+  // This device sends only when it is told to.
+  const deliver = simulated.notify.bind(simulated);
+  simulated.notify = () => {};
+  const device = new VirtioNet(simulated);
+  for (let packet = device.reserve(); packet !== null; packet = device.reserve()) {
+    fillFrame(packet, device.mac, device.mac, 0, 60);
+    device.transmit(packet);
+  }
+  let wakes = 0;
+  assert.equal(device.arm(() => wakes++), true);
+  deliver(1);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(wakes, 1);
+  assert.notEqual(device.reserve(), null);
+  device.close();
+});
+
+Deno.test("VirtioNet counts used lengths that can't be true", () => {
+  const { device, simulated } = one();
+  const counting = new Counting();
+  for (const length of [0, 11, 12, 25, 1531, 65535, 0x7fffffff, 0xffffffff]) {
+    simulated.send(frame(60), length);
+    assert.equal(device.poll(counting, 64, 0), 0, String(length));
+  }
+  assert.equal(device.counters.receiveErrors, 8);
+  for (const length of [26, 1530]) {
+    simulated.send(frame(60), length);
+    assert.equal(device.poll(counting, 64, 0), 1, String(length));
+  }
+  device.close();
+});
+
+Deno.test("VirtioNet drops frames whose header can't be true", () => {
+  const { device, simulated } = one({ features: USUAL | CHECKSUMS | SEGMENTATION });
+  const collector = new Counting();
+  const header = (...bytes: number[]) => {
+    const all = frame(60);
+    all.set(bytes);
+    simulated.send(all);
+    return device.poll(collector, 64, 0);
+  };
+  assert.equal(header(1, 0, 0, 0, 0, 0, 34, 0, 16, 0), 1, "a partial checksum");
+  assert.equal(header(1, 0, 0, 0, 0, 0, 42, 0, 16, 0), 1, "a partial checksum at the very end");
+  assert.equal(header(1, 0, 0, 0, 0, 0, 43, 0, 16, 0), 0, "beyond the end");
+  assert.equal(header(1, 0, 0, 0, 0, 0, 255, 255, 255, 255), 0, "far beyond the end");
+  assert.equal(header(0, 1, 54, 0, 0, 1, 0, 0, 0, 0), 1, "segments of 256 bytes");
+  assert.equal(header(0, 1, 54, 0, 0, 0, 0, 0, 0, 0), 0, "segments of no bytes");
+  assert.equal(header(0, 3, 54, 0, 0, 1, 0, 0, 0, 0), 0, "an unknown kind");
+  assert.equal(device.counters.receiveErrors, 4);
+  device.close();
+});
+
+Deno.test("VirtioNet survives whatever the device writes, and counts it", () => {
+  const step = fc.oneof(
+    fc.record({
+      kind: fc.constant("frame" as const),
+      length: fc.integer({ min: 0, max: 1514 }),
+      header: fc.uint8Array({ minLength: 12, maxLength: 12 }),
+    }),
+    fc.record({ kind: fc.constant("length" as const), length: fc.nat(0xffffffff) }),
+    fc.record({
+      kind: fc.constant("used" as const),
+      queue: fc.integer({ min: 0, max: 1 }),
+      id: fc.nat(0xffffffff),
+      small: fc.boolean(),
+    }),
+    fc.record({ kind: fc.constant("transmit" as const), length: fc.integer({ min: 0, max: 1600 }) }),
+    fc.record({
+      kind: fc.constant("index" as const),
+      queue: fc.integer({ min: 0, max: 1 }),
+      index: fc.nat(0xffff),
+    }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), fc.boolean(), (steps, eventIndex) => {
+      const features = MAC | STATUS | CHECKSUMS | SEGMENTATION | (eventIndex ? EVENT_IDX : 0);
+      const simulated = new SimulatedVirtioNet({ features, queueSize: 8, memory: 2 * 2 ** 20 });
+      const device = new VirtioNet(simulated);
+      for (const queue of simulated.queues) queue.strict = false;
+      let answers = 0;
+      const receiver = {
+        receive(packet: Packet): void {
+          assert.ok(packet.offset >= packet.base && packet.end <= packet.limit && packet.length >= 14);
+          if (answers++ % 3 === 0) device.transmit(packet);
+        },
+      };
+      for (const action of steps) {
+        if (device.closed) break;
+        if (action.kind === "frame") {
+          const bytes = frame(action.length);
+          bytes.set(action.header);
+          simulated.send(bytes);
+        } else if (action.kind === "length") {
+          simulated.send(frame(60), action.length);
+        } else if (action.kind === "used") {
+          simulated.queues[action.queue]!.give(action.small ? action.id % 8 : action.id, 100);
+        } else if (action.kind === "index") {
+          simulated.queues[action.queue]!.lie(action.index);
+        } else {
+          const packet = device.reserve();
+          if (packet !== null) {
+            packet.offset = packet.base + 128;
+            packet.end = packet.offset + action.length;
+            device.transmit(packet);
+          }
+        }
+        device.flush();
+        device.poll(receiver, 4, 0);
+      }
+      const [receive, transmit] = device.faults;
+      if (device.closed) {
+        assert.equal(receive.badIndices + transmit.badIndices, 1);
+        assert.match(String(device.failure), /than it had/);
+      }
+      device.close();
+    }),
+    { numRuns: 300 },
+  );
+});
