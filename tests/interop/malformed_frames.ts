@@ -13,7 +13,7 @@ export interface End {
   ip: Uint8Array;
 }
 
-/** A frame that must be dropped, and what is wrong with it. */
+/** A frame that must do no harm, and what is wrong with it. */
 export interface Malformed {
   /** What is wrong. */
   name: string;
