@@ -89,7 +89,9 @@ async function main(args: string[]): Promise<number> {
   Deno.chdir(new URL("..", import.meta.url));
   await ensureCommands(COMMANDS);
   if (args.length === 0 && Deno.uid() !== 0) {
-    console.error("Tests make network namespaces, which needs root; run as root, or run: deno task test:unit");
+    console.error(
+      "Tests make network namespaces, which needs root; run as root, or run: deno task test:unit",
+    );
     return 1;
   }
   const signal = AbortSignal.timeout(DEADLINE);

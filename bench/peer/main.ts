@@ -9,7 +9,7 @@
 
 import { percentile } from "../statistics.ts";
 import { pattern, PORTS, TRAILER } from "../services.ts";
-import { Socket } from "./socket.ts";
+import { Pages, Socket } from "./socket.ts";
 
 /** What a mode measures, by name. */
 export type Measured = Record<string, number>;
@@ -19,11 +19,11 @@ const CHUNK = 256 * 1024;
 /** Sends for some seconds to the discard service, which answers with the number of bytes that it has seen. */
 function sendBulk(address: string, seconds: number): Measured {
   using socket = Socket.connect(address, PORTS.discard);
-  const data = new Uint8Array(CHUNK);
+  const pages = new Pages(pattern(CHUNK));
   const start = performance.now();
   const end = start + seconds * 1000;
   let bytes = 0;
-  while (performance.now() < end) bytes += socket.send(data);
+  while (performance.now() < end) bytes += socket.sendPages(pages);
   socket.closeWrite();
   const answer = readToEnd(socket, 0);
   const elapsed = performance.now() - start;

@@ -11,6 +11,9 @@ const libc = Deno.dlopen("libc.so.6", {
   send: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   recv: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  sendfile: { parameters: ["i32", "i32", "buffer", "u32"], result: "i32" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
@@ -60,9 +63,26 @@ function timeval(seconds: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(view.buffer);
 }
 
+/** Bytes in pages of the kernel, which {@link Socket.sendPages} sends without copying them. */
+export class Pages {
+  /** @internal The file in memory that holds them. */
+  readonly fd: number;
+  /** How many bytes. */
+  readonly length: number;
+
+  /** Puts the bytes there. */
+  constructor(bytes: Uint8Array<ArrayBuffer>) {
+    this.fd = libc.symbols.memfd_create(new TextEncoder().encode("pages\0"), 0);
+    this.length = bytes.length;
+    if (libc.symbols.write(this.fd, bytes, bytes.length) !== bytes.length) throw failed("Filling pages");
+  }
+}
+
 /** A connected TCP socket of the kernel. */
 export class Socket implements Disposable {
   readonly #fd: number;
+  readonly #offset = new Float64Array(1);
+  readonly #offsetBytes = new Uint8Array(this.#offset.buffer);
 
   private constructor(fd: number) {
     this.#fd = fd;
@@ -98,6 +118,14 @@ export class Socket implements Disposable {
   /** Sends the first `length` bytes, all of them. */
   send(buffer: Uint8Array<ArrayBuffer>, length = buffer.length): number {
     const sent = libc.symbols.send(this.#fd, buffer, length, MSG_NOSIGNAL);
+    if (sent <= 0) throw failed("Sending");
+    return sent;
+  }
+
+  /** Sends pages without copying them; returns how many bytes were sent. */
+  sendPages(pages: Pages): number {
+    this.#offset[0] = 0;
+    const sent = libc.symbols.sendfile(this.#fd, pages.fd, this.#offsetBytes, pages.length);
     if (sent <= 0) throw failed("Sending");
     return sent;
   }
