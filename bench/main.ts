@@ -149,7 +149,7 @@ async function main(): Promise<number> {
   if (Object.keys(report.figures).length > 0) printNetwork(report);
   if (Object.keys(report.memory).length > 0) {
     const rows = Object.entries(report.memory).map(([name, value]) => [name, figure(value)]);
-    console.log(`\n${table(["Memory", "bytes"], rows)}`);
+    console.log(`\n${table(["Memory", "value"], rows)}`);
   }
   if (values.json !== undefined) {
     await Deno.writeTextFile(values.json, JSON.stringify(report, null, 2) + "\n");
