@@ -41,7 +41,8 @@ export function pattern(length: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-function trailer(count: number): Uint8Array<ArrayBuffer> {
+/** The number with which a service ends a stream. */
+export function trailer(count: number): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(String(count).padStart(TRAILER));
 }
 

@@ -1,7 +1,7 @@
 /**
  * The load of the bench: a client on the kernel's sockets, run in the peer's namespace.
  *
- * `main.ts MODE ADDRESS SECONDS [NUMBER]` prints one JSON line with what it measured. Each mode checks what it moves
+ * `main.ts MODE ADDRESS SECONDS [CONCURRENCY [PORT]]`: `PORT` is added to those of the services. Prints one JSON line with what it measured. Each mode checks what it moves
  * and fails if a byte is missing, too many or wrong.
  *
  * @module
@@ -17,8 +17,8 @@ export type Measured = Record<string, number>;
 const CHUNK = 256 * 1024;
 
 /** Sends for some seconds to the discard service, which answers with the number of bytes that it has seen. */
-function sendBulk(address: string, seconds: number): Measured {
-  using socket = Socket.connect(address, PORTS.discard);
+function sendBulk(address: string, seconds: number, _concurrency: number, port: number): Measured {
+  using socket = Socket.connect(address, port + PORTS.discard);
   const pages = new Pages(pattern(CHUNK));
   const start = performance.now();
   const end = start + seconds * 1000;
@@ -33,8 +33,8 @@ function sendBulk(address: string, seconds: number): Measured {
 }
 
 /** Receives for some seconds from the generator, which ends with the number of bytes that it has sent. */
-function receiveBulk(address: string, seconds: number): Measured {
-  using socket = Socket.connect(address, PORTS.generate);
+function receiveBulk(address: string, seconds: number, _concurrency: number, port: number): Measured {
+  using socket = Socket.connect(address, port + PORTS.generate);
   const buffer = new Uint8Array(CHUNK);
   // The first bytes are compared; the kernel drops the others without copying, so the peer is not the bottleneck.
   let bytes = 0;
@@ -83,8 +83,8 @@ function readToEnd(socket: Socket, bytes: number): { bytes: number; last: Uint8A
 }
 
 /** Sends a byte and waits for it to come back, over and over, on one connection. */
-function requestResponse(address: string, seconds: number): Measured {
-  using socket = Socket.connect(address, PORTS.echo);
+function requestResponse(address: string, seconds: number, _concurrency: number, port: number): Measured {
+  using socket = Socket.connect(address, port + PORTS.echo);
   const data = new Uint8Array(1);
   const times: number[] = [];
   const round = (index: number) => {
@@ -112,8 +112,8 @@ function requestResponse(address: string, seconds: number): Measured {
 }
 
 /** Connects, exchanges a byte and closes, some connections at a time. */
-function connectionRate(address: string, seconds: number, concurrency: number): Measured {
-  const target = Socket.address(address, PORTS.echo);
+function connectionRate(address: string, seconds: number, concurrency: number, port: number): Measured {
+  const target = Socket.address(address, port + PORTS.echo);
   const data = new Uint8Array(1);
   let count = 0;
   const round = () => {
@@ -150,8 +150,8 @@ export const MODES = {
 } as const;
 
 if (import.meta.main) {
-  const [mode, address, seconds, number] = Deno.args;
+  const [mode, address, seconds, concurrency = "1", port = "0"] = Deno.args;
   const run = MODES[mode as keyof typeof MODES];
   if (run === undefined || address === undefined) throw new TypeError(`No such mode: "${mode}"`);
-  console.log(JSON.stringify(run(address, Number(seconds), Number(number ?? 1))));
+  console.log(JSON.stringify(run(address, Number(seconds), Number(concurrency), Number(port))));
 }

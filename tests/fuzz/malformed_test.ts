@@ -37,6 +37,7 @@ class Victim {
     this.stack.udp.bind({ port: 7 }, {
       receive: (packet, socket) => void socket.answer(packet, packet.length),
     });
+    this.stack.tcp.listen({ port: 7 }, { ready: (listener) => listener.take()?.abort() });
     this.end = { mac: this.#device.mac, ip: IP };
     this.#turn();
   }
@@ -124,6 +125,8 @@ Deno.test("Stack counts every malformed frame as one drop at each layer, and goe
   assert.ok(victim.stack.udp.counters.dropped.badLength > 0);
   assert.ok(victim.stack.udp.counters.dropped.badChecksum > 0);
   assert.ok(victim.stack.icmp.counters.dropped.badChecksum > 0);
+  const { badHeader, badChecksum, badPort, badOptions } = victim.stack.tcp.counters;
+  assert.ok(badHeader > 0 && badChecksum > 0 && badPort > 0 && badOptions > 0);
   assertAlive(victim);
 });
 
