@@ -40,6 +40,8 @@ export interface Congestion {
   reduce(state: CongestionState, now: number): number;
   /** The retransmission timer expired: what was learnt of the path is void. */
   timedOut(state: CongestionState): void;
+  /** The latest reduction was needless; window and threshold are as before it. */
+  undone(state: CongestionState): void;
 }
 
 /** RFC 5681 and RFC 6582. */
@@ -56,6 +58,8 @@ export class NewReno implements Congestion {
   }
 
   timedOut(): void {}
+
+  undone(): void {}
 }
 
 /** Grows the window by what was acknowledged, up to the threshold. @returns Segments left over. */

@@ -157,6 +157,19 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   windowProbes = 0;
   readonly rtt: RttEstimator = new RttEstimator();
 
+  // What to go back to when a recovery turns out to be needless.
+  undoValid = false;
+  /** SND.UNA when recovery began. */
+  undoStart = 0;
+  undoCwnd = 0;
+  undoSsthresh = 0;
+  /** Segments sent again in this recovery and not reported as duplicates. */
+  undoRetransmits = 0;
+  /** Something was sent again in this recovery. */
+  undoSent = false;
+  /** Our timestamp of the first retransmission. */
+  undoStamp = 0;
+
   // RACK (RFC 8985).
   rackTime = -Infinity;
   rackEnd = 0;

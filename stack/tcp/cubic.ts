@@ -25,6 +25,8 @@ export class Cubic implements Congestion {
   readonly name = "cubic";
   /** W_max: the window before the last reduction, in segments. */
   #wMax = 0;
+  /** {@link #wMax} before the latest reduction. */
+  #wMaxBefore = 0;
   /** When this congestion avoidance epoch began, in µs; `Infinity` when none is under way. */
   #epoch = Infinity;
   /** Time from the epoch to the plateau, in seconds. */
@@ -59,6 +61,7 @@ export class Cubic implements Congestion {
   }
 
   reduce(state: CongestionState): number {
+    this.#wMaxBefore = this.#wMax;
     this.#epoch = Infinity;
     // Fast convergence (section 4.7): a flow that lost before it regained its window makes room.
     this.#wMax = state.cwnd < this.#wMax ? state.cwnd * (1 + BETA) / 2 : state.cwnd;
@@ -70,6 +73,11 @@ export class Cubic implements Congestion {
     this.#wMax = 0;
     this.#lastRoundRtt = this.#roundRtt = Infinity;
     this.#cssRounds = this.#roundLeft = 0;
+  }
+
+  undone(): void {
+    this.#wMax = this.#wMaxBefore;
+    this.#epoch = Infinity;
   }
 
   #avoid(state: CongestionState, acked: number, now: number): void {

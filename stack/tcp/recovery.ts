@@ -55,6 +55,7 @@ export function acknowledge(
   if (c.head >= 0 && (c.sackedOut > 0 || c.recovery !== Recovery.Open)) detectLosses(c, now);
   const newlyLost = c.lostOut > lostBefore;
 
+  if (c.recovery !== Recovery.Open && c.undoValid && isSpurious(c, options, advanced)) undo(c);
   if (c.recovery !== Recovery.Open && !before(c.sndUna, c.recoveryPoint) && advanced) leaveRecovery(c);
   if (c.recovery === Recovery.Open && c.lostOut > 0) enterRecovery(c, now);
   if (c.recovery === Recovery.Fast) {
@@ -75,23 +76,27 @@ export function acknowledge(
 /** The newest segment that this ACK delivered. One object serves every ACK. */
 class Sample {
   sentAt = -Infinity;
-  end = 0;
+  /** Nothing that was sent only once is among what was delivered. */
   retransmitted = false;
+  /** Something was delivered that had been given up but not sent again: its first copy has arrived. */
+  original = false;
 
   reset(): void {
     this.sentAt = -Infinity;
     this.retransmitted = true;
+    this.original = false;
   }
 }
 const sample = new Sample();
 
 /** A record was delivered: RACK learns from the one that was sent last. */
-function noteDelivered(c: TcpConnection, r: number, now: number): void {
+function noteDelivered(c: TcpConnection, r: number, lost: boolean, now: number): void {
   const records = c.tcp.records;
   const sentAt = records.sentAt[r]!;
   const end = records.end[r]!;
   const again = (records.flags[r]! & EVER_RETRANSMITTED) !== 0;
   c.delivered += records.segments[r]!;
+  if (lost && !again) sample.original = true;
   if (!again && sentAt >= sample.sentAt) {
     sample.sentAt = sentAt;
     sample.retransmitted = false;
@@ -130,6 +135,8 @@ function markSacked(c: TcpConnection, options: TcpOptions, ack: number, now: num
     }
     if (!after(right, ack)) {
       c.tcp.counters.receivedDuplicateSacks++;
+      // One of our retransmissions came where its first copy had been (RFC 2883; RFC 3708).
+      if (i === 0 && c.undoRetransmits > 0 && !before(left, c.undoStart)) c.undoRetransmits--;
       continue;
     }
     left = later(left, c.sndUna);
@@ -148,7 +155,7 @@ function markSacked(c: TcpConnection, options: TcpOptions, ack: number, now: num
       unmark(c, r);
       records.flags[r]! |= SACKED;
       c.sackedOut += records.segments[r]!;
-      noteDelivered(c, r, now);
+      noteDelivered(c, r, (flags & LOST) !== 0, now);
       if (c.sackedOut === records.segments[r]! || after(records.end[r]!, c.fack)) c.fack = records.end[r]!;
       news = true;
     }
@@ -213,7 +220,7 @@ function removeAcknowledged(c: TcpConnection, ack: number, now: number): void {
         c.reordering = true;
       }
       unmark(c, r);
-      noteDelivered(c, r, now);
+      noteDelivered(c, r, (flags & LOST) !== 0, now);
     }
     removed += segments;
     c.packetsOut -= segments;
@@ -314,12 +321,56 @@ export function enterRecovery(c: TcpConnection, now: number): void {
   c.recoveryPoint = c.sndNxt;
   c.priorCwnd = c.cwnd;
   c.prrDelivered = c.prrOut = 0;
+  saveForUndo(c);
   c.ssthresh = c.congestion.reduce(c, now);
   c.cwndCount = 0;
   c.tcp.counters.fastRecoveries++;
 }
 
+/** Remembers what a recovery that turns out to be needless has to give back. */
+function saveForUndo(c: TcpConnection): void {
+  c.undoValid = true;
+  c.undoStart = c.sndUna;
+  c.undoCwnd = c.cwnd;
+  c.undoSsthresh = c.ssthresh;
+  c.undoRetransmits = 0;
+  c.undoSent = false;
+}
+
+/**
+ * Whether nothing was lost after all: the echoed timestamp is older than the first retransmission (Eifel, RFC 3522),
+ * every retransmission was reported as a duplicate (RFC 3708), or after a time-out the first copy of something
+ * given up was acknowledged (F-RTO, RFC 5682).
+ */
+function isSpurious(c: TcpConnection, options: TcpOptions, advanced: boolean): boolean {
+  if (c.recovery === Recovery.Loss && sample.original) return true;
+  if (!c.undoSent) return false;
+  if (advanced && c.timestamps && options.timestamps && (options.timestampEcho - c.undoStamp | 0) < 0) {
+    return true;
+  }
+  return c.undoRetransmits === 0;
+}
+
+/** Takes a needless reduction of the window back (RFC 4015). */
+function undo(c: TcpConnection): void {
+  const records = c.tcp.records;
+  for (let r = c.head; r >= 0; r = records.next[r]!) {
+    const flags = records.flags[r]!;
+    if (flags & LOST) {
+      c.lostOut -= records.segments[r]!;
+      records.flags[r] = flags & ~LOST;
+    }
+  }
+  c.undoValid = false;
+  c.recovery = Recovery.Open;
+  c.cwnd = Math.max(c.cwnd, c.undoCwnd);
+  c.ssthresh = Math.max(c.ssthresh, c.undoSsthresh);
+  c.congestion.undone(c);
+  c.tcp.counters.spuriousRecoveries++;
+}
+
 function leaveRecovery(c: TcpConnection): void {
+  c.undoValid = false;
   if (c.recovery === Recovery.Fast) c.cwnd = c.ssthresh;
   c.recovery = Recovery.Open;
   c.cwndCount = 0;
@@ -349,10 +400,11 @@ export function retransmissionTimeout(c: TcpConnection, now: number): void {
   const records = c.tcp.records;
   c.tcp.counters.retransmissionTimeouts++;
   if (c.recovery !== Recovery.Loss || !before(c.sndUna, c.recoveryPoint)) {
+    saveForUndo(c);
     c.ssthresh = c.congestion.reduce(c, now);
     c.priorCwnd = c.cwnd;
+    c.congestion.timedOut(c);
   }
-  c.congestion.timedOut(c);
   c.recovery = Recovery.Loss;
   c.recoveryPoint = c.sndNxt;
   c.cwndCount = 0;

@@ -54,6 +54,7 @@ export class TcpCounters {
   retransmittedSegments = 0;
   retransmissionTimeouts = 0;
   fastRecoveries = 0;
+  spuriousRecoveries = 0;
   lostSegments = 0;
   tailLossProbes = 0;
   receivedResets = 0;

@@ -396,3 +396,36 @@ Deno.test("Connection.keepAlive probes an idle peer and ends the connection when
   pair.run(900_000_000);
   assert.equal(client.error?.code, "TimedOut");
 });
+
+Deno.test("Tcp takes back what a delay spike cost it (F-RTO, Eifel)", () => {
+  let spike = 0;
+  const { pair, a, server } = open({
+    fate: (s) => s.from === 1 && s.length === 0 && spike > 0 ? spike : true,
+  });
+  const bytes = pattern(400_000);
+  a.write(bytes, 0, 200_000);
+  pair.run(300_000, () => server.received === 200_000);
+  pair.run(100_000);
+  const cwnd = a.cwnd;
+  spike = 600_000;
+  a.write(bytes, 200_000, 200_000);
+  pair.run(400_000);
+  spike = 0;
+  assert(pair.run(5_000_000, () => server.received === 400_000));
+  pair.run(2_000_000);
+  assert(pair.tcp(0).counters.retransmissionTimeouts > 0, "no time-out was provoked");
+  assert(pair.tcp(0).counters.spuriousRecoveries > 0, "not recognised");
+  assert(a.cwnd >= cwnd, `window ${a.cwnd} after, ${cwnd} before`);
+});
+
+Deno.test("Tcp takes back a fast recovery that reordering caused", () => {
+  let delayed = false;
+  const { pair, a, server } = open({
+    fate: (s) => !delayed && s.from === 0 && s.sequence > 20_000 ? (delayed = true, 14_000) : true,
+  });
+  const bytes = pattern(400_000);
+  assert(pump(pair, a, bytes, () => server.received === 400_000, 5_000_000));
+  pair.run(1_000_000);
+  assert(pair.tcp(0).counters.fastRecoveries > 0, "no recovery was provoked");
+  assert.equal(pair.tcp(0).counters.spuriousRecoveries, pair.tcp(0).counters.fastRecoveries);
+});
