@@ -6,5 +6,6 @@
 
 export * from "./frame.ts";
 export * from "./link_address.ts";
+export * from "./loop.ts";
 export * from "./memory.ts";
 export * from "./tap.ts";
