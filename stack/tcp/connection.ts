@@ -24,6 +24,8 @@ import { expireTimers } from "./timers.ts";
 export enum Recovery {
   /** Nothing is missing. */
   Open,
+  /** The peer has echoed a congestion mark; the window is being reduced (RFC 3168). */
+  Reduced,
   /** Segments are missing and are being sent again; the window follows RFC 6937. */
   Fast,
   /** The retransmission timer expired. */
@@ -217,6 +219,12 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   sackPermitted = false;
   timestamps = false;
   windowScaling = false;
+  /** Explicit congestion notification was agreed on (RFC 3168). */
+  ecn = false;
+  /** A mark came in: every ACK says so until the peer says that it has reduced its window. */
+  ecnEcho = false;
+  /** The next new data says that the window was reduced. */
+  cwrDue = false;
   tsOffset = 0;
   tsRecent = 0;
   /** When {@link tsRecent} was set, in µs. */

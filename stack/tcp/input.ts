@@ -10,7 +10,7 @@ import { State } from "./api.ts";
 import { Assembler } from "./assembler.ts";
 import { DEFAULT_MSS, SendTimer, type TcpConnection } from "./connection.ts";
 import { acknowledgeLater, quickAck, sendAck, updateMss, windowClosed, writeSyn } from "./output.ts";
-import { acknowledge } from "./recovery.ts";
+import { acknowledge, echoed } from "./recovery.ts";
 import { SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
 import { armSendTimer } from "./timers.ts";
@@ -29,6 +29,8 @@ export class Segment {
   flags = 0;
   /** Window field, not scaled. */
   window = 0;
+  /** The IP header's congestion bits: 3 is a mark (RFC 3168, section 5). */
+  ecn = 0;
   /** Memory that holds the payload. */
   bytes: Bytes = new Uint8Array(0);
   /** First byte of payload. */
@@ -159,9 +161,23 @@ export function input(c: TcpConnection, s: Segment, now: number): void {
     }
     if (!c.tcp.establish(c, s, now)) return;
   }
+  if (c.ecn) inputEcn(c, s);
   if (!inputAck(c, s, now)) return;
   if (c.state === State.TimeWait || (c.state as State) === State.Closed) return;
   if (s.length > 0 || s.flags & wire.FIN) inputData(c, s, now);
+}
+
+/** Keeps what the congestion bits and CWR say (RFC 3168, section 6.1.3). */
+function inputEcn(c: TcpConnection, s: Segment): void {
+  if (s.flags & wire.CWR) c.ecnEcho = false;
+  if (s.ecn !== 3) return;
+  c.tcp.counters.receivedMarks++;
+  if (!c.ecnEcho) {
+    c.ecnEcho = true;
+    quickAck(c);
+    c.ackNow = true;
+    c.tcp.markDirty(c);
+  }
 }
 
 /** RFC 9293, section 3.10.7.3. */
@@ -185,6 +201,8 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
   c.rcvNxt = s.sequence + 1 | 0;
   c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
   takeSynOptions(c, s.options, now);
+  // RFC 3168, section 6.1.1: our SYN asked with both, the answer agrees with ECE alone.
+  c.ecn = c.ecn && (s.flags & (wire.ECE | wire.CWR)) === (acked ? wire.ECE : wire.ECE | wire.CWR);
   c.sndWnd = s.window;
   c.maxSndWnd = s.window;
   c.sndWl1 = s.sequence;
@@ -240,6 +258,7 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
   }
   if (ack !== c.sndUna || s.options.sackBlocks > 0 || c.head >= 0) {
     const queued = c.sendQueued;
+    if (c.ecn && s.flags & wire.ECE) echoed(c, now);
     acknowledge(c, ack, s.options, data, changed, now);
     if (c.sendQueued < queued && c.writeBlocked && c.sendLimit - c.sendQueued >= c.sendLimit >> 2) {
       c.writeBlocked = false;

@@ -5,7 +5,7 @@
  */
 
 import { OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../device.ts";
-import { CHECKSUM_PARTIAL, GSO_TCPV4, GSO_TCPV6, type Packet } from "../packet.ts";
+import { CHECKSUM_PARTIAL, GSO_ECN, GSO_TCPV4, GSO_TCPV6, type Packet } from "../packet.ts";
 import * as wire from "../wire/tcp.ts";
 import { State } from "./api.ts";
 import { QUICK_ACKS, Recovery, SendTimer, type TcpConnection } from "./connection.ts";
@@ -21,6 +21,8 @@ import {
 } from "./sent.ts";
 import { after, before } from "./sequence.ts";
 
+/** Traffic class of packets that may be marked (RFC 3168, section 5). */
+const ECT0 = 2;
 /** Bytes of payload up to which copying into the slot is cheaper than a piece of its own. */
 const COPY_LIMIT = 1024;
 /** Largest IP packet. */
@@ -85,12 +87,13 @@ function sendNew(c: TcpConnection, now: number): void {
     records.end[record] = end;
     records.segments[record] = segmentsOf(c, length);
     if (fin) records.flags[record]! |= FIN_RECORD;
-    if (!transmit(c, c.sndNxt, length, flags)) {
+    if (!transmit(c, c.sndNxt, length, c.cwrDue && length > 0 ? flags | wire.CWR : flags, true)) {
       // No slot is free: the device has its hands full, and the next turn tries again.
       records.give(record);
       c.tcp.retryLater(c);
       break;
     }
+    if (length > 0) c.cwrDue = false;
     stamp(c, record, now);
     if (length === unsent) records.flags[record]! |= APP_LIMITED;
     link(c, record);
@@ -98,7 +101,9 @@ function sendNew(c: TcpConnection, now: number): void {
     c.sndNxt = end;
     unsent -= length;
     c.bytesSent += length;
-    if (c.recovery === Recovery.Fast) c.prrOut += records.segments[record]!;
+    if (c.recovery === Recovery.Fast || c.recovery === Recovery.Reduced) {
+      c.prrOut += records.segments[record]!;
+    }
     // A response carries the ACK of its request; from then on ACKs wait for responses.
     if (c.unacked > 0) c.interactive = true;
     acked(c);
@@ -189,7 +194,7 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   }
   if (records.flags[r]! & FIN_RECORD) flags |= wire.FIN;
   if ((start + length | 0) === (c.sendBase + c.sendQueued | 0) && length > 0) flags |= wire.PSH;
-  if (!transmit(c, start, length, flags)) {
+  if (!transmit(c, start, length, flags, false)) {
     c.tcp.retryLater(c);
     return false;
   }
@@ -224,8 +229,18 @@ function recount(c: TcpConnection, r: number, segments: number): void {
   if (flags & RETRANSMITTED) c.retransOut += change;
 }
 
-/** Builds and sends one transmission of data already in the ring. @returns False when no slot is free. */
-function transmit(c: TcpConnection, sequence: number, length: number, flags: number): boolean {
+/**
+ * Builds and sends one transmission of data already in the ring.
+ * @param fresh Sent for the first time; only then it may say that it can be marked (RFC 3168, section 6.1.5).
+ * @returns False when no slot is free.
+ */
+function transmit(
+  c: TcpConnection,
+  sequence: number,
+  length: number,
+  flags: number,
+  fresh: boolean,
+): boolean {
   const path = c.path;
   const packet = path.reserve();
   if (packet === null) return false;
@@ -244,10 +259,11 @@ function transmit(c: TcpConnection, sequence: number, length: number, flags: num
   if (options > 0) wire.writeTimestamps(packet.view, header + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
   if (length > c.mss) {
     packet.gsoType = path.version === 4 ? GSO_TCPV4 : GSO_TCPV6;
+    if (flags & wire.CWR) packet.gsoType |= GSO_ECN;
     packet.gsoSize = c.mss;
   }
   c.tcp.counters.sentSegments++;
-  path.send(packet, wire.PROTOCOL, 0, 0);
+  path.send(packet, wire.PROTOCOL, c.ecn && fresh && length > 0 ? ECT0 : 0, 0);
   return true;
 }
 
@@ -261,6 +277,7 @@ function writeSegment(
   flags: number,
 ): void {
   let window = c.receiveWindow;
+  if (c.ecnEcho && (flags & (wire.SYN | wire.RST)) === 0) flags |= wire.ECE;
   if (flags & wire.SYN) {
     if (window > 65535) window = 65535;
     c.rcvAdv = c.rcvNxt + window | 0;
@@ -410,12 +427,18 @@ export function writeSyn(c: TcpConnection): boolean {
     p += 4;
   }
   if (scale) view.setInt32(p, 0x01030300 | c.rcvShift);
-  writeSegment(c, packet, at, c.iss, length, wire.SYN | (answer ? wire.ACK : 0));
+  writeSegment(c, packet, at, c.iss, length, wire.SYN | (answer ? wire.ACK : 0) | ecnSetup(c, answer));
   c.tcp.counters.sentSegments++;
   c.path.send(packet, wire.PROTOCOL, 0, 0);
   c.lastAck = c.rcvNxt;
   c.ackNow = false;
   return true;
+}
+
+/** RFC 3168, section 6.1.1; a SYN that was lost is sent again without (section 6.1.1.1). */
+function ecnSetup(c: TcpConnection, answer: boolean): number {
+  if (!c.ecn || c.timeouts > 0) return 0;
+  return answer ? wire.ECE : wire.ECE | wire.CWR;
 }
 
 /** Sends RST for this connection (RFC 9293, section 3.5.2). */

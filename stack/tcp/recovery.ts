@@ -57,8 +57,8 @@ export function acknowledge(
 
   if (c.recovery !== Recovery.Open && c.undoValid && isSpurious(c, options, advanced)) undo(c);
   if (c.recovery !== Recovery.Open && !before(c.sndUna, c.recoveryPoint) && advanced) leaveRecovery(c);
-  if (c.recovery === Recovery.Open && c.lostOut > 0) enterRecovery(c, now);
-  if (c.recovery === Recovery.Fast) {
+  if (c.recovery <= Recovery.Reduced && c.lostOut > 0) enterRecovery(c, now);
+  if (c.recovery === Recovery.Fast || c.recovery === Recovery.Reduced) {
     proportional(c, delivered, newlyLost, advanced && !newlyLost);
   } else if (delivered > 0 && advanced && (wasLimited || priorInFlight >= c.cwnd)) {
     c.congestion.acked(c, delivered, now);
@@ -269,7 +269,7 @@ export function detectLosses(c: TcpConnection, now: number): void {
   }
   if (c.rackTime === -Infinity) return;
   let reorderWindow = 0;
-  if (c.reordering || (c.recovery === Recovery.Open && c.sackedOut < DUPLICATE_THRESHOLD)) {
+  if (c.reordering || (c.recovery <= Recovery.Reduced && c.sackedOut < DUPLICATE_THRESHOLD)) {
     reorderWindow = Math.min(c.rtt.min / 4, c.rtt.srtt);
   }
   let wait = 0;
@@ -298,7 +298,7 @@ function detectWithoutSack(c: TcpConnection): void {
   const flags = records.flags[r]!;
   // NewReno: in recovery every partial ACK says that the segment after it is missing as well (RFC 6582).
   const partial = c.recovery === Recovery.Fast && c.duplicateAcks === 0 && before(c.sndUna, c.recoveryPoint);
-  if ((c.duplicateAcks >= DUPLICATE_THRESHOLD && c.recovery === Recovery.Open) || partial) {
+  if ((c.duplicateAcks >= DUPLICATE_THRESHOLD && c.recovery <= Recovery.Reduced) || partial) {
     if ((flags & (LOST | RETRANSMITTED)) === 0) {
       if (records.segments[r]! > 1) splitAt(c, r, records.start[r]! + c.mss | 0);
       markLost(c, r);
@@ -317,14 +317,31 @@ function markLost(c: TcpConnection, r: number): void {
 }
 
 export function enterRecovery(c: TcpConnection, now: number): void {
+  // A mark of the same window has reduced it already.
+  if (c.recovery === Recovery.Open) reduce(c, now);
   c.recovery = Recovery.Fast;
   c.recoveryPoint = c.sndNxt;
+  c.tcp.counters.fastRecoveries++;
+}
+
+/** Sets the threshold for what follows, which {@link proportional} brings the window to. */
+function reduce(c: TcpConnection, now: number): void {
   c.priorCwnd = c.cwnd;
   c.prrDelivered = c.prrOut = 0;
   saveForUndo(c);
   c.ssthresh = c.congestion.reduce(c, now);
   c.cwndCount = 0;
-  c.tcp.counters.fastRecoveries++;
+}
+
+/** The peer has echoed a congestion mark: reduces the window, once a round trip (RFC 3168, section 6.1.2). */
+export function echoed(c: TcpConnection, now: number): void {
+  if (c.recovery !== Recovery.Open || c.head < 0) return;
+  reduce(c, now);
+  c.undoValid = false;
+  c.recovery = Recovery.Reduced;
+  c.recoveryPoint = c.sndNxt;
+  c.cwrDue = true;
+  c.tcp.counters.markReductions++;
 }
 
 /** Remembers what a recovery that turns out to be needless has to give back. */
@@ -371,7 +388,7 @@ function undo(c: TcpConnection): void {
 
 function leaveRecovery(c: TcpConnection): void {
   c.undoValid = false;
-  if (c.recovery === Recovery.Fast) c.cwnd = c.ssthresh;
+  if (c.recovery !== Recovery.Loss) c.cwnd = c.ssthresh;
   c.recovery = Recovery.Open;
   c.cwndCount = 0;
   c.duplicateAcks = 0;

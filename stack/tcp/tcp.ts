@@ -39,6 +39,9 @@ import { TIME_WAIT } from "./timers.ts";
 const FIRST_EPHEMERAL = 32768;
 const EPHEMERAL_PORTS = 28232;
 
+/** What a SYN that asks for explicit congestion notification carries (RFC 3168, section 6.1.1). */
+const ECN_SETUP = wire.ECE | wire.CWR;
+
 // What the keyed hash is asked for.
 const ISN_DOMAIN = 1;
 const TIMESTAMP_DOMAIN = 2;
@@ -58,6 +61,10 @@ export class TcpCounters {
   lostSegments = 0;
   tailLossProbes = 0;
   receivedResets = 0;
+  /** Segments marked by a router (RFC 3168). */
+  receivedMarks = 0;
+  /** Windows reduced because the peer echoed a mark. */
+  markReductions = 0;
   sentResets = 0;
   outOfOrder = 0;
   delayedAcks = 0;
@@ -120,6 +127,8 @@ export interface TcpLimits {
 export class Tcp implements TcpApi, Transport {
   readonly stack: Stack;
   readonly counters = new TcpCounters();
+  /** Whether active opens ask for explicit congestion notification (RFC 3168); passive ones always agree. */
+  ecn = false;
   /** @internal */
   readonly pool = new RingPool();
   /** @internal */
@@ -217,6 +226,7 @@ export class Tcp implements TcpApi, Transport {
     }
     const c = new TcpConnection(this, path, ours, port, hash);
     c.handler = handler;
+    c.ecn = this.ecn;
     this.counters.activeOpens++;
     this.#table.add(c);
     this.#open(c);
@@ -255,6 +265,9 @@ export class Tcp implements TcpApi, Transport {
     s.acknowledgment = wire.acknowledgment(view, offset);
     s.flags = wire.flags(view, offset);
     s.window = wire.window(view, offset);
+    s.ecn = packet.version === 4
+      ? view.getUint8(packet.network + 1) & 3
+      : view.getUint16(packet.network) >>> 4 & 3;
     s.bytes = packet.bytes;
     s.offset = offset + header;
     s.length = available - header;
@@ -395,6 +408,7 @@ export class Tcp implements TcpApi, Transport {
     c.rcvNxt = c.lastAck = s.sequence + 1 | 0;
     c.rcvAdv = c.rcvNxt;
     takeSynOptions(c, s.options, now);
+    c.ecn = (s.flags & ECN_SETUP) === ECN_SETUP;
     c.sndWnd = c.maxSndWnd = s.window;
     c.sndWl1 = s.sequence;
     c.sndWl2 = c.iss;

@@ -13,8 +13,9 @@ function pattern(length: number, seed = 1): Uint8Array<ArrayBuffer> {
 }
 
 /** Opens a connection from side 0 to side 1. */
-function open(options: TcpPairOptions = {}) {
+function open(options: TcpPairOptions & { ecn?: boolean } = {}) {
   const pair = new TcpPair(options);
+  pair.tcp(0).ecn = options.ecn ?? false;
   const client = new Recording(), server = new Recording();
   let accepted: Connection | null = null;
   const listener = pair.tcp(1).listen({ port: 80 }, {
@@ -428,4 +429,36 @@ Deno.test("Tcp takes back a fast recovery that reordering caused", () => {
   pair.run(1_000_000);
   assert(pair.tcp(0).counters.fastRecoveries > 0, "no recovery was provoked");
   assert.equal(pair.tcp(0).counters.spuriousRecoveries, pair.tcp(0).counters.fastRecoveries);
+});
+
+Deno.test("Tcp agrees on ECN, echoes a mark until CWR, and reduces once a round trip (RFC 3168)", () => {
+  let mark = false;
+  const { pair, a, b, server } = open({
+    ecn: true,
+    fate: (s) => mark && s.length > 0 ? (mark = false, "mark") : true,
+  });
+  assert(a.ecn && b.ecn);
+  assert.deepEqual(pair.log.slice(0, 2).map((s) => s.flags), ["WES", "ES."]);
+  const bytes = pattern(300_000);
+  a.write(bytes, 0, bytes.length);
+  pair.run(60_000);
+  const cwnd = a.cwnd;
+  mark = true;
+  assert(pair.run(5_000_000, () => server.received === bytes.length));
+  pair.run(1_000_000);
+  assert.equal(pair.tcp(1).counters.receivedMarks, 1);
+  assert.equal(pair.tcp(0).counters.markReductions, 1);
+  assert.equal(pair.tcp(0).counters.retransmittedSegments, 0);
+  assert.equal(
+    pair.log.filter((s) => s.from === 0 && s.flags.startsWith("W") && !s.flags.includes("S")).length,
+    1,
+  );
+  assert(pair.log.some((s) => s.from === 1 && s.flags === "E."));
+  assert.equal(pair.log.at(-1)!.flags, ".", "the echo ends with CWR");
+  assert(a.ssthresh < 2 * cwnd && a.ssthresh >= 2);
+});
+
+Deno.test("Tcp does without ECN when the peer does not ask for it", () => {
+  const { a, b } = open();
+  assert(!a.ecn && !b.ecn);
 });

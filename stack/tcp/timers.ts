@@ -102,7 +102,7 @@ function expireSendTimer(c: TcpConnection, now: number): void {
       return;
     case SendTimer.Reorder:
       detectLosses(c, now);
-      if (c.lostOut > 0 && c.recovery === Recovery.Open) enterRecovery(c, now);
+      if (c.lostOut > 0 && c.recovery <= Recovery.Reduced) enterRecovery(c, now);
       output(c);
       if (c.sendTimer === SendTimer.None) armSendTimer(c, now);
       return;

@@ -24,8 +24,8 @@ export interface Flying {
   from: number;
   /** TCP header and payload. */
   bytes: Uint8Array<ArrayBuffer>;
-  /** Bytes of payload of each frame, for super-frames. */
-  frame: number;
+  /** Traffic class, with its two ECN bits. */
+  trafficClass: number;
 }
 
 /** What a segment says, for asserting. */
@@ -78,11 +78,11 @@ class Host {
         this.slot.state = RESERVED;
         return this.slot;
       },
-      send: (packet) => {
+      send: (packet, _protocol, trafficClass) => {
         const bytes = new Uint8Array(packet.length);
         packet.copyTo(bytes, 0);
         packet.state = FREE;
-        pair.sent(index, bytes, packet.gsoSize);
+        pair.sent(index, bytes, packet.gsoSize, trafficClass);
         return true;
       },
       learnMtu: () => {},
@@ -109,14 +109,17 @@ class Host {
   }
 }
 
+/** What becomes of a frame. */
+export type Fate = (segment: Told, count: number) => boolean | number | "mark";
+
 /** Options of a pair. */
 export interface TcpPairOptions {
   /** One-way delay in µs. Default 10,000. */
   delay?: number;
   /** Default 1500. */
   mtu?: number;
-  /** Decides for every frame: false loses it; a number adds that many µs. */
-  fate?: (segment: Told, count: number) => boolean | number;
+  /** Decides for every frame: false loses it; a number adds that many µs; "mark" marks it if it may be marked. */
+  fate?: Fate;
 }
 
 /** Two hosts and time. */
@@ -127,7 +130,7 @@ export class TcpPair {
   /** All that was sent, lost or not. */
   readonly log: Told[] = [];
   readonly #delay: number;
-  readonly #fate: (segment: Told, count: number) => boolean | number;
+  readonly #fate: Fate;
   #flying: Flying[] = [];
   readonly #isn: [number | null, number | null] = [null, null];
   readonly #scratch: Packet;
@@ -152,7 +155,7 @@ export class TcpPair {
   }
 
   /** A segment leaves: super-frames are cut into frames. */
-  sent(from: number, bytes: Uint8Array<ArrayBuffer>, frame: number): void {
+  sent(from: number, bytes: Uint8Array<ArrayBuffer>, frame: number, trafficClass: number): void {
     const view = new DataView(bytes.buffer);
     const header = wire.headerLength(view, 0);
     const payload = bytes.length - header;
@@ -165,23 +168,25 @@ export class TcpPair {
       const partView = new DataView(part.buffer);
       partView.setInt32(4, wire.sequence(view, 0) + at);
       if (at + length < payload) partView.setUint8(13, wire.flags(view, 0) & ~(wire.FIN | wire.PSH));
-      this.#launch(from, part);
+      if (at > 0) partView.setUint8(13, partView.getUint8(13) & ~wire.CWR);
+      this.#launch(from, part, trafficClass);
     }
   }
 
   /** Sends hand-made bytes (TCP header and payload) as if from `from`, at once. */
   inject(from: number, bytes: Uint8Array<ArrayBuffer>): void {
-    this.#deliver({ at: this.now, from, bytes, frame: 0 });
+    this.#deliver({ at: this.now, from, bytes, trafficClass: 0 });
     this.hosts[1 - from as 0 | 1].tcp.finish();
   }
 
-  #launch(from: number, bytes: Uint8Array<ArrayBuffer>): void {
+  #launch(from: number, bytes: Uint8Array<ArrayBuffer>, trafficClass: number): void {
     const told = this.#tell(from, bytes);
     this.log.push(told);
     const fate = this.#fate(told, this.log.length);
     if (fate === false) return;
-    const at = this.now + this.#delay + (fate === true ? 0 : fate);
-    this.#flying.push({ at, from, bytes, frame: 0 });
+    if (fate === "mark" && (trafficClass & 3) !== 0) trafficClass |= 3;
+    const at = this.now + this.#delay + (typeof fate === "number" ? fate : 0);
+    this.#flying.push({ at, from, bytes, trafficClass });
   }
 
   #tell(from: number, bytes: Uint8Array<ArrayBuffer>): Told {
@@ -189,10 +194,18 @@ export class TcpPair {
     const flags = wire.flags(view, 0);
     const sequence = wire.sequence(view, 0);
     if (flags & wire.SYN) this.#isn[from] = sequence;
-    const names: [number, string][] = [[wire.SYN, "S"], [wire.FIN, "F"], [wire.RST, "R"], [wire.PSH, "P"], [
-      wire.ACK,
-      ".",
-    ]];
+    const names: [number, string][] = [
+      [wire.CWR, "W"],
+      [wire.ECE, "E"],
+      [wire.SYN, "S"],
+      [wire.FIN, "F"],
+      [wire.RST, "R"],
+      [wire.PSH, "P"],
+      [
+        wire.ACK,
+        ".",
+      ],
+    ];
     return {
       from,
       flags: names.filter(([bit]) => flags & bit).map(([, name]) => name).join(""),
@@ -209,6 +222,7 @@ export class TcpPair {
     packet.reset(40, 40 + segment.bytes.length);
     packet.bytes.set(segment.bytes, 40);
     packet.network = 20;
+    packet.view.setUint8(21, segment.trafficClass);
     packet.version = 4;
     packet.flags = CHECKSUM_VALID;
     packet.transport = 40;
