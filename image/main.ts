@@ -17,7 +17,8 @@ import { command, Guest, type RunOptions } from "./run.ts";
 const USAGE = `Usage:
   deno task image build APP.ts -o DIRECTORY [--compress zstd:N|none] [CONFIGURATION]
   deno task image run DIRECTORY [--net user|none|tap:NAME|socket:PATH] [--forward tcp:HOST:GUEST]...
-                  [--memory MIB] [--cpus N] [--accel auto|kvm|tcg] [--capture FILE] [--dry-run] [CONFIGURATION]
+                  [--memory MIB] [--cpus N] [--accel auto|kvm|tcg] [--capture FILE] [--qemu ARGUMENT]... [--dry-run]
+                  [CONFIGURATION]
   deno task image configure DIRECTORY [CONFIGURATION]
   deno task image inspect DIRECTORY
 
@@ -48,6 +49,7 @@ const RUN = {
   "cpus": { type: "string" },
   "accel": { type: "string", default: "auto" },
   "capture": { type: "string" },
+  "qemu": { type: "string", multiple: true },
   "dry-run": { type: "boolean" },
 } as const satisfies ParseArgsConfig["options"];
 
@@ -192,6 +194,7 @@ async function runCommand(args: string[]): Promise<number> {
     ...(memory === undefined ? {} : { memory }),
     ...(processors === undefined ? {} : { processors }),
     ...(values.capture === undefined ? {} : { capture: values.capture }),
+    ...(values.qemu === undefined ? {} : { extra: values.qemu }),
     console: (line) => console.log(line),
   };
   if (values["dry-run"]) {

@@ -50,7 +50,6 @@ function load() {
     pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "isize" },
     pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "isize" },
     read: { parameters: ["i32", "buffer", "u32"], result: "i32" },
-    poll: { parameters: ["buffer", "u32", "i32"], result: "i32", nonblocking: true },
     mmap: { parameters: ["pointer", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
     munmap: { parameters: ["pointer", "usize"], result: "i32" },
     clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
@@ -154,16 +153,6 @@ export function closeFile(fd: number): void {
  */
 export function readDescriptor(fd: number, target: Uint8Array<ArrayBuffer>): number {
   return libc().read(fd, target, target.length);
-}
-
-/**
- * Waits on a thread of the pool until a descriptor can be read.
- * @param limit Longest wait in ms. @returns Whether it can be read.
- */
-export async function waitReadable(fd: number, limit: number): Promise<boolean> {
-  const POLLIN = 1;
-  const entry = new Int32Array([fd, POLLIN]);
-  return await libc().poll(new Uint8Array(entry.buffer), 1, limit) > 0;
 }
 
 /** Reads at `position`. @returns Bytes read. @throws {SystemCallError} When the kernel refuses. */

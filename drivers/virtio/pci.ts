@@ -130,6 +130,9 @@ export class VirtioPci implements VirtioTransport {
   readonly #device: Registers | null;
   /** For each queue, the index of its register in {@link #notify}'s halves. */
   readonly #notifyIndex: number[] = [];
+  readonly #interrupted = (): void => this.#onInterrupt();
+  #closed = false;
+  #armed: (() => void) | null = null;
   readonly #command = new Uint16Array(1);
   readonly #commandBytes = new Uint8Array(this.#command.buffer);
 
@@ -151,6 +154,7 @@ export class VirtioPci implements VirtioTransport {
     try {
       const space = new Uint8Array(256);
       readAt(this.#configFd, space, 0);
+      this.#commandBytes.set(space.subarray(COMMAND, COMMAND + 2));
       const capabilities = virtioCapabilities(space);
       const registers = (type: number, least: number): Registers | null => {
         const capability = capabilities.find((known) => known.type === type);
@@ -242,18 +246,26 @@ export class VirtioPci implements VirtioTransport {
   }
 
   arm(interrupt: () => void): void {
-    this.#interrupt.start(() => {
-      interrupt();
-      // The kernel's handler has disabled the line; `interrupt` has read the reasons, which lowered it.
-      this.#enable();
-    });
+    this.#armed = interrupt;
+    this.#interrupt.start(this.#interrupted);
   }
 
   disarm(): void {
+    this.#armed = null;
     this.#interrupt.stop();
   }
 
+  #onInterrupt(): void {
+    const armed = this.#armed;
+    this.#armed = null;
+    // The kernel's handler has switched the line off. Reading the reasons, which `armed` does, lowers it.
+    if (armed === null) this.interrupts();
+    else armed();
+    if (!this.#closed) this.#enable();
+  }
+
   close(): void {
+    this.#closed = true;
     this.#interrupt.close();
     this.#setCommand(COMMAND_INTX_DISABLE, COMMAND_BUS_MASTER);
     this.#release();
@@ -264,8 +276,8 @@ export class VirtioPci implements VirtioTransport {
     this.#setCommand(COMMAND_MEMORY | COMMAND_BUS_MASTER, COMMAND_INTX_DISABLE);
   }
 
+  /** The kernel changes nothing in this register but INTx disable: what was read first holds. */
   #setCommand(set: number, clear: number): void {
-    readAt(this.#configFd, this.#commandBytes, COMMAND);
     this.#command[0] = this.#command[0]! & ~clear | set;
     writeAt(this.#configFd, this.#commandBytes, COMMAND);
   }

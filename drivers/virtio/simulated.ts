@@ -288,7 +288,10 @@ export class SimulatedVirtioNet implements VirtioTransport {
     this.#pending = true;
     setImmediate(() => {
       this.#pending = false;
-      if (this.#reasons !== 0) this.#interrupt?.();
+      if (this.#reasons === 0) return;
+      const interrupt = this.#interrupt;
+      this.#interrupt = null;
+      interrupt?.();
     });
   }
 

@@ -53,7 +53,7 @@ export interface VirtioTransport {
   /** Reads a byte of the device's configuration. */
   configByte(offset: number): number;
 
-  /** Calls `interrupt` from the event loop with each interrupt, and keeps the loop alive, until {@link disarm}. */
+  /** Calls `interrupt` once, from the event loop, with the next interrupt; keeps the loop alive until then. */
   arm(interrupt: () => void): void;
   /** Ends {@link arm}; what comes meanwhile is told after the next one. */
   disarm(): void;
