@@ -8,4 +8,6 @@ export * from "./frame.ts";
 export * from "./link_address.ts";
 export * from "./loop.ts";
 export * from "./memory.ts";
+export * from "./open.ts";
+export * from "./qemu.ts";
 export * from "./tap.ts";
