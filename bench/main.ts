@@ -18,6 +18,8 @@ import { figure, table } from "./table.ts";
 
 /** One figure over a network. */
 interface Figure {
+  /** Who takes part. */
+  contenders: readonly Contender[];
   /** What the load measures. */
   measure(network: BenchNetwork, contender: Contender, seconds: number): Promise<Measured>;
   /** What the table shows: a title, the measured value's name, and what to divide it by for the unit. */
@@ -26,14 +28,17 @@ interface Figure {
 
 const FIGURES: Record<string, Figure> = {
   bulk_receive: {
+    contenders: CONTENDERS,
     measure: (network, contender, seconds) => network.load(contender, "send", seconds),
     rows: [{ title: "Bulk, kernel peer to us", value: "bits_per_second", unit: "Gbit/s", divisor: 1e9 }],
   },
   bulk_send: {
+    contenders: CONTENDERS,
     measure: (network, contender, seconds) => network.load(contender, "receive", seconds),
     rows: [{ title: "Bulk, us to kernel peer", value: "bits_per_second", unit: "Gbit/s", divisor: 1e9 }],
   },
   request_response: {
+    contenders: CONTENDERS,
     measure: (network, contender, seconds) => network.load(contender, "rr", seconds),
     rows: [
       { title: "Request/response, 1 byte", value: "requests_per_second", unit: "1/s", divisor: 1 },
@@ -42,10 +47,12 @@ const FIGURES: Record<string, Figure> = {
     ],
   },
   connect: {
+    contenders: CONTENDERS,
     measure: (network, contender, seconds) => network.load(contender, "connect", seconds, 16),
     rows: [{ title: "Connections, 16 at a time", value: "connections_per_second", unit: "1/s", divisor: 1 }],
   },
   http_16: {
+    contenders: ["connections", "kernel"],
     measure: (network, contender, seconds) => network.http(contender, seconds, 16),
     rows: [
       { title: "HTTP requests, 16 connections", value: "requests_per_second", unit: "1/s", divisor: 1 },
@@ -53,6 +60,7 @@ const FIGURES: Record<string, Figure> = {
     ],
   },
   http_64: {
+    contenders: ["connections", "kernel"],
     measure: (network, contender, seconds) => network.http(contender, seconds, 64),
     rows: [
       { title: "HTTP requests, 64 connections", value: "requests_per_second", unit: "1/s", divisor: 1 },
@@ -80,19 +88,11 @@ function printNetwork(report: Report): void {
       const medians = CONTENDERS.map((contender) =>
         median((runs[contender] ?? []).map((measured) => (measured[value] ?? NaN) / divisor))
       );
-      const [ours = NaN, theirs = NaN] = medians;
-      rows.push([
-        title,
-        unit,
-        figure(ours),
-        figure(theirs),
-        Number.isFinite(ours / theirs) ? `${figure(ours / theirs)}×` : "-",
-      ]);
+      rows.push([title, unit, ...medians.map(figure)]);
     }
   }
-  console.log(
-    `\n${table(["Over a network", "unit", "ethox, TAP", "Deno on the kernel, veth", "ratio"], rows)}`,
-  );
+  const header = ["Over a network", "unit", "ethox, callbacks", "ethox, connections", "Deno on the kernel"];
+  console.log(`\n${table(header, rows)}`);
 }
 
 async function main(): Promise<number> {
@@ -131,11 +131,11 @@ async function main(): Promise<number> {
   for (const [name, value] of Object.entries(report.environment)) console.log(`${name}: ${value}`);
   console.log(`${rounds} rounds of ${seconds} s, the contenders in turn; medians\n`);
 
-  for (const [name, { measure }] of Object.entries(FIGURES)) {
+  for (const [name, { measure, contenders }] of Object.entries(FIGURES)) {
     if (!selected(name)) continue;
     const runs: Partial<Record<Contender, Measured[]>> = report.figures[name] = {};
     for (let round = 0; round < rounds; round++) {
-      for (const contender of round % 2 === 0 ? CONTENDERS : CONTENDERS.toReversed()) {
+      for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
         const measured = await measure(network, contender, seconds);
         (runs[contender] ??= []).push(measured);
         const shown = Object.entries(measured).map(([key, value]) => `${key} ${figure(value)}`).join(", ");

@@ -12,15 +12,22 @@
 import { Namespace } from "../tests/harness/namespace.ts";
 import type { Process } from "../tests/harness/process.ts";
 import type { Measured } from "./peer/main.ts";
+import { CALLBACKS } from "./services_callbacks.ts";
 
-/** Who is measured. */
-export type Contender = "ethox" | "kernel";
+/** Who is measured: our stack's callbacks, our connections in Deno's shape, and Deno's own on the kernel's stack. */
+export type Contender = "callbacks" | "connections" | "kernel";
 
 /** The contenders in the order of the table's columns. */
-export const CONTENDERS: readonly Contender[] = ["ethox", "kernel"];
+export const CONTENDERS: readonly Contender[] = ["callbacks", "connections", "kernel"];
 
-const ADDRESSES: Record<Contender, string> = { ethox: "10.70.1.2", kernel: "10.70.2.2" };
-const PEERS: Record<Contender, string> = { ethox: "10.70.1.1", kernel: "10.70.2.1" };
+const TAP_ADDRESS = "10.70.1.2", VETH_ADDRESS = "10.70.2.2";
+
+/** Where each is found: its address, and what is added to the services' ports. */
+const PLACES: Record<Contender, { address: string; port: number }> = {
+  callbacks: { address: TAP_ADDRESS, port: CALLBACKS },
+  connections: { address: TAP_ADDRESS, port: 0 },
+  kernel: { address: VETH_ADDRESS, port: 0 },
+};
 
 /** Milliseconds that a whole bench may take. */
 const DEADLINE = 20 * 60_000;
@@ -45,11 +52,11 @@ export class BenchNetwork implements AsyncDisposable {
       await namespace.sysctl("net.ipv4.tcp_congestion_control", "reno");
       await namespace.sysctl("net.ipv4.ip_local_port_range", "1024 65535");
     }
-    await peer.tap("tap0", { addresses: [`${PEERS.ethox}/24`] });
-    await peer.veth("veth0", `${PEERS.kernel}/24`, kernel, "veth0", `${ADDRESSES.kernel}/24`);
+    await peer.tap("tap0", { addresses: ["10.70.1.1/24"] });
+    await peer.veth("veth0", "10.70.2.1/24", kernel, "veth0", `${VETH_ADDRESS}/24`);
     const processes: Process[] = [
       kernel.deno("bench/contender_kernel.ts", [], { deadline: DEADLINE }),
-      peer.deno("bench/contender_ethox.ts", ["tap0", `${ADDRESSES.ethox}/24`], { deadline: DEADLINE }),
+      peer.deno("bench/contender_ethox.ts", ["tap0", `${TAP_ADDRESS}/24`], { deadline: DEADLINE }),
     ];
     await Promise.all(processes.map((process) => process.printed(/^ready$/m)));
     return new BenchNetwork(peer, stack.move());
@@ -62,7 +69,8 @@ export class BenchNetwork implements AsyncDisposable {
 
   /** Runs one mode of the peer against a contender. */
   async load(contender: Contender, mode: string, seconds: number, number = 1): Promise<Measured> {
-    const args = [mode, ADDRESSES[contender], String(seconds), String(number)];
+    const { address, port } = PLACES[contender];
+    const args = [mode, address, String(seconds), String(number), String(port)];
     const { stdout } = await runChecked(
       this.#peer.deno("bench/peer/main.ts", args, { deadline: limit(seconds) }),
     );
@@ -71,7 +79,13 @@ export class BenchNetwork implements AsyncDisposable {
 
   /** Runs wrk against a contender's HTTP server. */
   async http(contender: Contender, seconds: number, connections: number): Promise<Measured> {
-    const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--latency", `http://${ADDRESSES[contender]}/`];
+    const args = [
+      "-t1",
+      `-c${connections}`,
+      `-d${seconds}s`,
+      "--latency",
+      `http://${PLACES[contender].address}/`,
+    ];
     return readWrk((await this.#peer.run("wrk", args, { deadline: limit(seconds) })).stdout);
   }
 

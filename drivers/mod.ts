@@ -11,3 +11,4 @@ export * from "./memory.ts";
 export * from "./open.ts";
 export * from "./qemu.ts";
 export * from "./tap.ts";
+export type { WaitMethod } from "./ffi/waiter.ts";

@@ -39,6 +39,7 @@ export const DEFAULT_CONFIG: GuestConfig = {
 
 /** Raised for a configuration that can't be used; the message is one line for the user. */
 export class InvalidConfig extends Error {
+  /** What the class is called, for those who print it. */
   override readonly name = "InvalidConfig";
 }
 

@@ -22,11 +22,16 @@ export type StackErrorCode =
 
 /** A failure with a code that a caller can tell apart. */
 export class StackError extends Error {
+  /** What the class is called, for those who print it. */
   override readonly name = "StackError";
   /** Which failure it was. */
   readonly code: StackErrorCode;
 
-  /** @param code Which failure. @param message What failed, with the values quoted. */
+  /**
+   * Makes the error.
+   * @param code Which failure.
+   * @param message What failed, with the values quoted.
+   */
   constructor(code: StackErrorCode, message: string) {
     super(message);
     this.code = code;

@@ -20,7 +20,10 @@ export class KeyedHash {
   #v2 = 0;
   #v3 = 0;
 
-  /** @param random Gives two words of secret. */
+  /**
+   * Takes its key from `random`.
+   * @param random Gives two words of secret.
+   */
   constructor(random: () => number) {
     this.#key0 = random() | 0;
     this.#key1 = random() | 0;

@@ -11,6 +11,7 @@ export * from "./hash.ts";
 export * from "./icmp/icmpv4.ts";
 export * from "./ip/address.ts";
 export * from "./ip/ipv4.ts";
+export * from "./ip/ipv4_path.ts";
 export * from "./ip/path.ts";
 export * from "./ip/routes.ts";
 export * from "./limits.ts";

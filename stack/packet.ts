@@ -30,7 +30,12 @@ export class Region {
    */
   address = 0;
 
-  /** @param buffer The memory. @param offset First byte of the block. @param length Bytes of the block. */
+  /**
+   * Spans a block of memory.
+   * @param buffer The memory.
+   * @param offset First byte of the block.
+   * @param length Bytes of the block.
+   */
   constructor(buffer: ArrayBuffer, offset = 0, length: number = buffer.byteLength - offset) {
     this.bytes = new Uint8Array(buffer, offset, length);
     this.view = new DataView(buffer, offset, length);
@@ -44,7 +49,7 @@ export class Region {
 export const HEADROOM = 256;
 
 /** Bytes of a slot that takes a segment of 64 KiB with all headers in front. */
-export const SLOT_SIZE = HEADROOM + 65536;
+export const SLOT_SIZE: number = HEADROOM + 65536;
 
 /** {@link Packet.flags}: the transport checksum field holds the folded pseudo-header sum and is to be completed. */
 export const CHECKSUM_PARTIAL = 1;
@@ -153,7 +158,14 @@ export class Packet {
   /** A link for whoever holds the packet: a free list, a queue of packets that wait for a neighbour. */
   next: Packet | null = null;
 
-  /** @param device The owner. @param region Its memory. @param slot The number. @param base First byte. @param limit One past the last byte. */
+  /**
+   * Makes the packet of one slot; devices do.
+   * @param device The owner.
+   * @param region Its memory.
+   * @param slot The number.
+   * @param base First byte.
+   * @param limit One past the last byte.
+   */
   constructor(device: Device, region: Region, slot: number, base: number, limit: number) {
     this.device = device;
     this.region = region;
@@ -298,6 +310,9 @@ export interface Handler {
 
 /** A handler that looks at packets before anybody else does. */
 export interface Tap {
-  /** @returns true when it has taken the packet, which then goes no further. */
+  /**
+   * Looks at a packet.
+   * @returns true when it has taken the packet, which then goes no further.
+   */
   receive(packet: Packet): boolean;
 }

@@ -87,7 +87,10 @@ export class Stack {
   readonly #loopbackDevice: LoopbackDevice;
   #woken = false;
 
-  /** @param options What comes from outside. */
+  /**
+   * Makes a host without interfaces but the loopback.
+   * @param options What comes from outside.
+   */
   constructor(options: StackOptions) {
     this.random = options.random;
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };

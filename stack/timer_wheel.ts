@@ -36,7 +36,10 @@ export class Timer {
   /** Who is told. */
   readonly owner: TimerOwner;
 
-  /** @param owner Is told when the timer expires. */
+  /**
+   * Makes a timer that is not set.
+   * @param owner Is told when the timer expires.
+   */
   constructor(owner: TimerOwner) {
     this.owner = owner;
   }

@@ -94,7 +94,10 @@ export class Icmpv4 implements Transport {
   readonly #bucket: TokenBucket;
   readonly #sessions = new Map<number, EchoSession>();
 
-  /** @param stack The owner. */
+  /**
+   * Makes the layer.
+   * @param stack The owner.
+   */
   constructor(stack: Stack) {
     this.#stack = stack;
     this.#bucket = new TokenBucket(stack.limits.icmpRate, stack.limits.icmpBurst);

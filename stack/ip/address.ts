@@ -31,12 +31,18 @@ export class IpAddress {
     this.d = d;
   }
 
-  /** @param word The address as a 32-bit number, signed or unsigned. */
+  /**
+   * An IPv4 address.
+   * @param word The address as a 32-bit number, signed or unsigned.
+   */
   static v4(word: number): IpAddress {
     return new IpAddress(4, 0, 0, 0xffff, word | 0);
   }
 
-  /** @returns The address made of four 32-bit words in network order. */
+  /**
+   * An IPv6 address.
+   * @returns The address made of four 32-bit words in network order.
+   */
   static v6(a: number, b: number, c: number, d: number): IpAddress {
     return new IpAddress(6, a | 0, b | 0, c | 0, d | 0);
   }
@@ -94,7 +100,10 @@ export class IpAddress {
       : this.a === 0 && this.b === 0 && this.c === 0 && this.d === 1;
   }
 
-  /** @returns Whether both are the same address of the same version. */
+  /**
+   * Whether both are the same address.
+   * @returns Whether both are the same address of the same version.
+   */
   equals(other: IpAddress): boolean {
     return this.d === other.d && this.c === other.c && this.b === other.b && this.a === other.a &&
       this.version === other.version;
@@ -132,7 +141,10 @@ export class Cidr {
   /** Bits of the prefix: 0 to 32, or 0 to 128. */
   readonly prefix: number;
 
-  /** @throws {RangeError} When `prefix` is not a whole number of the version's range. */
+  /**
+   * Makes the block, with the address as it is.
+   * @throws {RangeError} When `prefix` is not a whole number of the version's range.
+   */
   constructor(address: IpAddress, prefix: number) {
     const most = address.version === 4 ? 32 : 128;
     if (!Number.isInteger(prefix) || prefix < 0 || prefix > most) {
@@ -162,7 +174,10 @@ export class Cidr {
     return bits >= 32 ? -1 : bits <= 0 ? 0 : -1 << (32 - bits);
   }
 
-  /** @returns Whether `address` is of this network. */
+  /**
+   * Whether the address lies in the network.
+   * @returns Whether `address` is of this network.
+   */
   contains(address: IpAddress): boolean {
     const own = this.address;
     return own.version === address.version &&

@@ -38,7 +38,10 @@ export class Ipv4 implements Handler {
   #tapsOut: readonly Tap[] = [];
   readonly #raw: (readonly Tap[] | null)[] = new Array(256).fill(null);
 
-  /** @param stack The owner. */
+  /**
+   * Makes the layer.
+   * @param stack The owner.
+   */
   constructor(stack: Stack) {
     this.#stack = stack;
     this.#paths = new PathCache(stack.limits.paths, stack.hash);

@@ -31,7 +31,10 @@ export class Route {
   /** Smaller is better. */
   readonly metric: number;
 
-  /** @throws {TypeError} When gateway and destination are of different versions, or the gateway is no host. */
+  /**
+   * Makes a route; `Stack.addRoute` puts it into effect.
+   * @throws {TypeError} When gateway and destination are of different versions, or the gateway is no host.
+   */
   constructor(options: RouteOptions) {
     this.destination = options.destination.network;
     this.gateway = options.gateway ?? null;
@@ -62,7 +65,10 @@ export class RouteTable {
   readonly #limit: number;
   #routes: Route[] = [];
 
-  /** @param limit Most routes. */
+  /**
+   * Makes an empty table.
+   * @param limit Most routes.
+   */
   constructor(limit: number) {
     this.#limit = limit;
   }

@@ -20,7 +20,11 @@ export class Arp implements Handler, Solicitor {
   readonly neighbours: NeighbourCache;
   readonly #interface: Interface;
 
-  /** @param owner The interface. @param context The stack. */
+  /**
+   * Makes the resolver of one interface.
+   * @param owner The interface.
+   * @param context The stack.
+   */
   constructor(owner: Interface, context: NeighbourContext) {
     this.#interface = owner;
     this.neighbours = new NeighbourCache(owner, this.counters, this, context);

@@ -46,7 +46,10 @@ export class LoopbackDevice implements Device {
   #waiting = 0;
   #wake: (() => void) | null = null;
 
-  /** @param slots Most frames under way. The memory of each is made when it is first needed. */
+  /**
+   * Makes the device.
+   * @param slots Most frames under way. The memory of each is made when it is first needed.
+   */
   constructor(slots: number) {
     this.free = this.#unmade = slots;
   }

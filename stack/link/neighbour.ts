@@ -82,7 +82,11 @@ export class Neighbour implements TimerOwner {
   #head: Packet | null = null;
   #tail: Packet | null = null;
 
-  /** @param cache The owner. @param address Its address. */
+  /**
+   * Makes an entry; the cache does.
+   * @param cache The owner.
+   * @param address Its address.
+   */
   constructor(cache: NeighbourCache, address: IpAddress) {
     this.#cache = cache;
     this.address = address;
@@ -189,7 +193,13 @@ export class NeighbourCache {
   readonly #entries: Neighbour[] = [];
   #hand = 0;
 
-  /** @param output The interface. @param counters Its counters. @param solicitor Asks. @param context The stack. */
+  /**
+   * Makes an empty cache.
+   * @param output The interface.
+   * @param counters Its counters.
+   * @param solicitor Asks.
+   * @param context The stack.
+   */
   constructor(
     output: Interface,
     counters: NeighbourCounters,

@@ -139,7 +139,11 @@ export interface ConnectOptions {
 
 /** The TCP layer's verbs. */
 export interface TcpApi {
-  /** @throws {StackError} `AddressInUse`, `AddressNotAvailable`. @throws {RangeError} A port out of range. */
+  /**
+   * Listens for connections.
+   * @throws {StackError} `AddressInUse`, `AddressNotAvailable`.
+   * @throws {RangeError} A port out of range.
+   */
   listen(options: ListenOptions, handler: ListenerHandler): Listener;
   /**
    * Starts an active open. The outcome is told by `connected` or `closed`.

@@ -49,31 +49,53 @@ const PORT_DOMAIN = 3;
 
 /** What the TCP layer counts. */
 export class TcpCounters {
+  /** Segments from IP. */
   receivedSegments = 0;
+  /** Segments handed to IP; a super-segment counts once. */
   sentSegments = 0;
+  /** Connections that `connect` started. */
   activeOpens = 0;
+  /** Connections that a SYN started. */
   passiveOpens = 0;
+  /** Connections that ended by a reset. */
   establishedResets = 0;
+  /** Segments sent again. */
   retransmittedSegments = 0;
+  /** Times the retransmission timer expired. */
   retransmissionTimeouts = 0;
+  /** Times recovery began before the timer did. */
   fastRecoveries = 0;
+  /** Recoveries that turned out to be needless, and were undone. */
   spuriousRecoveries = 0;
+  /** Segments held for lost. */
   lostSegments = 0;
+  /** Tail loss probes sent (RFC 8985, section 7). */
   tailLossProbes = 0;
+  /** Resets that came. */
   receivedResets = 0;
   /** Segments marked by a router (RFC 3168). */
   receivedMarks = 0;
   /** Windows reduced because the peer echoed a mark. */
   markReductions = 0;
+  /** Resets sent. */
   sentResets = 0;
+  /** Segments that came out of order. */
   outOfOrder = 0;
+  /** Acknowledgements that waited for the timer. */
   delayedAcks = 0;
+  /** Probes of a closed window. */
   windowProbes = 0;
+  /** Probes of an idle peer. */
   keepAliveProbes = 0;
+  /** Challenge ACKs sent (RFC 5961). */
   challengeAcks = 0;
+  /** Challenge ACKs not sent because of their limit. */
   challengeAcksLimited = 0;
+  /** Duplicates that the peer has reported (RFC 2883). */
   receivedDuplicateSacks = 0;
+  /** Connections given up because the peer was silent. */
   timedOut = 0;
+  /** Exceptions thrown by handlers. */
   handlerErrors = 0;
   /** Drops: the header is longer than the packet, or shorter than 20 bytes. */
   badHeader = 0;
@@ -125,7 +147,9 @@ export interface TcpLimits {
 
 /** The TCP layer of a stack. */
 export class Tcp implements TcpApi, Transport {
+  /** The stack it belongs to. */
   readonly stack: Stack;
+  /** What happened. */
   readonly counters = new TcpCounters();
   /** Whether active opens ask for explicit congestion notification (RFC 3168); passive ones always agree. */
   ecn = false;
@@ -146,7 +170,10 @@ export class Tcp implements TcpApi, Transport {
   readonly #segment = new Segment();
   #makeCongestion: () => Congestion = () => new Cubic();
 
-  /** @param stack The stack it is part of. */
+  /**
+   * Makes the layer.
+   * @param stack The stack it is part of.
+   */
   constructor(stack: Stack, limits: TcpLimits = {}) {
     this.stack = stack;
     this.#limits = { connections: limits.connections ?? 1 << 20, timeWait: limits.timeWait ?? 1 << 16 };
@@ -175,6 +202,7 @@ export class Tcp implements TcpApi, Transport {
     return this.#makeCongestion();
   }
 
+  /** Listens for connections. */
   listen(options: ListenOptions, handler: ListenerHandler): Listener {
     const { address = null, backlog = DEFAULT_BACKLOG } = options;
     let { port } = options;

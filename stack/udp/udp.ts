@@ -39,7 +39,10 @@ export class Udp implements Transport {
   readonly #spare: number[] = [];
   #bound = 0;
 
-  /** @param stack The owner. */
+  /**
+   * Makes the layer.
+   * @param stack The owner.
+   */
   constructor(stack: Stack) {
     this.#stack = stack;
   }
