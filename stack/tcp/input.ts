@@ -42,8 +42,14 @@ export class Segment {
   readonly options: wire.TcpOptions = new wire.TcpOptions();
 }
 
+/** What the options of a SYN decide. */
+export type SynOptions = Pick<
+  wire.TcpOptions,
+  "mss" | "windowScale" | "sackPermitted" | "timestamps" | "timestampValue"
+>;
+
 /** Takes the options of a SYN. */
-export function takeSynOptions(c: TcpConnection, options: wire.TcpOptions, now: number): void {
+export function takeSynOptions(c: TcpConnection, options: SynOptions, now: number): void {
   c.peerMss = options.mss === 0 ? DEFAULT_MSS : Math.max(options.mss, 64);
   c.sackPermitted = options.sackPermitted;
   c.timestamps = options.timestamps;

@@ -10,8 +10,10 @@ import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
 import type { Tcp } from "./tcp.ts";
 
-/** Most handshakes of one listener that are under way; further SYNs are dropped and counted. */
-export const DEFAULT_HALF_OPEN = 4096;
+/** Most handshakes of one listener that are kept; further SYNs are answered with cookies. */
+export const DEFAULT_HALF_OPEN = 1024;
+/** µs after the last cookie for which ACKs are looked at for one. */
+export const COOKIE_TIME = 130_000_000;
 /** Most established connections that wait to be taken. */
 export const DEFAULT_BACKLOG = 512;
 
@@ -22,6 +24,8 @@ export class TcpListener implements Listener {
   readonly port: number;
   readonly backlog: number;
   readonly handler: ListenerHandler;
+  /** Until when an ACK may carry a cookie, in µs. */
+  cookiesUntil: number = -Infinity;
   /** Connections in SYN-RECEIVED. */
   halfOpen = 0;
   /** Connections that wait to be taken. */

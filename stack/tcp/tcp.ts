@@ -24,10 +24,11 @@ import type {
 import { State } from "./api.ts";
 import type { Congestion } from "./congestion.ts";
 import { TcpConnection } from "./connection.ts";
+import { stampedEcn, stampedSack, stampedWindowScale, stampOptions, SynCookies } from "./cookies.ts";
 import { Cubic } from "./cubic.ts";
 import { input, offer, Segment, synInFlight, takeSynOptions } from "./input.ts";
-import { DEFAULT_BACKLOG, DEFAULT_HALF_OPEN, TcpListener } from "./listener.ts";
-import { finishChecksum, output, sendReset, sendSyn } from "./output.ts";
+import { COOKIE_TIME, DEFAULT_BACKLOG, DEFAULT_HALF_OPEN, TcpListener } from "./listener.ts";
+import { finishChecksum, output, sendReset, sendSyn, timestamp, writeSyn } from "./output.ts";
 import { acknowledge, tooBig } from "./recovery.ts";
 import { RingPool } from "./ring.ts";
 import { SentRecords } from "./sent.ts";
@@ -125,8 +126,12 @@ export class TcpCounters {
   badSackBlocks = 0;
   /** Drops: too many out-of-order ranges. */
   reassemblyFull = 0;
-  /** Drops: SYN while a listener had too many handshakes under way. */
-  halfOpenFull = 0;
+  /** SYNs answered with a cookie, because a listener had too many handshakes under way. */
+  sentCookies = 0;
+  /** Connections established by a cookie. */
+  acceptedCookies = 0;
+  /** Drops: an ACK that looked like a cookie and was none of ours. */
+  badCookies = 0;
   /** Drops: SYN or ACK while a listener's queue was full. */
   acceptQueueFull = 0;
   /** Drops: SYN at the limit of connections. */
@@ -161,6 +166,7 @@ export class Tcp implements TcpApi, Transport {
   readonly #table = new ConnectionTable();
   readonly #listeners = new Map<number, TcpListener[]>();
   readonly #hash: KeyedHash;
+  readonly #cookies: SynCookies;
   #portCounter = 0;
   #timeWaits = 0;
   /** What the end of the turn has to look at. */
@@ -179,6 +185,7 @@ export class Tcp implements TcpApi, Transport {
     this.#limits = { connections: limits.connections ?? 1 << 20, timeWait: limits.timeWait ?? 1 << 16 };
     const random = stack.random;
     this.#hash = stack.hash;
+    this.#cookies = new SynCookies(stack.hash);
     this.#portCounter = random() >>> 16;
   }
 
@@ -402,20 +409,37 @@ export class Tcp implements TcpApi, Transport {
   }
 
   #receiveUnknown(packet: Packet, s: Segment, ports: number, hash: number, now: number): void {
+    const kind = s.flags & (wire.SYN | wire.ACK | wire.RST);
     const listener = this.#findListener(packet, ports & 0xffff);
-    if (listener === null || s.flags & wire.ACK || s.flags & wire.RST || !(s.flags & wire.SYN)) {
-      this.counters.noConnection++;
-      if (s.flags & wire.RST) return;
-      const path = this.stack.pathBack(packet);
-      if (path !== null) this.rejectSegment(path, ports & 0xffff, ports >>> 16, s);
-      return;
+    if (listener !== null) {
+      if (kind === wire.SYN) {
+        this.#receiveSyn(packet, listener, s, ports, hash, now);
+        return;
+      }
+      if (kind === wire.ACK && now < listener.cookiesUntil) {
+        const c = this.#fromCookie(packet, listener, s, ports, hash, now);
+        if (c !== null) {
+          input(c, s, now);
+          return;
+        }
+      }
     }
+    this.counters.noConnection++;
+    if (s.flags & wire.RST) return;
+    const path = this.stack.pathBack(packet);
+    if (path !== null) this.rejectSegment(path, ports & 0xffff, ports >>> 16, s);
+  }
+
+  #receiveSyn(
+    packet: Packet,
+    listener: TcpListener,
+    s: Segment,
+    ports: number,
+    hash: number,
+    now: number,
+  ): void {
     if (listener.queued >= listener.backlog) {
       this.counters.acceptQueueFull++;
-      return;
-    }
-    if (listener.halfOpen >= DEFAULT_HALF_OPEN) {
-      this.counters.halfOpenFull++;
       return;
     }
     if (this.#table.size >= this.#limits.connections) {
@@ -427,21 +451,100 @@ export class Tcp implements TcpApi, Transport {
       this.counters.noRoute++;
       return;
     }
+    if (listener.halfOpen >= DEFAULT_HALF_OPEN) {
+      this.#sendCookie(path, listener, s, ports, now);
+      return;
+    }
+    const c = this.#passive(path, listener, s, ports, hash);
+    this.#open(c);
+    takeSynOptions(c, s.options, now);
+    c.ecn = (s.flags & ECN_SETUP) === ECN_SETUP;
+    c.sndWl2 = c.iss;
+    this.#table.add(c);
+    sendSyn(c, now);
+  }
+
+  /** A connection in SYN-RECEIVED, as a SYN (or the ACK of a cookie) asks for it. */
+  #passive(path: Path, listener: TcpListener, s: Segment, ports: number, hash: number): TcpConnection {
     const c = new TcpConnection(this, path, ports & 0xffff, ports >>> 16, hash);
     c.listener = listener;
     listener.halfOpen++;
-    this.#table.add(c);
-    this.#open(c);
+    c.state = State.SynReceived;
     c.irs = s.sequence;
-    c.rcvNxt = c.lastAck = s.sequence + 1 | 0;
-    c.rcvAdv = c.rcvNxt;
-    takeSynOptions(c, s.options, now);
-    c.ecn = (s.flags & ECN_SETUP) === ECN_SETUP;
+    c.rcvNxt = c.lastAck = c.rcvAdv = s.sequence + 1 | 0;
     c.sndWnd = c.maxSndWnd = s.window;
     c.sndWl1 = s.sequence;
-    c.sndWl2 = c.iss;
-    c.state = State.SynReceived;
-    sendSyn(c, now);
+    return c;
+  }
+
+  /** Answers a SYN without keeping anything of it. */
+  #sendCookie(path: Path, listener: TcpListener, s: Segment, ports: number, now: number): void {
+    const ours = ports << 16 | ports >>> 16;
+    const { options } = s;
+    listener.cookiesUntil = now + COOKIE_TIME;
+    this.counters.sentCookies++;
+    // A connection that lives for this one answer: it is in no table and has no timer.
+    const c = this.#passive(path, listener, s, ports, 0);
+    listener.halfOpen--;
+    this.#open(c);
+    takeSynOptions(c, options, now);
+    c.ecn = c.timestamps && (s.flags & ECN_SETUP) === ECN_SETUP;
+    // What the numbers can't remember is not agreed on.
+    if (!c.timestamps) {
+      c.sackPermitted = c.windowScaling = false;
+    }
+    c.iss = this.#cookies.make(path.source, path.destination, ours, s.sequence, c.peerMss, now);
+    if (c.timestamps) {
+      const clock = timestamp(c);
+      const scale = c.windowScaling ? c.sndShift : -1;
+      c.tsOffset = c.tsOffset + (stampOptions(clock, scale, c.sackPermitted, c.ecn) - clock) | 0;
+    }
+    writeSyn(c);
+  }
+
+  /** @returns The connection that an ACK of a cookie stands for, in the table; null when it is none of ours. */
+  #fromCookie(
+    packet: Packet,
+    listener: TcpListener,
+    s: Segment,
+    ports: number,
+    hash: number,
+    now: number,
+  ): TcpConnection | null {
+    const path = this.stack.pathBack(packet);
+    if (path === null || this.#table.size >= this.#limits.connections) return null;
+    const ours = ports << 16 | ports >>> 16;
+    const iss = s.acknowledgment - 1 | 0;
+    const mss = this.#cookies.read(path.source, path.destination, ours, s.sequence - 1 | 0, iss, now);
+    if (mss === 0) {
+      this.counters.badCookies++;
+      return null;
+    }
+    this.counters.acceptedCookies++;
+    const c = this.#passive(path, listener, s, ports, hash);
+    const { options } = s;
+    const stamped = options.timestamps;
+    c.irs = s.sequence - 1 | 0;
+    c.rcvNxt = c.lastAck = c.rcvAdv = s.sequence;
+    this.#open(c);
+    takeSynOptions(c, {
+      mss,
+      windowScale: stamped ? stampedWindowScale(options.timestampEcho) : -1,
+      sackPermitted: stamped && stampedSack(options.timestampEcho),
+      timestamps: stamped,
+      timestampValue: options.timestampValue,
+    }, now);
+    c.ecn = stamped && stampedEcn(options.timestampEcho);
+    c.iss = iss;
+    c.sndUna =
+      c.sndNxt =
+      c.sendBase =
+      c.smallEnd =
+      c.sndWl2 =
+        s.acknowledgment;
+    c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
+    this.#table.add(c);
+    return c;
   }
 
   /** Whether a SYN may start a new connection where an old one is in TIME-WAIT (RFC 9293, section 3.10.7.4; RFC 6191). */

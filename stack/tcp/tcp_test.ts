@@ -462,3 +462,50 @@ Deno.test("Tcp does without ECN when the peer does not ask for it", () => {
   const { a, b } = open();
   assert(!a.ecn && !b.ecn);
 });
+
+Deno.test("Tcp answers a SYN flood with cookies, and lets who answers them in, options kept", () => {
+  const { pair, a } = open();
+  pair.run(1_000_000);
+  const syn = new Uint8Array(20);
+  const view = new DataView(syn.buffer);
+  for (let i = 0; i < 3000; i++) {
+    wire.writeHeader(view, 0, 1024 + i, 80, i * 7919, 0, 20, wire.SYN, 1000);
+    pair.inject(0, syn);
+  }
+  assert.equal(pair.tcp(1).size, 1 + 1024);
+  assert.equal(pair.tcp(1).counters.sentCookies, 3000 - 1024);
+  const client = new Recording();
+  const c = pair.tcp(0).connect({ address: pair.hosts[1].address, port: 80 }, client) as TcpConnection;
+  c.write(pattern(20_000), 0, 20_000);
+  pair.run(2_000_000);
+  assert.deepEqual(client.events, ["connected"]);
+  assert.equal(pair.tcp(1).counters.acceptedCookies, 1);
+  assert.equal(c.unacknowledged, 0);
+  assert(c.sackPermitted && c.timestamps && c.windowScaling);
+  let ours: TcpConnection | null = null;
+  pair.tcp(1).forEach((other) => {
+    if (other.remotePort === c.localPort) ours = other as TcpConnection;
+  });
+  assert(ours !== null);
+  const { sackPermitted, timestamps, sndShift, rcvShift, mss } = ours as TcpConnection;
+  assert.deepEqual([sackPermitted, timestamps, sndShift, rcvShift, mss], [
+    true,
+    true,
+    c.rcvShift,
+    c.sndShift,
+    1448,
+  ]);
+  // Who did not get a cookie can't make one up.
+  for (let i = 0; i < 1000; i++) {
+    wire.writeHeader(view, 0, 5000 + i, 80, 77, i * 104729, 20, wire.ACK, 1000);
+    pair.inject(0, syn);
+  }
+  assert.equal(pair.tcp(1).counters.acceptedCookies, 1);
+  assert(pair.tcp(1).counters.badCookies >= 900);
+  // The handshakes that nobody completes go away, and the first connection never noticed.
+  pair.run(120_000_000);
+  assert.equal(pair.tcp(1).size, 2);
+  a.write(pattern(10), 0, 10);
+  pair.run(1_000_000);
+  assert.equal(a.unacknowledged, 0);
+});
