@@ -105,6 +105,7 @@ async function main(args: string[]): Promise<number> {
     );
     return 1;
   }
+  if (Deno.uid() === 0) await sweep();
   const signal = AbortSignal.timeout(DEADLINE);
   const runs: [string, string[]][] = args.length > 0 ? [["Selected", [...SANITIZERS, ...args]]] : [
     ["Unit tests", [
@@ -123,7 +124,11 @@ async function main(args: string[]): Promise<number> {
     totals.failed += failed;
     totals.ignored += ignored;
   }
-  if (Deno.uid() === 0) await sweep();
+  const left = Deno.uid() === 0 ? await sweep() : [];
+  if (left.length > 0) {
+    console.error(`Tests left behind ${left.map((name) => `"${name}"`).join(", ")}`);
+    totals.failed++;
+  }
   if (signal.aborted) {
     console.error(`Tests did not end within ${DEADLINE / 60_000} minutes`);
     totals.failed++;

@@ -46,7 +46,7 @@ export class Ipv4Path implements Path {
   /** False while there is no route. */
   alive = false;
   /** The layer's generation that the fields above belong to. */
-  generation = -1;
+  generation: number = -1;
 
   /** @internal The next of the same bucket of the cache. */
   next: Ipv4Path | null = null;
@@ -163,7 +163,11 @@ export class PathCache {
   readonly #entries: Ipv4Path[] = [];
   #hand = 0;
 
-  /** @param limit Most paths. @param hash The stack's. */
+  /**
+   * Makes an empty table.
+   * @param limit Most paths.
+   * @param hash The stack's.
+   */
   constructor(limit: number, hash: KeyedHash) {
     this.#limit = limit;
     this.#hash = hash;

@@ -145,12 +145,19 @@ export async function ownNamespaces(): Promise<string[]> {
   return (await list()).filter((name) => name.startsWith(`ethox-${Deno.pid}-`));
 }
 
-/** Removes namespaces whose process no longer exists: it was killed before it could. */
-export async function sweep(): Promise<void> {
+/**
+ * Removes namespaces whose process no longer exists: it was killed before it could.
+ * @returns The names of those that were removed.
+ */
+export async function sweep(): Promise<string[]> {
+  const removed: string[] = [];
   for (const name of await list()) {
     const owner = NAME.exec(name)?.[1];
-    if (owner !== undefined && !await exists(`/proc/${owner}`)) remove(name);
+    if (owner === undefined || await exists(`/proc/${owner}`)) continue;
+    remove(name);
+    removed.push(name);
   }
+  return removed;
 }
 
 function moduleUrl(module: string): string {
