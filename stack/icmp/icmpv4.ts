@@ -223,7 +223,8 @@ export class Icmpv4 implements Transport {
     // Only the type changes, so the rest need not be summed again.
     const before = view.getUint16(at);
     view.setUint8(at, wire.ECHO_REPLY);
-    wire.setChecksum(view, at, update(wire.checksum(view, at), before, view.getUint16(at)));
+    // All zeros but for the type: the update then says 0, which is wrong of nothing but zeros. 0xffff is always right.
+    wire.setChecksum(view, at, update(wire.checksum(view, at), before, view.getUint16(at)) || 0xffff);
     clearOffloads(packet);
     if (this.#stack.ipv4.answer(packet, ipv4.ICMP)) {
       this.counters.delivered++;

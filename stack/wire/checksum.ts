@@ -92,7 +92,8 @@ export function sumPacket(packet: Packet, from: number): number {
 }
 
 /**
- * Updates a checksum field after one 16-bit word under it has changed (RFC 1624, equation 3).
+ * Updates a checksum field after one 16-bit word under it has changed (RFC 1624, equation 3). Not for fields over
+ * what may become all zeros: their checksum is 0xffff, and this gives 0.
  * @param checksum The field. @param before The old word. @param after The new word. @returns The new field.
  */
 export function update(checksum: number, before: number, after: number): number {
