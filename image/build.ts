@@ -69,11 +69,13 @@ export const COMMAND_LINE = [
  */
 export async function build(options: BuildOptions): Promise<Manifest> {
   const stages = new Stages(options.print);
-  const [init, main] = await stages.run(
+  const { init, main } = await stages.run(
     "bundle",
-    () =>
-      Promise.all([bundle(join(import.meta.dirname!, "init.ts"), projectRoot()), bundle(options.program)]),
-    ([, main]) => `${options.program} (${(main.length / 1e3).toFixed(0)} kB)`,
+    async () => ({
+      main: await bundle(options.program),
+      init: await bundle(join(import.meta.dirname!, "init.ts"), projectRoot()),
+    }),
+    ({ main }) => `${options.program} (${(main.length / 1e3).toFixed(0)} kB)`,
   );
   const deno = await stages.run(
     "runtime",
@@ -110,7 +112,7 @@ export async function build(options: BuildOptions): Promise<Manifest> {
     () => compress(archive, options.level),
     (packed) => options.level === 0 ? "none" : `zstd -${options.level}: ${megabytes(packed.length)}`,
   );
-  return await stages.run("write", async () => {
+  const manifest = await stages.run("write", async () => {
     await Deno.mkdir(options.out, { recursive: true });
     const configuration = configArchive(options.config);
     const initramfs = concatenate(packed, configuration);
@@ -132,9 +134,11 @@ export async function build(options: BuildOptions): Promise<Manifest> {
     await Deno.writeFile(join(options.out, "vmlinuz"), image);
     await Deno.writeFile(join(options.out, "initramfs.img"), initramfs);
     await writeManifest(options.out, manifest);
-    stages.end(`${options.out} (${megabytes(image.length + initramfs.length)})`);
     return manifest;
   }, (manifest) => `sha256 ${manifest.files["initramfs.img"].sha256.slice(0, 16)}`);
+  const { "vmlinuz": vmlinuz, "initramfs.img": initramfs } = manifest.files;
+  stages.end(`${options.out} (${megabytes(vmlinuz.length + initramfs.length)})`);
+  return manifest;
 }
 
 function projectRoot(): string {

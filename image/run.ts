@@ -115,9 +115,7 @@ export class Guest {
    * @throws {ImageError} When something is missing, or a port is in use.
    */
   static async start(options: RunOptions): Promise<Guest> {
-    if (options.network.kind === "user") {
-      for (const { protocol, host } of options.network.forwards) if (protocol === "tcp") checkPort(host);
-    }
+    await checkNetwork(options.network);
     const words = await command(options);
     let process: Deno.ChildProcess;
     try {
@@ -168,6 +166,25 @@ export class Guest {
   /** Ends the guest. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+}
+
+/** Finds what QEMU would not say in one line, or would not say at all. */
+async function checkNetwork(network: Network): Promise<void> {
+  const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
+  if (network.kind === "user") {
+    for (const { protocol, host } of network.forwards) if (protocol === "tcp") checkPort(host);
+  } else if (network.kind === "socket") {
+    if (!await exists(network.path)) {
+      throw new ImageError(
+        `Cannot find the socket "${network.path}": start the program that listens on it first`,
+      );
+    }
+  } else if (network.kind === "tap" && !await exists(`/sys/class/net/${network.name}`)) {
+    const { name } = network;
+    throw new ImageError(
+      `Cannot find the TAP device "${name}": make it as root with "ip tuntap add dev ${name} mode tap"`,
+    );
   }
 }
 

@@ -9,9 +9,11 @@ import { findVirtioNet } from "../../drivers/virtio/uio.ts";
 
 const [first, second] = findVirtioNet();
 let failed = 0;
+let offloads = "";
 for (const { name, run } of conformanceCases) {
   const started = performance.now();
   const pair = { a: VirtioNet.open(first), b: VirtioNet.open(second) };
+  offloads = `offloads ${pair.a.offloads} ${pair.b.offloads}`;
   let result = "ok";
   try {
     await run(pair);
@@ -23,5 +25,6 @@ for (const { name, run } of conformanceCases) {
   pair.b.close();
   console.log(`case ${name} (${(performance.now() - started).toFixed(0)} ms): ${result}`);
 }
+console.log(offloads);
 console.log(`${conformanceCases.length} cases, ${failed} failed`);
 Deno.exitCode = failed;

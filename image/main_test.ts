@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { DEFAULT_CONFIG } from "./config.ts";
+import { configuration, main, parseCompression } from "./main.ts";
+import { dependencies } from "./kernel.ts";
+import type { Manifest } from "./manifest.ts";
+import { checkMemory } from "./run.ts";
+import { sharedLibraries } from "./runtime.ts";
+
+/** Runs the command. @returns Its exit status and what it wrote to the standard error. */
+async function attempt(...args: string[]): Promise<[status: number, errors: string]> {
+  const errors: string[] = [];
+  const { error } = console;
+  console.error = (...parts: unknown[]) => errors.push(parts.join(" "));
+  try {
+    return [await main(args), errors.join("\n")];
+  } finally {
+    console.error = error;
+  }
+}
+
+Deno.test("parseCompression() takes none and the levels of zstd", () => {
+  assert.deepEqual(["none", "zstd:1", "zstd:22"].map(parseCompression), [0, 1, 22]);
+  for (const text of ["", "zstd", "zstd:0", "zstd:23", "gzip:1", "zstd:x"]) {
+    assert.throws(() => parseCompression(text), /Cannot parse the compression/);
+  }
+});
+
+Deno.test("configuration() puts options over the file and the file over the image", async () => {
+  assert.equal(await configuration({}, DEFAULT_CONFIG, []), null);
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(
+      path,
+      JSON.stringify({ addresses: ["10.1.0.2/16"], gateway: "10.1.0.1", args: ["file"] }),
+    );
+    assert.deepEqual(await configuration({ config: path, gateway: "10.1.0.9" }, DEFAULT_CONFIG, ["more"]), {
+      ...DEFAULT_CONFIG,
+      addresses: ["10.1.0.2/16"],
+      gateway: "10.1.0.9",
+      args: ["more"],
+    });
+    assert.deepEqual(await configuration({ "no-network": true }, DEFAULT_CONFIG, []), {
+      ...DEFAULT_CONFIG,
+      device: "",
+    });
+    await Deno.writeTextFile(path, "{");
+    await assert.rejects(() => configuration({ config: path }, DEFAULT_CONFIG, []), new RegExp(path));
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
+Deno.test("main() says in one line what is wrong", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const cases: [string[], RegExp][] = [
+      [["build", "a.ts"], /-o DIRECTORY/],
+      [
+        ["build", join(directory, "none.ts"), "-o", join(directory, "out")],
+        /Cannot find the program ".*none\.ts"/,
+      ],
+      [["build", "a.ts", "-o", "x", "--address", "1.2.3/4"], /Cannot parse CIDR "1\.2\.3\/4"/],
+      [["build", "a.ts", "-o", "x", "--compress", "lzma"], /compression "lzma"/],
+      [["run", directory], /Cannot find an image in ".*": build one with/],
+      [["run", directory, "--frob"], /Unknown option '--frob'/],
+      [["inspect", join(directory, "none")], /Cannot find an image/],
+      [["configure", directory], /Cannot find an image/],
+    ];
+    for (const [args, message] of cases) {
+      const [status, errors] = await attempt(...args);
+      assert.equal(status, 1, args.join(" "));
+      assert.match(errors, message);
+      assert.equal(errors.trim().split("\n").length, 1, errors);
+    }
+    assert.equal((await attempt("frob"))[0], 2);
+    assert.deepEqual([...Deno.readDirSync(directory)], []);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("checkMemory() says how much memory an image needs", () => {
+  const manifest = {
+    unpackedLength: 100e6,
+    files: { "vmlinuz": { length: 1, sha256: "" }, "initramfs.img": { length: 40e6, sha256: "" } },
+  } as Manifest;
+  assert.throws(() => checkMemory(manifest, 128), /too large for 128 MiB .* give it --memory 320/);
+  checkMemory(manifest, 320);
+});
+
+Deno.test("sharedLibraries() reads what ldd prints", () => {
+  const text = `\tlinux-vdso.so.1 (0x00007ffd)
+\tlibm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007f11)
+\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f10)
+\t/lib64/ld-linux-x86-64.so.2 (0x00007f22)
+`;
+  assert.deepEqual(sharedLibraries(text), [
+    "/lib/x86_64-linux-gnu/libc.so.6",
+    "/lib/x86_64-linux-gnu/libm.so.6",
+    "/lib64/ld-linux-x86-64.so.2",
+  ]);
+  assert.throws(() => sharedLibraries("\tlibx.so => not found\n"), /libx\.so => not found/);
+});
+
+Deno.test("dependencies() reads a kernel module's list", () => {
+  const module = (text: string) => new TextEncoder().encode(`\x7fELF\0license=GPL\0${text}\0name=x\0`);
+  assert.deepEqual(dependencies(module("depends=uio,virtio-ring")), ["uio", "virtio_ring"]);
+  assert.deepEqual(dependencies(module("depends=")), []);
+});

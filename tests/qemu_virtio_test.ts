@@ -1,0 +1,59 @@
+/** The virtio-net driver on real devices: two of them in one guest, joined by QEMU or by a bridge of the host. */
+
+import assert from "node:assert/strict";
+import { conformanceCases } from "../drivers/device_conformance.ts";
+import { TestImage } from "./harness/guest.ts";
+import { Namespace } from "./harness/namespace.ts";
+import { requireTools } from "./harness/tools.ts";
+
+/** QEMU's arguments for two devices on these two back ends. */
+function devices(...backends: [string, string]): string[] {
+  return backends.flatMap((backend, i) => [
+    "-netdev",
+    backend,
+    "-device",
+    `virtio-net-pci,netdev=${/id=(\w+)/.exec(backend)![1]},disable-legacy=on,romfile=,mac=52:54:00:00:00:0${
+      i + 1
+    }`,
+  ]);
+}
+
+function check(lines: readonly string[], offloads: string): void {
+  const cases = lines.filter((line) => line.startsWith("case "));
+  assert.deepEqual(cases.filter((line) => !line.endsWith(": ok")), [], lines.join("\n"));
+  assert.equal(cases.length, conformanceCases.length, lines.join("\n"));
+  assert.ok(lines.includes(`offloads ${offloads}`), lines.join("\n"));
+  assert.ok(lines.some((line) => line.endsWith("network interfaces of the kernel: lo")));
+}
+
+Deno.test("VirtioNet passes the device suite in a guest", async (t) => {
+  await requireTools("qemu-system-x86_64", "ip");
+  await using image = await TestImage.build("tests/guest/conformance.ts");
+
+  await t.step("on a hub of QEMU, without offloads", async () => {
+    const extra = devices("hubport,id=a,hubid=0", "hubport,id=b,hubid=0");
+    const { status, console } = await image.run({ extra });
+    check(console, "0 0");
+    assert.equal(status, 0);
+  });
+
+  await t.step("on TAPs of a bridge, with offloads", async () => {
+    await using namespace = await Namespace.create();
+    await namespace.ip("link", "add", "bridge0", "type", "bridge");
+    await namespace.ip("link", "set", "bridge0", "up");
+    for (const name of ["tap0", "tap1"]) {
+      await namespace.tap(name);
+      await namespace.ip("link", "set", name, "master", "bridge0");
+    }
+    const tap = (id: string, name: string) => `tap,id=${id},ifname=${name},script=no,downscript=no`;
+    const extra = devices(tap("a", "tap0"), tap("b", "tap1")).map((argument) => `--qemu=${argument}`);
+    // QEMU has to be started where the TAPs are.
+    const { code, stdout } = await namespace.deno(
+      "image/main.ts",
+      ["run", image.directory, "--net", "none", ...extra],
+      { deadline: 120_000 },
+    ).ended;
+    check(stdout.split("\n"), "7 7");
+    assert.equal(code, 0);
+  });
+});
