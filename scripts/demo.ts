@@ -1,0 +1,221 @@
+/**
+ * The command `deno task demo`: installs what is missing, builds the image of an HTTP server, boots it in QEMU and
+ * prints its URL as soon as it answers.
+ *
+ * @module
+ */
+
+import { join, relative } from "node:path";
+import { parseArgs } from "node:util";
+import { build } from "../image/build.ts";
+import { DEFAULT_CONFIG } from "../image/config.ts";
+import { ImageError } from "../image/errors.ts";
+import { attend, isForUser } from "../image/main.ts";
+import type { Accelerator } from "../image/qemu.ts";
+import { Guest } from "../image/run.ts";
+import {
+  type Command,
+  completePath,
+  ensureCommands,
+  hasCommand,
+  MissingPackages,
+  PACKAGES,
+} from "./system_packages.ts";
+
+const USAGE = `Usage: deno task demo [--port N] [--dry-run] [--accel auto|kvm|tcg] [--exit-after SECONDS]
+
+  --port N              port of this machine that leads to the guest's port 80 (8080)
+  --dry-run             say what would be done, and do nothing
+  --accel auto|kvm|tcg  how the guest's processor is made (auto: KVM where it works)
+  --exit-after SECONDS  end the guest this long after it has answered`;
+
+const COMMANDS: readonly Command[] = ["qemu-system-x86_64"];
+/** The port that the program listens on. */
+const GUEST_PORT = 80;
+/** Longest time until the guest answers, in ms. On a busy machine without KVM it takes 10 s. */
+const PATIENCE = 180_000;
+
+/** What the command line says. */
+export interface DemoOptions {
+  /** Port of the host. */
+  readonly port: number;
+  /** Whether to do nothing. */
+  readonly dryRun: boolean;
+  /** How the processor is made. */
+  readonly accelerator: Accelerator | "auto";
+  /** Seconds from the first answer to the end; null to stay. */
+  readonly exitAfter: number | null;
+  /** Whether to print the usage. */
+  readonly help: boolean;
+}
+
+/**
+ * Reads the command line.
+ * @throws {ImageError} When a value can't be used.
+ */
+export function parseDemo(args: string[]): DemoOptions {
+  const { values } = parseArgs({
+    args,
+    options: {
+      "port": { type: "string", default: "8080" },
+      "dry-run": { type: "boolean", default: false },
+      "accel": { type: "string", default: "auto" },
+      "exit-after": { type: "string" },
+      "help": { type: "boolean", short: "h", default: false },
+    },
+  });
+  const port = Number(values.port);
+  if (!/^[0-9]+$/.test(values.port) || port < 1 || port > 65535) {
+    throw new ImageError(`Option --port must be a whole number from 1 to 65535, got "${values.port}"`);
+  }
+  const accelerator = values.accel;
+  if (accelerator !== "auto" && accelerator !== "kvm" && accelerator !== "tcg") {
+    throw new ImageError(`Option --accel must be auto, kvm or tcg, got "${accelerator}"`);
+  }
+  const text = values["exit-after"];
+  if (text !== undefined && !/^[0-9]+(\.[0-9]+)?$/.test(text)) {
+    throw new ImageError(`Option --exit-after must be a number of seconds, got "${text}"`);
+  }
+  return {
+    port,
+    dryRun: values["dry-run"],
+    accelerator,
+    exitAfter: text === undefined ? null : Number(text),
+    help: values.help,
+  };
+}
+
+const root = join(import.meta.dirname!, "..");
+const program = join(root, "examples/http_echo.ts");
+const image = join(root, "build/demo");
+
+async function dryRun(options: DemoOptions): Promise<void> {
+  completePath();
+  for (const command of COMMANDS) {
+    if (!await hasCommand(command)) {
+      console.log(`apt-get install -y --no-install-recommends ${PACKAGES[command]}`);
+    }
+  }
+  const [source, target] = [program, image].map((path) => relative(Deno.cwd(), path) || ".");
+  console.log(`deno task image build ${source} -o ${target} --compress none`);
+  console.log(
+    `deno task image run ${target} --forward tcp:${options.port}:${GUEST_PORT} --accel ${options.accelerator}`,
+  );
+}
+
+/** Asks until the guest answers. @returns False when it does not, or `ended` comes first. */
+async function answers(port: number, ended: AbortSignal): Promise<boolean> {
+  const deadline = performance.now() + PATIENCE;
+  while (performance.now() < deadline && !ended.aborted) {
+    if (await ask(port, AbortSignal.any([ended, AbortSignal.timeout(2000)]))) return true;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return false;
+}
+
+/** Makes one request, without `fetch`, which may be set up to go by a proxy. @returns Whether there is an answer. */
+async function ask(port: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port, signal });
+    const close = () => connection.close();
+    signal.addEventListener("abort", close);
+    try {
+      const request =
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
+      await connection.write(new TextEncoder().encode(request));
+      const bytes = new Uint8Array(12);
+      let length = 0;
+      // QEMU accepts connections before anybody in the guest does, and closes them later.
+      for (let count: number | null; length < bytes.length; length += count) {
+        count = await connection.read(bytes.subarray(length));
+        if (count === null) return false;
+      }
+      return new TextDecoder().decode(bytes) === "HTTP/1.1 200";
+    } finally {
+      signal.removeEventListener("abort", close);
+    }
+  } catch {
+    return false;
+  }
+}
+
+async function demo(options: DemoOptions): Promise<number> {
+  const started = performance.now();
+  await ensureCommands(COMMANDS);
+  console.log(`Building an image of ${relative(Deno.cwd(), program)}`);
+  await build({
+    program,
+    out: image,
+    config: DEFAULT_CONFIG,
+    level: 0,
+    print: (line) => console.log(`  ${line}`),
+  });
+  console.log("Starting it in QEMU");
+  const guest = await Guest.start({
+    image,
+    accelerator: options.accelerator,
+    network: { kind: "user", forwards: [{ protocol: "tcp", host: options.port, guest: GUEST_PORT }] },
+    console: (line) => console.log(`  ${line}`),
+  });
+  const attended = attend(guest);
+  const url = `http://127.0.0.1:${options.port}/`;
+  const ended = new AbortController();
+  const waiting = announce(url, options, guest, started, ended.signal);
+  let status: number;
+  try {
+    status = await attended;
+  } finally {
+    ended.abort();
+  }
+  return await waiting ?? status;
+}
+
+/**
+ * Prints the URL once it answers, and ends the guest when it is time to.
+ * @returns The command's exit status, or null when that is the guest's.
+ */
+async function announce(
+  url: string,
+  options: DemoOptions,
+  guest: Guest,
+  started: number,
+  ended: AbortSignal,
+): Promise<number | null> {
+  if (!await answers(options.port, ended)) {
+    if (ended.aborted) return null;
+    console.error(`error: ${url} does not answer after ${PATIENCE / 1000} s`);
+    await guest.stop();
+    return 1;
+  }
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(`\n${url} answers, ${seconds} s after the start. Try:`);
+  console.log(`  curl --data-binary @FILE ${url}`);
+  console.log(options.exitAfter === null ? "Ctrl-C ends it.\n" : `It ends in ${options.exitAfter} s.\n`);
+  if (options.exitAfter === null) return null;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, options.exitAfter! * 1000);
+    ended.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+  if (ended.aborted) return null;
+  await guest.stop();
+  return 0;
+}
+
+async function main(args: string[]): Promise<number> {
+  try {
+    const options = parseDemo(args);
+    if (options.help) console.log(USAGE);
+    else if (options.dryRun) await dryRun(options);
+    else return await demo(options);
+    return 0;
+  } catch (error) {
+    if (!isForUser(error) && !(error instanceof MissingPackages)) throw error;
+    console.error(`error: ${error.message}`);
+    return 1;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
