@@ -126,9 +126,10 @@ async function ask(port: number, signal: AbortSignal): Promise<boolean> {
       const bytes = new Uint8Array(12);
       let length = 0;
       // QEMU accepts connections before anybody in the guest does, and closes them later.
-      for (let count: number | null; length < bytes.length; length += count) {
-        count = await connection.read(bytes.subarray(length));
+      while (length < bytes.length) {
+        const count = await connection.read(bytes.subarray(length));
         if (count === null) return false;
+        length += count;
       }
       return new TextDecoder().decode(bytes) === "HTTP/1.1 200";
     } finally {
