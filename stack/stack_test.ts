@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { Cidr, IpAddress } from "./ip/address.ts";
+import type { Packet } from "./packet.ts";
 import { Host, Pair } from "./testing/pair.ts";
-import { sourceOf, sourcePortOf } from "./udp/socket.ts";
+import { sourceOf, sourcePortOf, type UdpSocket } from "./udp/socket.ts";
 
 const B = IpAddress.parse("10.0.0.2");
 
@@ -67,4 +68,45 @@ Deno.test("Stack.path() follows routes as they change", () => {
   host.stack.removeRoute(route);
   assert.equal(path.reserve(), null);
   assert.equal(host.stack.path(far), null);
+});
+
+Deno.test("Stack.poll() comes back from two sockets that answer each other for ever", () => {
+  const host = new Host(1, "10.0.0.1/24");
+  let count = 0;
+  const echo = {
+    receive: (packet: Packet, socket: UdpSocket) => {
+      count++;
+      socket.answer(packet, packet.length);
+    },
+  };
+  host.stack.udp.bind({ port: 7 }, echo);
+  host.stack.udp.bind({ port: 8 }, echo).send(new Uint8Array(1), 0, 1, IpAddress.parse("10.0.0.1"), 7);
+  assert.equal(host.stack.poll(5), 5, "it asks for another turn");
+  assert.ok(count > 0 && count < 100);
+});
+
+Deno.test("Interface and Ipv4 show taps what goes out, and let them take it", () => {
+  const host = new Host(1, "10.0.0.1/24");
+  host.interface.arp.neighbours.setPermanent(B, 0x0200, 2);
+  host.stack.poll(0);
+  host.device.take();
+  const socket = host.stack.udp.bind({}, { receive: () => {} });
+  const send = () => socket.send(new Uint8Array(3), 0, 3, B, 9);
+  const seen: number[] = [];
+  const offLink = host.interface.tap("out", { receive: (packet) => seen.push(packet.length) > 1 });
+  assert.equal(send(), true);
+  assert.equal(host.device.take().length, 1);
+  assert.equal(send(), true);
+  assert.equal(host.device.take().length, 0, "the tap took it");
+  const offIp = host.stack.ipv4.tap("out", { receive: (packet) => seen.push(packet.length) > 0 });
+  send();
+  assert.deepEqual(seen, [14 + 31, 14 + 31, 31]);
+  offLink();
+  offIp();
+  send();
+  assert.equal(host.device.take().length, 1);
+  assert.equal(host.interface.counters.sendTaken, 1);
+  assert.equal(host.stack.ipv4.counters.sendTaken, 1);
+  assert.equal(host.device.free, 64);
+  assert.equal(host.device.faults, 0);
 });
