@@ -2,8 +2,8 @@
  * What process 1 does before the program: it prepares the machine. Deno runs this file first (`--preload`) and then
  * the program as its main module.
  *
- * It must load no `node:` module, and neither may what it imports: Deno's `node:process` stops the process when
- * `/proc` is missing, and mounting that is done here.
+ * It must load no `node:` module before `/proc` is mounted, and neither may what it imports: Deno's `node:process`
+ * stops the process when `/proc` is missing.
  *
  * @module
  */
@@ -66,14 +66,20 @@ function takeDevices(): void {
   stage(`virtio-net for user space: ${devices.join(" ")}; ${pages} huge pages`);
 }
 
+/** Programs read their arguments in Deno's way or in Node's, which `parseArgs` of `node:util` does by default. */
+async function setArguments(args: string[]): Promise<void> {
+  Object.defineProperty(Deno, "args", { get: () => args, enumerable: true, configurable: true });
+  const { default: process } = await import("node:process");
+  process.argv.splice(2, Infinity, ...args);
+}
+
 try {
   endWithProgram();
   mountAll();
   loadModules();
   const config = readConfig();
   takeDevices();
-  const args = programArguments(config);
-  Object.defineProperty(Deno, "args", { get: () => args, enumerable: true, configurable: true });
+  await setArguments(programArguments(config));
   stage("starting the program");
 } catch (error) {
   fail("Cannot start the machine:", error);

@@ -45,6 +45,7 @@ Deno.test("Guest ends as its program does", async (t) => {
     const { status, console } = await image.run({ config: config("x, y", "exit") });
     assert.equal(status, 7);
     has(console, /^process 1, main true, arguments \["x, y","exit"\]$/);
+    has(console, /^Node's arguments \["x, y","exit"\]$/);
     has(console, /configuration from QEMU: x, y exit$/);
     has(console, /network interfaces of the kernel: lo$/);
     has(console, /no virtio-net device$/);
@@ -56,7 +57,7 @@ Deno.test("Guest ends as its program does", async (t) => {
     const { status, console } = await image.run({ config: config("throw") });
     assert.equal(status, 1);
     has(console, /^error: Uncaught RangeError: Broken on purpose$/);
-    has(console, /^ +at .*broken .*\(file:\/\/\/app\/tests\/guest\/ending\.ts:10:9\)$/);
+    has(console, /^ +at .*broken .*\(file:\/\/\/app\/tests\/guest\/ending\.ts:11:9\)$/);
     has(console, /Error: the cause$/);
   });
 

@@ -4,6 +4,7 @@ import process from "node:process";
 
 const how = Deno.args.at(-1);
 console.log(`process ${process.pid}, main ${import.meta.main}, arguments ${JSON.stringify(Deno.args)}`);
+console.log(`Node's arguments ${JSON.stringify(process.argv.slice(2))}`);
 globalThis.addEventListener("unload", () => console.log(`unloaded with ${Deno.exitCode}`));
 
 function broken(): never {
