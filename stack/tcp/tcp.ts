@@ -245,7 +245,7 @@ export class Tcp implements TcpApi, Transport {
       throw new StackError("AddressNotAvailable", `Address is not one of this stack: ${localAddress}`);
     }
     const path = this.stack.path(address, localAddress);
-    if (path === null || address.isMulticast || address.isUnspecified) {
+    if (path === null || path.group || address.isUnspecified) {
       throw new StackError("NetworkUnreachable", `Network is unreachable: no route to ${address}`);
     }
     if (this.#table.size >= this.#limits.connections) {
