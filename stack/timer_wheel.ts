@@ -57,6 +57,8 @@ export class TimerWheel {
   readonly #occupied = new Int32Array(2 * LEVELS);
   /** The next tick to be looked at. */
   #tick = 0;
+  /** Nothing is due before, in µs. It may be too early by timers that were cancelled. */
+  #bound = Infinity;
   /** Timers in the wheel. */
   size = 0;
 
@@ -78,6 +80,11 @@ export class TimerWheel {
    * far timers have to be moved first; `Infinity` with no timers.
    */
   next(): number {
+    return this.size === 0 ? Infinity : this.#bound;
+  }
+
+  /** What {@link next} should say, from the slots. */
+  #earliest(): number {
     if (this.size === 0) return Infinity;
     for (let level = 0; level < LEVELS; level++) {
       const shift = level * LEVEL_BITS;
@@ -101,7 +108,13 @@ export class TimerWheel {
 
   /** Expires everything due at `now`, in order of ticks. */
   advance(now: number): void {
-    const target = Math.floor(now / TICK);
+    // Most calls come before anything is due: the wheel then stays where it is.
+    if (now < this.#bound) return;
+    this.#turn(Math.floor(now / TICK), now);
+    this.#bound = this.#earliest();
+  }
+
+  #turn(target: number, now: number): void {
     while (this.#tick <= target) {
       if (this.size === 0) {
         this.#tick = target + 1;
@@ -185,6 +198,7 @@ export class TimerWheel {
     const slot = place % SLOTS;
     this.#occupied[2 * level + (slot >> 5)]! |= 1 << (slot & 31);
     this.size++;
+    if (tick * TICK < this.#bound) this.#bound = tick * TICK;
   }
 
   #unlink(timer: Timer): void {
