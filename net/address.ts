@@ -21,7 +21,9 @@ export function parseHost(hostname: string): IpAddress {
   const bare = hostname.startsWith("[") && hostname.endsWith("]") ? hostname.slice(1, -1) : hostname;
   const address = IpAddress.tryParse(bare);
   if (address === null) {
-    throw new TypeError(`Cannot resolve "${hostname}": give an IP address, names need DNS which is not there yet`);
+    throw new TypeError(
+      `Cannot resolve "${hostname}": give an IP address, names need DNS which is not there yet`,
+    );
   }
   return address;
 }

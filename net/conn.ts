@@ -187,7 +187,9 @@ class Opening implements ConnectionHandler {
   writable(): void {}
 
   closed(_connection: Connection, error: StackError | null): void {
-    this.#failed(error ?? new Deno.errors.ConnectionAborted("Connection was closed before it was established"));
+    this.#failed(
+      error ?? new Deno.errors.ConnectionAborted("Connection was closed before it was established"),
+    );
   }
 }
 

@@ -7,22 +7,24 @@
 import { StackError, type StackErrorCode } from "../stack/errors.ts";
 
 /** For each failure: Deno's class, and the code that Node's streams carry. */
-const CLASSES: Record<StackErrorCode, readonly [new (message: string, options?: ErrorOptions) => Error, string]> =
-  {
-    AddressInUse: [Deno.errors.AddrInUse, "EADDRINUSE"],
-    AddressNotAvailable: [Deno.errors.AddrNotAvailable, "EADDRNOTAVAIL"],
-    ConnectionRefused: [Deno.errors.ConnectionRefused, "ECONNREFUSED"],
-    ConnectionReset: [Deno.errors.ConnectionReset, "ECONNRESET"],
-    ConnectionAborted: [Deno.errors.ConnectionAborted, "ECONNABORTED"],
-    NotConnected: [Deno.errors.NotConnected, "ENOTCONN"],
-    BrokenPipe: [Deno.errors.BrokenPipe, "EPIPE"],
-    TimedOut: [Deno.errors.TimedOut, "ETIMEDOUT"],
-    NetworkUnreachable: [Deno.errors.NetworkUnreachable, "ENETUNREACH"],
-    HostUnreachable: [Deno.errors.NetworkUnreachable, "EHOSTUNREACH"],
-    MessageTooLong: [Deno.errors.InvalidData, "EMSGSIZE"],
-    TooMany: [Deno.errors.Busy, "ENOBUFS"],
-    Closed: [Deno.errors.BadResource, "EBADF"],
-  };
+const CLASSES: Record<
+  StackErrorCode,
+  readonly [new (message: string, options?: ErrorOptions) => Error, string]
+> = {
+  AddressInUse: [Deno.errors.AddrInUse, "EADDRINUSE"],
+  AddressNotAvailable: [Deno.errors.AddrNotAvailable, "EADDRNOTAVAIL"],
+  ConnectionRefused: [Deno.errors.ConnectionRefused, "ECONNREFUSED"],
+  ConnectionReset: [Deno.errors.ConnectionReset, "ECONNRESET"],
+  ConnectionAborted: [Deno.errors.ConnectionAborted, "ECONNABORTED"],
+  NotConnected: [Deno.errors.NotConnected, "ENOTCONN"],
+  BrokenPipe: [Deno.errors.BrokenPipe, "EPIPE"],
+  TimedOut: [Deno.errors.TimedOut, "ETIMEDOUT"],
+  NetworkUnreachable: [Deno.errors.NetworkUnreachable, "ENETUNREACH"],
+  HostUnreachable: [Deno.errors.NetworkUnreachable, "EHOSTUNREACH"],
+  MessageTooLong: [Deno.errors.InvalidData, "EMSGSIZE"],
+  TooMany: [Deno.errors.Busy, "ENOBUFS"],
+  Closed: [Deno.errors.BadResource, "EBADF"],
+};
 
 /**
  * The error of Deno's own class for a failure of the stack, with the `code` that Node uses and the stack's error as

@@ -224,7 +224,11 @@ export class Socket implements ConnectionHandler {
   #failWaiting(error: Error): void {
     const readFailed = this.#readFailed, writeFailed = this.#writeFailed;
     this.#target = this.#source = null;
-    this.#readDone = this.#readFailed = this.#writeDone = this.#writeFailed = null;
+    this.#readDone =
+      this.#readFailed =
+      this.#writeDone =
+      this.#writeFailed =
+        null;
     readFailed?.(error);
     writeFailed?.(error);
   }
