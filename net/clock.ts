@@ -28,6 +28,11 @@ export class Alarm implements TimerOwner {
     this.#ring = ring;
   }
 
+  /** When it rings, in µs; `Infinity` while it is not set. */
+  get deadline(): number {
+    return this.#timer.deadline;
+  }
+
   /** Whether it is set. */
   get armed(): boolean {
     return this.#timer.armed;

@@ -180,7 +180,7 @@ class FakeListener implements Listener {
 }
 
 /** The layer, and the clock that goes with it. */
-export class FakeTcp implements TcpApi, Clock {
+export class FakeTcp implements TcpApi, Clock, Disposable {
   readonly timers = new TimerWheel();
   readonly address = IpAddress.parse("10.0.0.2");
   readonly #listeners = new Map<number, FakeListener>();
@@ -192,6 +192,11 @@ export class FakeTcp implements TcpApi, Clock {
   /** Connections that have not been told that they are over. */
   get size(): number {
     return this.#connections.length;
+  }
+
+  /** Forgets what is set for later, once everything is closed. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
   }
 
   time(): number {
@@ -208,7 +213,9 @@ export class FakeTcp implements TcpApi, Clock {
       this.#connections = this.#connections.filter((connection) => !connection.told);
       const next = this.timers.next();
       clearTimeout(this.#timer);
-      if (next !== Infinity) this.#timer = setTimeout(() => this.wake(), (next - this.time()) / 1000);
+      if (next !== Infinity) {
+        this.#timer = setTimeout(() => this.wake(), Math.max(1, (next - this.time()) / 1000));
+      }
     });
   }
 

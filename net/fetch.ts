@@ -1,0 +1,120 @@
+/**
+ * An HTTP client over the stack, in the shape of `fetch`.
+ *
+ * @module
+ */
+
+import http, { type ClientRequest, type IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { gone, pump } from "./http/body.ts";
+import { bodyStream } from "./http/body.ts";
+
+/** Opens a connection for a request. */
+export type OpenStream = (hostname: string, port: number, signal: AbortSignal | null) => Promise<Duplex>;
+
+/** Redirects that are followed (fetch standard, section 4.4). */
+const REDIRECTS = 20;
+
+/**
+ * Fetches one resource on a connection of its own: `http:` and IP addresses only.
+ *
+ * @param open Opens the connection.
+ * @param input What to fetch.
+ * @param init As for `fetch`.
+ * @returns The response, as soon as its header is there; its body is read as it is asked for.
+ * @throws {TypeError} The URL is not of a kind that is supported, or there were too many redirects.
+ */
+export async function fetchOver(
+  open: OpenStream,
+  input: string | URL | Request,
+  init?: RequestInit,
+): Promise<Response> {
+  let request = new Request(input, init);
+  for (let hop = 0; hop <= REDIRECTS; hop++) {
+    const response = await once(open, request);
+    const location = response.headers.get("location");
+    const redirected = [301, 302, 303, 307, 308].includes(response.status) && location !== null;
+    if (!redirected || request.redirect === "manual") return response;
+    await response.body?.cancel();
+    if (request.redirect === "error") {
+      throw new TypeError(`Redirected to "${location}", and redirects are errors here`);
+    }
+    request = redirect(request, response.status, new URL(location, request.url));
+  }
+  throw new TypeError(`Too many redirects: gave up after ${REDIRECTS}, the last was to "${request.url}"`);
+}
+
+/** The request that follows a redirect. */
+function redirect(request: Request, status: number, url: URL): Request {
+  const { method, signal } = request;
+  const headers = new Headers(request.headers);
+  if (new URL(request.url).origin !== url.origin) {
+    for (const name of ["authorization", "cookie", "proxy-authorization"]) headers.delete(name);
+  }
+  const get = status === 303 ? method !== "HEAD" : status < 303 && method === "POST";
+  if (!get && request.body !== null) {
+    throw new TypeError(`Cannot follow the redirect to "${url}": the body was sent already`);
+  }
+  if (get) { for (const name of ["content-length", "content-type"]) headers.delete(name); }
+  return new Request(url, { method: get ? "GET" : method, headers, signal });
+}
+
+async function once(open: OpenStream, request: Request): Promise<Response> {
+  const url = new URL(request.url);
+  if (url.protocol !== "http:") {
+    throw new TypeError(`Cannot fetch "${request.url}": only http: URLs are supported`);
+  }
+  const { signal } = request;
+  signal.throwIfAborted();
+  const stream = await open(url.hostname, url.port === "" ? 80 : Number(url.port), signal);
+  const headers: Record<string, string> = { host: url.host };
+  for (const [name, value] of request.headers) headers[name] = value;
+  headers.accept ??= "*/*";
+  headers.connection = "close";
+  const message = http.request({
+    method: request.method,
+    path: url.pathname + url.search,
+    headers,
+    setHost: false,
+    createConnection: () => stream,
+  });
+  const aborted = () => message.destroy(reasonOf(signal));
+  signal.addEventListener("abort", aborted);
+  message.on("close", () => signal.removeEventListener("abort", aborted));
+  const answer = responseOf(message, request);
+  send(message, request).catch((error) => message.destroy(error));
+  return await answer;
+}
+
+function reasonOf(signal: AbortSignal): Error {
+  const { reason } = signal;
+  return reason instanceof Error ? reason : new DOMException(String(reason), "AbortError");
+}
+
+async function send(message: ClientRequest, request: Request): Promise<void> {
+  if (request.body === null) {
+    message.end();
+    return;
+  }
+  const reader = request.body.getReader();
+  await pump(reader, reader.read(), message);
+}
+
+function responseOf(message: ClientRequest, request: Request): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    message.on("error", reject);
+    message.on("close", () => reject(gone()));
+    message.on("response", (incoming: IncomingMessage) => {
+      const headers = new Headers();
+      const raw = incoming.rawHeaders;
+      for (let i = 0; i < raw.length; i += 2) headers.append(raw[i]!, raw[i + 1]!);
+      const status = incoming.statusCode!;
+      const bare = request.method === "HEAD" || status === 204 || status === 205 || status === 304;
+      if (bare) incoming.resume();
+      const init = { status, statusText: incoming.statusMessage ?? "", headers };
+      const response = new Response(bare ? null : bodyStream(incoming, null), init);
+      Object.defineProperty(response, "url", { value: request.url });
+      resolve(response);
+    });
+  });
+}
