@@ -62,6 +62,8 @@ interface Waiter {
 export class TcpListener implements AsyncIterable<TcpConn>, Disposable {
   /** Where it listens. */
   readonly addr: TcpAddr;
+  /** @internal Called once, when it is closed. */
+  onclosed: (() => void) | null = null;
   readonly #listener: Listener;
   readonly #signal: AbortSignal | undefined;
   readonly #waiters: Waiter[] = [];
@@ -102,6 +104,7 @@ export class TcpListener implements AsyncIterable<TcpConn>, Disposable {
     this.#signal?.removeEventListener("abort", this.#abort);
     this.#listener.close();
     for (const waiter of this.#waiters.splice(0)) waiter.reject(this.#closedError());
+    this.onclosed?.();
   }
 
   /** There for the shape of `Deno.Listener`: it is the network that keeps the process alive. */

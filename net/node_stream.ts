@@ -17,7 +17,8 @@ import { toDenoError } from "./errors.ts";
 /** Bytes of the memory that small chunks are cut from. */
 const SLAB = 64 * 1024;
 
-type Callback = (error?: Error | null) => void;
+/** Told when a chunk was handed over, or could not be. */
+export type StreamCallback = (error?: Error | null) => void;
 
 /** The connection's callbacks; not on the stream itself, where `closed` is taken. */
 class Events implements ConnectionHandler {
@@ -87,7 +88,7 @@ export class TcpDuplex extends Duplex {
   #chunks: readonly Uint8Array[] = [];
   #chunk = 0;
   #chunkOffset = 0;
-  #written: Callback | null = null;
+  #written: StreamCallback | null = null;
   /** Destroyed while a write was under way: the rest still goes out. */
   #closing = false;
   #alarm: Alarm | null = null;
@@ -207,6 +208,7 @@ export class TcpDuplex extends Duplex {
     return this.destroy();
   }
 
+  /** For `node:stream`. */
   override _read(): void {
     this.#wanted = true;
     if (this.#paused && !this.#over) {
@@ -215,7 +217,8 @@ export class TcpDuplex extends Duplex {
     }
   }
 
-  override _write(chunk: Uint8Array, _encoding: string, callback: Callback): void {
+  /** For `node:stream`. */
+  override _write(chunk: Uint8Array, _encoding: string, callback: StreamCallback): void {
     this.#active();
     const length = chunk.length;
     const count = this.connection.write(chunk as Bytes, 0, length);
@@ -224,16 +227,19 @@ export class TcpDuplex extends Duplex {
     else this.#wait([chunk], count, callback);
   }
 
-  override _writev(chunks: { chunk: Uint8Array }[], callback: Callback): void {
+  /** For `node:stream`. */
+  override _writev(chunks: { chunk: Uint8Array }[], callback: StreamCallback): void {
     this.#wait(chunks.map((entry) => entry.chunk), 0, callback);
     this.writeOn();
   }
 
-  override _final(callback: Callback): void {
+  /** For `node:stream`. */
+  override _final(callback: StreamCallback): void {
     if (!this.#over) this.connection.closeWrite();
     callback();
   }
 
+  /** For `node:stream`. */
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#alarm?.cancel();
     if (!this.#over) {
@@ -300,7 +306,7 @@ export class TcpDuplex extends Duplex {
     }
   }
 
-  #wait(chunks: readonly Uint8Array[], offset: number, callback: Callback): void {
+  #wait(chunks: readonly Uint8Array[], offset: number, callback: StreamCallback): void {
     this.#chunks = chunks;
     this.#chunk = 0;
     this.#chunkOffset = offset;

@@ -46,6 +46,8 @@ export class HttpServer implements AsyncDisposable {
   readonly addr: TcpAddr;
   /** Resolves when the server has been closed and its last connection has ended. */
   readonly finished: Promise<void>;
+  /** @internal Called once, when it has stopped listening. */
+  onclosed: (() => void) | null = null;
   readonly #listener: Listener;
   readonly #engine: HttpEngine;
   readonly #most: number;
@@ -103,17 +105,20 @@ export class HttpServer implements AsyncDisposable {
     return this.shutdown();
   }
 
-  #abort = (): void => {
-    // A graceful shutdown that is under way is cut short.
+  /** Stops listening and resets every connection; a shutdown that is under way is cut short. Idempotent. */
+  close(): void {
     this.#stop();
     this.#engine.close();
     this.#engine.shutdown().then(this.#finish);
-  };
+  }
+
+  #abort = (): void => this.close();
 
   #stop(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#listener.close();
+    this.onclosed?.();
     // The signal stays: it can still end a shutdown that takes too long.
     this.finished.then(() => this.#signal?.removeEventListener("abort", this.#abort));
   }

@@ -135,7 +135,7 @@ Deno.test("HttpServer echoes a streamed body of any size in constant memory", as
   const sending = (async () => {
     for (let i = 0; i < length / chunk.length; i++) await client.conn.write(chunk);
   })();
-  await client.expect(/^HTTP\/1.1 200 [^]*transfer-encoding: chunked\r\n[^]*?\r\n\r\n/i);
+  await client.expect(/^HTTP\/1.1 200 (?:[^\r]*\r\n)*transfer-encoding: chunked\r\n(?:[^\r]+\r\n)*\r\n/i);
   // Undo the chunked coding on the fly, and compare.
   let pending = new TextEncoder().encode(client.text) as Uint8Array;
   let at = 0, left = 0, wrong = 0;
@@ -247,7 +247,7 @@ Deno.test("HttpServer answers without a body when there must be none", async () 
   const [head] = await client.expect(/^HTTP\/1.1 204 No Content\r\n[^]*?\r\n\r\n/);
   assert.doesNotMatch(head, /content-length|transfer-encoding/i);
   await client.send(GET);
-  await client.expect(/^HTTP\/1.1 200 OK\r\ncontent-length: 0\r\n[^]*\r\n\r\n$/);
+  await client.expect(/^HTTP\/1.1 200 OK\r\n[^]*content-length: 0\r\n[^]*\r\n\r\n$/);
   client.conn.close();
 });
 

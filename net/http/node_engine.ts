@@ -8,6 +8,7 @@ import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { Connection } from "../../stack/tcp/api.ts";
 import { Alarm, type Clock } from "../clock.ts";
 import type { TcpAddr } from "../conn.ts";
+import { pretendToListen } from "../node_server.ts";
 import { TcpDuplex } from "../node_stream.ts";
 import { gone } from "./body.ts";
 import type { EngineOptions, HttpEngine, ServeInfo } from "./engine.ts";
@@ -127,15 +128,7 @@ export class NodeHttpEngine implements HttpEngine {
       if (error.code === "ECONNRESET" || stream.destroyed) stream.destroy();
       else refuse(stream as unknown as HttpConnection, status);
     });
-    // Node's server closes a connection after one response unless it looks as if it listened.
-    Object.assign(server, {
-      _handle: {
-        close: (callback?: () => void) => callback?.(),
-        getsockname: () => 0,
-        ref() {},
-        unref() {},
-      },
-    });
+    pretendToListen(server);
   }
 
   get size(): number {

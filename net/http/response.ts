@@ -7,14 +7,30 @@
 import { type ServerResponse, STATUS_CODES } from "node:http";
 import { gone, pump } from "./body.ts";
 
+let dateSecond = 0;
+let dateText = "";
+
+/** The Date header, made anew each second. Node's own sets a timer for that, which would keep an idle host awake. */
+function date(): string {
+  const second = Math.floor(Date.now() / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    dateText = new Date(second * 1000).toUTCString();
+  }
+  return dateText;
+}
+
 /** Header names and values, one after the other, as Node takes them. */
 function headerList(response: Response): string[] {
   const list: string[] = [];
+  let dated = false;
   for (const [name, value] of response.headers) {
     // The framing of the connection is the server's.
     if (name === "connection" || name === "transfer-encoding" || name === "keep-alive") continue;
+    if (name === "date") dated = true;
     list.push(name, value);
   }
+  if (!dated) list.push("date", date());
   return list;
 }
 
@@ -31,6 +47,7 @@ export async function writeResponse(
 ): Promise<void> {
   if (response.bodyUsed) throw new TypeError("Response was used before: make a new one for each request");
   const { body, status } = response;
+  message.sendDate = false;
   const text = response.statusText || (STATUS_CODES[status] ?? "");
   const headers = headerList(response);
   if (message.destroyed) {

@@ -187,6 +187,7 @@ export class FakeTcp implements TcpApi, Clock, Disposable {
   #connections: FakeConnection[] = [];
   #port = 40000;
   #woken = false;
+  #disposed = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Connections that have not been told that they are over. */
@@ -196,6 +197,7 @@ export class FakeTcp implements TcpApi, Clock, Disposable {
 
   /** Forgets what is set for later, once everything is closed. */
   [Symbol.dispose](): void {
+    this.#disposed = true;
     clearTimeout(this.#timer);
   }
 
@@ -213,7 +215,7 @@ export class FakeTcp implements TcpApi, Clock, Disposable {
       this.#connections = this.#connections.filter((connection) => !connection.told);
       const next = this.timers.next();
       clearTimeout(this.#timer);
-      if (next !== Infinity) {
+      if (next !== Infinity && !this.#disposed) {
         this.#timer = setTimeout(() => this.wake(), Math.max(1, (next - this.time()) / 1000));
       }
     });

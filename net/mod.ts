@@ -1,0 +1,24 @@
+/**
+ * What an application sees: a host on the network, its connections, listeners, datagrams and HTTP.
+ *
+ * @module
+ */
+
+export { type TcpAddr, TcpConn, type TcpConnectOptions } from "./conn.ts";
+export type { Clock } from "./clock.ts";
+export type { Counters } from "./counters.ts";
+export { type Datagram, DatagramConn, type DatagramOptions, type UdpAddr } from "./datagram.ts";
+export { toDenoError } from "./errors.ts";
+export { TcpListener, type TcpListenOptions } from "./listener.ts";
+export { type InterfaceSpec, Network, type NetworkOptions, type RouteSpec } from "./network.ts";
+export { NodeListener } from "./node_server.ts";
+export { type StreamCallback, TcpDuplex, type TcpDuplexOptions } from "./node_stream.ts";
+export { DEVICE_FORMS, openDevice } from "./open_device.ts";
+export type { PingOptions, PingResult } from "./ping.ts";
+export {
+  HttpServer,
+  type ServeHandler,
+  type ServeInfo,
+  type ServeLimits,
+  type ServeOptions,
+} from "./serve.ts";

@@ -1,0 +1,422 @@
+/**
+ * One host on the network: a stack, its interfaces, and the loop that drives them.
+ *
+ * @module
+ */
+
+import type { EventEmitter } from "node:events";
+import { Loop } from "../drivers/loop.ts";
+import type { Device } from "../stack/device.ts";
+import { Cidr, IpAddress } from "../stack/ip/address.ts";
+import type { RouteOptions } from "../stack/ip/routes.ts";
+import type { Limits } from "../stack/limits.ts";
+import type { Interface, InterfaceOptions } from "../stack/link/interface.ts";
+import { Stack } from "../stack/stack.ts";
+import type { Connection } from "../stack/tcp/api.ts";
+import type { Clock } from "./clock.ts";
+import { Alarm } from "./clock.ts";
+import { connect, open, type TcpConn, type TcpConnectOptions } from "./conn.ts";
+import { type Counters, plainCounters } from "./counters.ts";
+import { DatagramConn, type DatagramOptions } from "./datagram.ts";
+import { toDenoError } from "./errors.ts";
+import { fetchOver } from "./fetch.ts";
+import { TcpListener, type TcpListenOptions } from "./listener.ts";
+import { NodeListener } from "./node_server.ts";
+import { TcpDuplex } from "./node_stream.ts";
+import { openDevice } from "./open_device.ts";
+import { ping, type PingOptions, type PingResult } from "./ping.ts";
+import { HttpServer, type ServeHandler, type ServeOptions } from "./serve.ts";
+
+/** One interface of a {@link Network}. */
+export interface InterfaceSpec<D = Device | string> {
+  /** An open device, which is closed with the network, or one of `tap:NAME`, `virtio:auto`, `qemu:PATH`. */
+  device: D;
+  /** Addresses with their prefixes, as in `10.0.0.2/24`. */
+  addresses?: readonly string[];
+  /** What a person calls it. Default: the device's name. */
+  name?: string;
+  /** Largest IP packet, in bytes. Default: the device's. */
+  mtu?: number;
+}
+
+/** A route of a {@link Network}. */
+export interface RouteSpec {
+  /** The network, as in `10.1.0.0/16`. */
+  destination: string;
+  /** The router. Default: none, the network is on the link. */
+  gateway?: string;
+  /** Name of the interface. Default: the one whose network has the gateway, or the first. */
+  interface?: string;
+  /** Among routes to the same network, the smallest is used. Default 0. */
+  metric?: number;
+}
+
+/** What {@link Network.open} and {@link Network.create} take. */
+export interface NetworkOptions<D = Device | string> {
+  /** The device of the only interface; use {@link interfaces} for several. */
+  device?: D;
+  /** Addresses of the only interface. */
+  addresses?: readonly string[];
+  /** Several interfaces. */
+  interfaces?: readonly InterfaceSpec<D>[];
+  /** Router to everywhere else. It must be in one of the interfaces' networks. */
+  gateway?: string;
+  /** Further routes. */
+  routes?: readonly RouteSpec[];
+  /** What differs from the stack's usual limits. */
+  limits?: Partial<Limits>;
+  /** µs for which the loop stays awake after the last activity. Default 100. */
+  spin?: number;
+  /** Frames that one device may deliver in a turn. Default 64. */
+  budget?: number;
+  /** The time in µs. Default: since the process started. */
+  clock?: () => number;
+  /** 32 random bits. Default: from the system's generator. */
+  random?: () => number;
+  /** False for a network that is driven by {@link Network.step} alone, in the time that it is told. Default true. */
+  loop?: boolean;
+  /** Gets what the application's callbacks throw, and why a device is gone. Default: prints the former; the latter is uncaught. */
+  onError?: (error: unknown, where: string) => void;
+}
+
+/** µs that `await using` gives connections to hand over what was written. */
+const LINGER = 2_000_000;
+
+/**
+ * One host. Everything that an application opens on it is closed with it.
+ *
+ * @example A web server on a TAP device
+ * ```ts ignore
+ * import { Network } from "@ethox/ethox";
+ *
+ * await using network = await Network.open({ device: "tap:tap0", addresses: ["10.0.0.2/24"] });
+ * await network.serve({ port: 80 }, () => new Response("hello")).finished;
+ * ```
+ */
+export class Network implements Disposable, AsyncDisposable {
+  /** One level down: the stack, with callbacks at each layer. */
+  readonly stack: Stack;
+  /** The stack's time, for what waits on it. */
+  readonly clock: Clock;
+  readonly #loop: Loop | null;
+  readonly #budget: number;
+  readonly #open = new Set<{ close(): void; onclosed: (() => void) | null }>();
+  #closed = false;
+  #now = 0;
+
+  private constructor(options: NetworkOptions<Device>) {
+    const { clock, onError } = options;
+    const report = onError ?? ((error: unknown, where: string) => console.error(`Error in ${where}:`, error));
+    this.stack = new Stack({
+      random: options.random ?? systemRandom(),
+      limits: options.limits ?? {},
+      report,
+    });
+    this.#budget = options.budget ?? 64;
+    if (options.loop === false) {
+      this.#loop = null;
+      this.#now = clock?.() ?? 0;
+    } else {
+      this.#loop = new Loop(this.stack, {
+        budget: this.#budget,
+        ...(options.spin === undefined ? {} : { spin: options.spin }),
+        ...(clock === undefined ? {} : { clock }),
+        ...(onError === undefined ? {} : { onError }),
+      });
+    }
+    const { stack } = this;
+    this.clock = { timers: stack.timers, time: () => this.#loop?.now ?? this.#now, wake: () => stack.wake() };
+    // What is told at the beginning has to be right from the beginning.
+    stack.advance(this.clock.time());
+  }
+
+  /**
+   * Opens the devices and brings the host up.
+   *
+   * @throws {TypeError} An address, route or device of no known form.
+   * @throws {Error} What a device needs, in one line.
+   */
+  static async open(options: NetworkOptions): Promise<Network> {
+    const opened: Device[] = [];
+    try {
+      const interfaces: InterfaceSpec<Device>[] = [];
+      for (const spec of specsOf(options)) {
+        for (const address of spec.addresses ?? []) Cidr.parse(address);
+        const device = typeof spec.device === "string" ? await openDevice(spec.device) : spec.device;
+        opened.push(device);
+        interfaces.push({ ...spec, device });
+      }
+      const { device: _device, addresses: _addresses, ...rest } = options;
+      return Network.create({ ...rest, interfaces });
+    } catch (error) {
+      for (const device of opened) device.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Brings a host up on devices that are open. They belong to the network from here on, unless this throws.
+   *
+   * @throws {TypeError} An address or route of no known form.
+   */
+  static create(options: NetworkOptions<Device>): Network {
+    const specs = specsOf(options);
+    const network = new Network(options);
+    try {
+      for (const spec of specs) network.addInterface(spec);
+      for (const route of options.routes ?? []) network.addRoute(route);
+      if (options.gateway !== undefined) {
+        network.addRoute({ destination: "0.0.0.0/0", gateway: options.gateway });
+      }
+      return network;
+    } catch (error) {
+      // The caller keeps the devices.
+      for (const { device } of specs) network.#loop?.remove(device);
+      network.close();
+      throw error;
+    }
+  }
+
+  /** The first interface. @throws {TypeError} There is none. */
+  get interface(): Interface {
+    const first = this.stack.interfaces[0];
+    if (first === undefined) throw new TypeError("The network has no interface");
+    return first;
+  }
+
+  /** Whether {@link close} was called. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Adds an interface over an open device, which belongs to the network from here on. */
+  addInterface(spec: InterfaceSpec<Device>): Interface {
+    const options: InterfaceOptions = { addresses: (spec.addresses ?? []).map((text) => parseCidr(text)) };
+    if (spec.name !== undefined) options.name = spec.name;
+    if (spec.mtu !== undefined) options.mtu = spec.mtu;
+    try {
+      const added = this.stack.addInterface(spec.device, options);
+      this.#loop?.add(spec.device, added);
+      return added;
+    } catch (error) {
+      throw toDenoError(error);
+    }
+  }
+
+  /** Adds a route. @throws {TypeError} It is of no known form, or its gateway is in none of the networks. */
+  addRoute(spec: RouteSpec): void {
+    const destination = parseCidr(spec.destination);
+    const gateway = spec.gateway === undefined ? null : IpAddress.tryParse(spec.gateway);
+    if (spec.gateway !== undefined && gateway === null) {
+      throw new TypeError(
+        `Cannot parse gateway "${spec.gateway}": expected an IP address, for example 10.0.0.1`,
+      );
+    }
+    const route: RouteOptions = { destination, interface: this.#interfaceFor(spec, gateway) };
+    if (gateway !== null) route.gateway = gateway;
+    if (spec.metric !== undefined) route.metric = spec.metric;
+    try {
+      this.stack.addRoute(route);
+    } catch (error) {
+      throw toDenoError(error);
+    }
+  }
+
+  /** Opens a TCP connection. */
+  connect(options: TcpConnectOptions): Promise<TcpConn> {
+    return connect(this.stack.tcp, this.clock, options);
+  }
+
+  /** Opens a TCP connection as a `Duplex` of Node's, for `node:tls`, `node:http`, undici and whatever else takes one. */
+  connectNode(options: TcpConnectOptions): Promise<TcpDuplex> {
+    return open(
+      this.stack.tcp,
+      this.clock,
+      options,
+      (connection) => new TcpDuplex(connection, this.clock, { allowHalfOpen: false }),
+    );
+  }
+
+  /** Listens for TCP connections. */
+  listen(options: TcpListenOptions): TcpListener {
+    return this.#keep(new TcpListener(this.stack.tcp, options));
+  }
+
+  /** Gives the TCP connections of a port to a server of Node's, as `connection` events. */
+  serveNode(server: EventEmitter, options: TcpListenOptions): NodeListener {
+    return this.#keep(new NodeListener(this.stack.tcp, this.clock, server, options));
+  }
+
+  /** Binds a UDP port. */
+  listenDatagram(options: DatagramOptions): DatagramConn {
+    return this.#keep(new DatagramConn(this.stack.udp, options));
+  }
+
+  /** Serves HTTP. */
+  serve(options: ServeOptions, handler: ServeHandler): HttpServer {
+    return this.#keep(new HttpServer(this.stack.tcp, this.clock, options, handler));
+  }
+
+  /** Fetches over HTTP, in the shape of the global `fetch`. */
+  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const stream = (hostname: string, port: number, signal: AbortSignal | null) =>
+      this.connectNode(signal === null ? { hostname, port } : { hostname, port, signal });
+    return fetchOver(stream, input, init);
+  }
+
+  /** Sends echo requests and yields what became of each. */
+  ping(hostname: string, options?: PingOptions): AsyncGenerator<PingResult, void, void> {
+    return ping(this.stack, this.clock, hostname, options);
+  }
+
+  /** Everything that was counted, by layer; a copy. */
+  counters(): Counters {
+    const { stack } = this;
+    const interfaces: Counters = {};
+    for (const one of stack.interfaces) {
+      interfaces[one.name] = {
+        device: plainCounters(one.device.counters),
+        link: plainCounters(one.counters),
+        arp: plainCounters(one.arp.counters),
+      };
+    }
+    return {
+      interfaces,
+      ipv4: plainCounters(stack.ipv4.counters),
+      icmp: plainCounters(stack.icmp.counters),
+      udp: plainCounters(stack.udp.counters),
+      tcp: { connections: stack.tcp.size, ...plainCounters(stack.tcp.counters) },
+      handlerErrors: stack.handlerErrors,
+      ...(this.#loop === null ? {} : { loop: plainCounters(this.#loop.counters) }),
+    };
+  }
+
+  /**
+   * One turn of a network without a loop: sets the time, delivers what has arrived, and does what is due.
+   *
+   * @param now The time, in µs; it never goes back.
+   * @returns When the next turn is due, in µs, if nothing arrives before; `Infinity` for never.
+   * @throws {TypeError} The network has a loop.
+   */
+  step(now: number): number {
+    if (this.#loop !== null) {
+      throw new TypeError("Cannot step this network: its loop does; create it with { loop: false }");
+    }
+    if (this.#closed) return Infinity;
+    if (now > this.#now) this.#now = now;
+    const { stack } = this;
+    stack.advance(now);
+    const { interfaces } = stack;
+    let next = Infinity;
+    for (let i = 0; i < interfaces.length; i++) {
+      const { device } = interfaces[i]!;
+      if (device.poll(interfaces[i]!, this.#budget, now) >= this.#budget) next = now;
+      if (device.deadline < next) next = device.deadline;
+    }
+    return Math.min(next, stack.poll(now));
+  }
+
+  /** Closes everything: connections are reset, ports given back, devices closed. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const one of [...this.#open]) one.close();
+    const connections: Connection[] = [];
+    this.stack.tcp.forEach((connection) => void connections.push(connection));
+    for (const connection of connections) connection.abort();
+    // Tells handlers, and peers as far as the devices have room.
+    this.stack.poll(this.clock.time());
+    if (this.#loop !== null) this.#loop.close();
+    else for (const { device } of this.stack.interfaces) device.close();
+  }
+
+  /** As {@link close}. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** As {@link close}, but lets connections that were closed hand over what was written, for at most 2 seconds. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const one of [...this.#open]) one.close();
+    const limit = this.clock.time() + LINGER;
+    while (!this.#closed && this.clock.time() < limit && this.#unsent()) await this.#pause(2000);
+    this.close();
+  }
+
+  /** Whether a connection still has something to hand over. */
+  #unsent(): boolean {
+    let found = false;
+    this.stack.tcp.forEach((connection) => {
+      if (connection.unacknowledged > 0) found = true;
+    });
+    return found;
+  }
+
+  #pause(delay: number): Promise<void> {
+    return new Promise((resolve) => new Alarm(this.clock, resolve).set(delay));
+  }
+
+  #keep<T extends { close(): void; onclosed: (() => void) | null }>(one: T): T {
+    this.#open.add(one);
+    one.onclosed = () => this.#open.delete(one);
+    return one;
+  }
+
+  #interfaceFor(spec: RouteSpec, gateway: IpAddress | null): Interface {
+    const { interfaces } = this.stack;
+    const found = spec.interface !== undefined
+      ? interfaces.find((one) => one.name === spec.interface)
+      : gateway !== null
+      ? interfaces.find((one) => one.addresses.some((cidr) => cidr.contains(gateway)))
+      : interfaces[0];
+    if (found !== undefined) return found;
+    const networks = interfaces.flatMap((one) => one.addresses.map((cidr) => cidr.network)).join(", ") ||
+      "none";
+    throw new TypeError(
+      spec.interface !== undefined
+        ? `No interface is called "${spec.interface}"; there are ${
+          interfaces.map((one) => one.name).join(", ")
+        }`
+        : `Gateway "${spec.gateway}" is in no network of this host (${networks}): give one that is`,
+    );
+  }
+}
+
+/** The interfaces that options stand for. */
+function specsOf<D>(options: NetworkOptions<D>): readonly InterfaceSpec<D>[] {
+  const { device, addresses, interfaces } = options;
+  if (device === undefined) {
+    if (addresses !== undefined) {
+      throw new TypeError("Option addresses needs a device: give one, or use interfaces");
+    }
+    return interfaces ?? [];
+  }
+  if (interfaces !== undefined) {
+    throw new TypeError("Options device and interfaces exclude each other: use one of them");
+  }
+  return [addresses === undefined ? { device } : { device, addresses }];
+}
+
+/** Reads a CIDR that must have a prefix, lest a forgotten one makes a host without a network. */
+function parseCidr(text: string): Cidr {
+  const cidr = Cidr.parse(text);
+  if (!text.includes("/")) {
+    throw new TypeError(`Address "${text}" has no prefix length: write ${text}/24, for example`);
+  }
+  return cidr;
+}
+
+/** Random words from the system, fetched some at a time. */
+function systemRandom(): () => number {
+  const words = new Int32Array(256);
+  let left = 0;
+  return () => {
+    if (left === 0) {
+      crypto.getRandomValues(words);
+      left = words.length;
+    }
+    const word = words[--left]!;
+    words[left] = 0;
+    return word;
+  };
+}
