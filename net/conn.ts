@@ -40,7 +40,7 @@ export class TcpConn implements Disposable {
   #writable: WritableStream<Bytes> | null = null;
   #halves: Halves | null = null;
 
-  /** @param connection An established connection, whose callbacks are taken over. */
+  /** Wraps a connection. @param connection An established one, whose callbacks are taken over. */
   constructor(connection: Connection) {
     this.#socket = new Socket(connection);
   }

@@ -13,7 +13,6 @@ export { TcpListener, type TcpListenOptions } from "./listener.ts";
 export { type InterfaceSpec, Network, type NetworkOptions, type RouteSpec } from "./network.ts";
 export { NodeListener } from "./node_server.ts";
 export { type StreamCallback, TcpDuplex, type TcpDuplexOptions } from "./node_stream.ts";
-export { DEVICE_FORMS, openDevice } from "./open_device.ts";
 export type { PingOptions, PingResult } from "./ping.ts";
 export {
   HttpServer,

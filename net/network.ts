@@ -6,6 +6,7 @@
 
 import type { EventEmitter } from "node:events";
 import { Loop } from "../drivers/loop.ts";
+import { openDevice } from "../drivers/open.ts";
 import type { Device } from "../stack/device.ts";
 import { Cidr, IpAddress } from "../stack/ip/address.ts";
 import type { RouteOptions } from "../stack/ip/routes.ts";
@@ -23,7 +24,6 @@ import { fetchOver } from "./fetch.ts";
 import { TcpListener, type TcpListenOptions } from "./listener.ts";
 import { NodeListener } from "./node_server.ts";
 import { TcpDuplex } from "./node_stream.ts";
-import { openDevice } from "./open_device.ts";
 import { ping, type PingOptions, type PingResult } from "./ping.ts";
 import { HttpServer, type ServeHandler, type ServeOptions } from "./serve.ts";
 

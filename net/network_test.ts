@@ -269,7 +269,7 @@ Deno.test("Network.create() and Network.open() say what is wrong in one line", a
   assert.throws(() => Network.create({ device: a, interfaces: [] }), TypeError);
   assert.equal(a.closed, false);
   await assert.rejects(Network.open({ device: "carrier:pigeon" }), /"carrier:pigeon".*tap:NAME/);
-  await assert.rejects(Network.open({ device: "tap:" }), /"tap:"/);
+  await assert.rejects(Network.open({ device: "qemu:" }), /"qemu:"/);
   a.close();
   b.close();
 });

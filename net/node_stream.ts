@@ -95,7 +95,7 @@ export class TcpDuplex extends Duplex {
   /** When `timeout` is due, in µs. */
   #due = 0;
 
-  /** @param connection An established connection, whose callbacks are taken over. @param clock The stack's time. */
+  /** Wraps a connection. @param connection An established one, whose callbacks are taken over. @param clock The stack's time. */
   constructor(connection: Connection, clock: Clock, options: TcpDuplexOptions = {}) {
     super({ allowHalfOpen: options.allowHalfOpen ?? true, emitClose: true, decodeStrings: true });
     this.connection = connection;
