@@ -155,8 +155,10 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   retransmissions = 0;
   /** Time-outs in a row. */
   timeouts = 0;
-  /** Probes of a zero window in a row. */
+  /** Probes of a shut window, for the backoff. */
   windowProbes = 0;
+  /** Probes of a shut window that nobody answered. */
+  unansweredProbes = 0;
   readonly rtt: RttEstimator = new RttEstimator();
 
   // What to go back to when a recovery turns out to be needless.

@@ -301,10 +301,8 @@ function updateWindow(c: TcpConnection, s: Segment, now: number): boolean {
   if (!newer) return false;
   c.sndWl1 = s.sequence;
   c.sndWl2 = s.acknowledgment;
-  if (c.sendTimer === SendTimer.Window) {
-    // The peer is there, whatever its window says.
-    c.windowProbes = Math.min(c.windowProbes, 6);
-  }
+  // The peer is there, whatever its window says.
+  c.unansweredProbes = 0;
   if (window === c.sndWnd) return false;
   const opened = window > c.sndWnd;
   c.sndWnd = window;

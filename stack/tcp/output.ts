@@ -119,7 +119,7 @@ function sendNew(c: TcpConnection, now: number): void {
     }
     if (fin) break;
   }
-  if (c.packetsOut === 0 && unsent > 0 && c.sendTimer === SendTimer.None) armSendTimer(c, now);
+  if (c.packetsOut === 0 && c.sendTimer === SendTimer.None) armSendTimer(c, now);
 }
 
 /** Whether less than a segment may go out (RFC 9293, sections 3.7.4 and 3.8.6.2.1). */

@@ -509,3 +509,19 @@ Deno.test("Tcp answers a SYN flood with cookies, and lets who answers them in, o
   pair.run(1_000_000);
   assert.equal(a.unacknowledged, 0);
 });
+
+Deno.test("Tcp gets its FIN through when the window was shut as it was queued", () => {
+  const { pair, a, b, server } = open();
+  server.appetite = 0;
+  const length = b.receiveLimit;
+  let at = 0;
+  const bytes = pattern(length);
+  pair.run(30_000_000, () => (at += a.write(bytes, at, length - at)) === length && a.sendQueued === 0);
+  a.closeWrite();
+  pair.run(10_000_000);
+  const end = b.readable;
+  assert.equal(end, length);
+  server.appetite = Infinity;
+  b.resume();
+  assert(pair.run(60_000_000, () => server.events.includes("finished")));
+});

@@ -43,7 +43,7 @@ export function armSendTimer(c: TcpConnection, now: number): void {
     }
     return;
   }
-  c.windowProbes = 0;
+  c.windowProbes = c.unansweredProbes = 0;
   const rto = backedOff(c, c.timeouts);
   c.sendTimer = SendTimer.Retransmit;
   c.sendTimerAt = now + rto;
@@ -146,8 +146,8 @@ function expireWindow(c: TcpConnection, now: number): void {
     return;
   }
   c.windowProbes++;
-  // A window that stays shut is the peer's right; a peer that says nothing at all is gone.
-  if (c.windowProbes > DATA_RETRIES || (c.orphan && c.windowProbes > ORPHAN_RETRIES)) {
+  // A window that stays shut is the peer's right; a peer that says nothing at all is gone. Nobody waits for an orphan.
+  if (++c.unansweredProbes > DATA_RETRIES || (c.orphan && c.windowProbes > ORPHAN_RETRIES)) {
     c.tcp.counters.timedOut++;
     c.tcp.drop(c, c.failure("TimedOut", "Peer does not answer window probes"));
     return;
