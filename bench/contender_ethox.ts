@@ -1,23 +1,26 @@
 /**
- * Our contender: `contender_ethox.ts TAP CIDR`.
+ * Our contender: `contender_ethox.ts DEVICE CIDR`.
  *
  * @module
  */
 
-import { Loop } from "../drivers/loop.ts";
-import { TapDevice } from "../drivers/tap.ts";
-import { Cidr } from "../stack/ip/address.ts";
-import { Stack } from "../stack/stack.ts";
+import { Network } from "../net/network.ts";
+import { startServices } from "./services.ts";
 import { startCallbackServices } from "./services_callbacks.ts";
 
-const [name = "", cidr = ""] = Deno.args;
-const words = new Uint32Array(1);
-const device = TapDevice.open({ name });
-const stack = new Stack({
-  random: () => crypto.getRandomValues(words)[0] ?? 0,
-  report: (error, where) => console.error(where, error),
+const [device = "", address = ""] = Deno.args;
+const network = await Network.open({ device, addresses: [address] });
+startServices({
+  listen({ port }) {
+    const listener = network.listen({ port });
+    return (async function* () {
+      for await (const connection of listener) {
+        connection.setNoDelay(true);
+        yield connection;
+      }
+    })();
+  },
+  serve: ({ port }, handler) => network.serve({ port, onListen: () => {} }, handler),
 });
-const loop = new Loop(stack);
-loop.add(device, stack.addInterface(device, { addresses: [Cidr.parse(cidr)] }));
-startCallbackServices(stack);
+startCallbackServices(network.stack);
 console.log("ready");

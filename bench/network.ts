@@ -56,7 +56,7 @@ export class BenchNetwork implements AsyncDisposable {
     await peer.veth("veth0", "10.70.2.1/24", kernel, "veth0", `${VETH_ADDRESS}/24`);
     const processes: Process[] = [
       kernel.deno("bench/contender_kernel.ts", [], { deadline: DEADLINE }),
-      peer.deno("bench/contender_ethox.ts", ["tap0", `${TAP_ADDRESS}/24`], { deadline: DEADLINE }),
+      peer.deno("bench/contender_ethox.ts", ["tap:tap0", `${TAP_ADDRESS}/24`], { deadline: DEADLINE }),
     ];
     await Promise.all(processes.map((process) => process.printed(/^ready$/m)));
     return new BenchNetwork(peer, stack.move());
