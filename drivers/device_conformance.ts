@@ -103,13 +103,20 @@ async function collect(pair: DevicePair, device: Device, collector: Collector, c
     const budget = 64;
     const delivered = device.poll(collector, budget, now(pair));
     assert.ok(delivered >= 0 && delivered <= budget, `poll() delivered ${delivered} of at most ${budget}`);
-    // Wrappers that hold frames back send them when they are polled.
-    if (pair.a !== device) pair.a.poll(IGNORE, budget, now(pair));
+    pump(pair, device);
     return collector.frames.length >= count;
   }, () => `${count} frames, got ${collector.frames.length}`);
 }
 
 const IGNORE = { receive(): void {} };
+
+/** Gives the device at the other end a turn: one that holds frames back sends them when it is polled. */
+function pump(pair: DevicePair, device: Device): void {
+  const other = device === pair.a ? pair.b : pair.a;
+  if (other.closed) return;
+  other.poll(IGNORE, 64, now(pair));
+  other.flush();
+}
 
 /** Takes a slot, waiting for one while the device is still busy with former frames. */
 async function reserve(pair: DevicePair, device: Device): Promise<Packet> {
@@ -219,6 +226,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
       a.flush();
       let polls = 0;
       await until(pair, () => {
+        pump(pair, b);
         const before = collector.seen;
         const delivered = b.poll(collector, 5, now(pair));
         assert.equal(collector.seen - before, delivered, "poll() returned another number than it delivered");
@@ -267,6 +275,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
         await send(pair, a, b, round, 100);
         a.flush();
         await until(pair, () => {
+          pump(pair, b);
           b.poll(receiver, 64, now(pair));
           return rounds >= round;
         }, () => "a frame");
@@ -307,6 +316,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
           b.poll(echo, 3, now(pair));
           b.flush();
           a.poll(collector, 64, now(pair));
+          a.flush();
           return answered >= first + 8;
         }, () => "8 answers");
       }
@@ -453,7 +463,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
         for (let index = 0; index < count; index++) await send(pair, a, b, first + index, 80);
         a.flush();
         await until(pair, () => {
-          a.poll(IGNORE, 64, now(pair));
+          pump(pair, b);
           return wakes > before;
         }, () => "the wake-up");
         await collect(pair, b, collector, first + count);
@@ -474,12 +484,13 @@ export const conformanceCases: readonly ConformanceCase[] = [
       a.flush();
       for (let round = 1; round <= 6; round++) {
         while (collector.frames.length < round) {
+          pump(pair, b);
           if (b.poll(collector, 1, now(pair)) > 0) continue;
           let woken = false;
           if (b.arm(() => woken = true)) {
             await until(pair, () => {
-              a.poll(IGNORE, 64, now(pair));
-              return woken;
+              pump(pair, b);
+              return woken || b.deadline <= now(pair);
             }, () => "the wake-up for a waiting frame");
           }
         }
@@ -555,6 +566,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
       a.flush();
       const collector = new Collector();
       await until(pair, () => {
+        pump(pair, b);
         b.poll(collector, 64, now(pair));
         return segmentPayload(collector.frames).bytes >= length;
       }, () => `${length} bytes of payload, got ${segmentPayload(collector.frames).bytes}`);
@@ -580,6 +592,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
         },
       };
       await until(pair, () => {
+        pump(pair, b);
         b.poll(receiver, 64, now(pair));
         return seen > 0;
       }, () => "a frame");

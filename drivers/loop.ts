@@ -254,6 +254,8 @@ export class Loop {
       }
       if (device.closed) {
         ports.splice(index--, 1);
+        // A wrapper may hold more than the device which is gone (a file).
+        device.close();
         if (device.failure !== null) this.#onError(device.failure, device.name);
       } else if (device.deadline < next) {
         next = device.deadline;

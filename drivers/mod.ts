@@ -4,11 +4,16 @@
  * @module
  */
 
+export * from "./capture.ts";
 export * from "./frame.ts";
+export * from "./impair.ts";
+export * from "./impairment.ts";
 export * from "./link_address.ts";
 export * from "./loop.ts";
 export * from "./memory.ts";
 export * from "./open.ts";
+export { type CaptureSink } from "./pcapng.ts";
 export * from "./qemu.ts";
+export * from "./random.ts";
 export * from "./tap.ts";
 export type { WaitMethod } from "./ffi/waiter.ts";

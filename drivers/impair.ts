@@ -1,0 +1,215 @@
+/**
+ * A bad link in front of any device: loss, delay, reordering, duplicates, corruption, a limited rate.
+ *
+ * @module
+ */
+
+import { type Device, DeviceCounters } from "../stack/device.ts";
+import { FREE, type Handler, type Packet, RECEIVED, RESERVED, SENT } from "../stack/packet.ts";
+import { FRAME_OVERHEAD, MAX_SUPER_FRAME, sendable } from "./frame.ts";
+import { ImpairedDirection, type Impairment } from "./impairment.ts";
+import { misused, SlotPool, slotSizeFor } from "./slot_pool.ts";
+
+/** Options of an {@link ImpairDevice}. */
+export interface ImpairOptions {
+  /** 32 bits from which all that happens by chance follows; 1 by default. */
+  seed?: number;
+  /** What happens to frames that are sent. */
+  send?: Impairment;
+  /** What happens to frames that are received. */
+  receive?: Impairment;
+  /**
+   * Frames that can be on their way in each direction, 1 to 65536; 4096 by default. A link of `rate` and `delay`
+   * needs rate × delay / (8 × frame length) of them; a frame that finds none is lost.
+   */
+  slots?: number;
+}
+
+/** Seeds of the two directions differ by this, so that they lose different frames. */
+const OTHER_DIRECTION = 0x5bd1e995;
+/** Batches taken from the inner device in one poll; a flood must not hold the event loop. */
+const MOST_ROUNDS = 16;
+/** Slots that can be reserved at a time. */
+const RESERVABLE = 256;
+
+/**
+ * What it does is a function of the seed, the frames and the times that `poll` gets: the same in every run. It cuts
+ * no super-frames, so the device that it wraps has no offloads.
+ * @example A link of 100 Mbit/s and 20 ms that loses one frame in a hundred
+ * ```ts
+ * import { ImpairDevice } from "./impair.ts";
+ * import { MemoryDevice } from "./memory.ts";
+ *
+ * const [device, peer] = MemoryDevice.pair();
+ * const link = new ImpairDevice(device, { seed: 7, send: { rate: 100e6, delay: 10_000, loss: 0.01 }, receive: { delay: 10_000 } });
+ * link.send.change({ blackout: true });
+ * link.close();
+ * peer.close();
+ * ```
+ */
+export class ImpairDevice implements Device {
+  readonly mac: Uint8Array;
+  readonly mtu: number;
+  readonly offloads: number = 0;
+  readonly counters: DeviceCounters = new DeviceCounters();
+  /** The way out. */
+  readonly send: ImpairedDirection;
+  /** The way in. */
+  readonly receive: ImpairedDirection;
+  readonly #inner: Device;
+  readonly #pool: SlotPool;
+  readonly #relay: Handler = { receive: (packet) => this.receive.offer(packet, this.#now) };
+  #now = 0;
+  /** The inner device may have more than the last poll took. */
+  #more = false;
+  #closed = false;
+
+  /**
+   * Puts the link in front of `inner`, which is closed with it.
+   * @throws {TypeError} If `inner` has offloads. @throws {RangeError} If an option is out of range.
+   */
+  constructor(inner: Device, options: ImpairOptions = {}) {
+    const { seed = 1, slots = 4096 } = options;
+    if (inner.offloads !== 0) {
+      throw new TypeError(
+        `Device "${inner.name}" has offloads; open it without, since a bad link cuts no super-frames`,
+      );
+    }
+    if (!Number.isInteger(slots) || slots < 1 || slots > 65536) {
+      throw new RangeError(`Option slots is "${slots}"; give a whole number from 1 to 65536`);
+    }
+    this.#inner = inner;
+    this.mac = inner.mac;
+    this.mtu = inner.mtu;
+    this.#pool = new SlotPool(this, RESERVABLE, slotSizeFor(MAX_SUPER_FRAME));
+    const length = inner.mtu + FRAME_OVERHEAD;
+    this.send = new ImpairedDirection(this, seed, slots, length, options.send ?? {});
+    this.receive = new ImpairedDirection(this, seed ^ OTHER_DIRECTION, slots, length, options.receive ?? {});
+  }
+
+  get name(): string {
+    return this.#inner.name;
+  }
+
+  get linkUp(): boolean {
+    return !this.#closed && this.#inner.linkUp;
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.#inner.closed;
+  }
+
+  get failure(): Error | null {
+    return this.#inner.failure;
+  }
+
+  get deadline(): number {
+    if (this.closed) return Infinity;
+    if (this.#more) return this.#now;
+    return Math.min(this.send.next, this.receive.next, this.#inner.deadline);
+  }
+
+  get free(): number {
+    return this.closed ? 0 : this.#pool.free;
+  }
+
+  poll(receiver: Handler, budget: number, now: number): number {
+    if (this.closed) return 0;
+    this.#now = now;
+    this.#release();
+    this.#more = this.#inner.poll(this.#relay, budget, now) >= budget;
+    let delivered = 0;
+    let rounds = MOST_ROUNDS;
+    while (delivered < budget && !this.closed) {
+      const packet = this.receive.take(now);
+      if (packet === null) {
+        // Nothing is due of what has come; the inner device may have something that is.
+        if (!this.#more || --rounds === 0) break;
+        this.#more = this.#inner.poll(this.#relay, budget, now) >= budget;
+        continue;
+      }
+      delivered++;
+      this.counters.receivedFrames++;
+      this.counters.receivedBytes += packet.length;
+      packet.state = RECEIVED;
+      try {
+        receiver.receive(packet);
+      } finally {
+        packet.state = FREE;
+      }
+    }
+    return delivered;
+  }
+
+  reserve(): Packet | null {
+    if (this.closed) return null;
+    const packet = this.#pool.take();
+    if (packet === null) this.counters.transmitExhausted++;
+    return packet;
+  }
+
+  /** Takes the frame; whether it arrives is another matter, and not known to the sender. */
+  transmit(packet: Packet): boolean {
+    if (this.closed) return false;
+    const state = packet.state;
+    if (packet.device !== this || (state !== RESERVED && state !== RECEIVED)) {
+      misused("transmit", this, packet);
+    }
+    packet.state = SENT;
+    const sent = sendable(packet, 0, this.mtu);
+    if (sent) {
+      this.counters.sentFrames++;
+      this.counters.sentBytes += packet.length;
+      this.send.offer(packet, this.#now);
+    } else {
+      this.counters.transmitErrors++;
+    }
+    if (state === RESERVED) this.#pool.give(packet);
+    else if (packet.piece0Length !== 0) packet.dropPieces();
+    return sent;
+  }
+
+  release(packet: Packet): void {
+    if (this.closed) return;
+    if (packet.device !== this || packet.state !== RESERVED) misused("release", this, packet);
+    this.#pool.give(packet);
+  }
+
+  flush(): void {
+    if (this.closed) return;
+    this.#release();
+    this.#inner.flush();
+  }
+
+  arm(wake: () => void): boolean {
+    if (this.closed) return true;
+    return this.deadline > this.#now && this.#inner.arm(wake);
+  }
+
+  disarm(): void {
+    this.#inner.disarm();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.send.clear();
+    this.receive.clear();
+    this.#inner.close();
+  }
+
+  /** Hands frames whose time has come to the inner device; while it has no slot they wait. */
+  #release(): void {
+    const { send } = this;
+    while (send.next <= this.#now && this.#inner.free > 0) {
+      const packet = send.take(this.#now)!;
+      const copy = this.#inner.reserve();
+      if (copy === null) return;
+      const length = packet.length;
+      copy.offset -= 14;
+      copy.end = copy.offset + length;
+      packet.copyTo(copy.bytes, copy.offset);
+      this.#inner.transmit(copy);
+    }
+  }
+}
