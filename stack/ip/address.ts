@@ -148,7 +148,9 @@ export class Cidr {
   constructor(address: IpAddress, prefix: number) {
     const most = address.version === 4 ? 32 : 128;
     if (!Number.isInteger(prefix) || prefix < 0 || prefix > most) {
-      throw new RangeError(`Prefix length must be a whole number from 0 to ${most}, got ${prefix}`);
+      throw new RangeError(
+        `Cannot use CIDR "${address}/${prefix}": the prefix must be a whole number from 0 to ${most}`,
+      );
     }
     this.address = address;
     this.prefix = prefix;
