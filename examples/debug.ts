@@ -1,0 +1,120 @@
+/**
+ * Prints the frames that pass, one line each, while the stack answers ARP, ping and closed ports as it does.
+ *
+ *     deno task example debug --device tap:tap0 --address 10.0.0.2/24
+ *
+ * @module
+ */
+
+import { formatDotted } from "../stack/ip/address.ts";
+import { GSO_NONE, type Packet } from "../stack/packet.ts";
+import * as arp from "../stack/wire/arp.ts";
+import * as ethernet from "../stack/wire/ethernet.ts";
+import * as ipv4 from "../stack/wire/ipv4.ts";
+import * as tcp from "../stack/wire/tcp.ts";
+import { main, numberOption } from "./options.ts";
+
+/** Names of the TCP flags, lowest bit first. */
+const FLAGS = "FSRP.UEW";
+/** Names of ICMP types. */
+const ICMP: Record<number, string> = {
+  0: "echo reply",
+  3: "destination unreachable",
+  5: "redirect",
+  8: "echo request",
+  11: "time exceeded",
+  12: "parameter problem",
+};
+
+function describeTcp(view: DataView<ArrayBuffer>, at: number, length: number, total: number): string {
+  if (length < tcp.HEADER_LENGTH) return "TCP, truncated";
+  const bits = tcp.flags(view, at);
+  let flags = "";
+  for (let bit = 0; bit < FLAGS.length; bit++) if ((bits & 1 << bit) !== 0) flags += FLAGS[bit];
+  const payload = Math.max(0, total - tcp.headerLength(view, at));
+  return `Flags [${flags}], seq ${tcp.sequence(view, at) >>> 0}, ack ${
+    tcp.acknowledgment(view, at) >>> 0
+  }, win ${tcp.window(view, at)}, length ${payload}`;
+}
+
+function describeIpv4(packet: Packet, at: number): string {
+  const { view, end } = packet;
+  if (end - at < ipv4.HEADER_LENGTH) return "IPv4, truncated";
+  const transport = at + ipv4.headerLength(view, at);
+  const source = formatDotted(ipv4.source(view, at)), destination = formatDotted(ipv4.destination(view, at));
+  const fragment = ipv4.fragment(view, at) & 0x1fff;
+  const length = end - transport;
+  const total = length + packet.piece0Length + packet.piece1Length;
+  const protocol = ipv4.protocol(view, at);
+  if (fragment !== 0) return `${source} > ${destination}: fragment at ${fragment * 8}, length ${total}`;
+  if ((protocol === tcp.PROTOCOL || protocol === ipv4.UDP) && length >= 8) {
+    const from = `${source}.${view.getUint16(transport)}`,
+      to = `${destination}.${view.getUint16(transport + 2)}`;
+    const what = protocol === ipv4.UDP
+      ? `UDP, length ${total - 8}`
+      : describeTcp(view, transport, length, total);
+    return `${from} > ${to}: ${what}`;
+  }
+  if (protocol === ipv4.ICMP && length >= 8) {
+    const type = view.getUint8(transport);
+    const name = ICMP[type] ?? `type ${type}`;
+    const echo = type === 0 || type === 8
+      ? `, id ${view.getUint16(transport + 4)}, seq ${view.getUint16(transport + 6)}`
+      : `, code ${view.getUint8(transport + 1)}`;
+    return `${source} > ${destination}: ICMP ${name}${echo}, length ${total}`;
+  }
+  return `${source} > ${destination}: protocol ${protocol}, length ${total}`;
+}
+
+function describeArp(packet: Packet, at: number): string {
+  const { view, end } = packet;
+  if (end - at < arp.LENGTH || !arp.isIpv4OverEthernet(view, at)) return "ARP, not understood";
+  const sender = formatDotted(arp.senderAddress(view, at)),
+    target = formatDotted(arp.targetAddress(view, at));
+  if (arp.operation(view, at) === arp.REQUEST) return `ARP, who has ${target}, tell ${sender}`;
+  return `ARP, ${sender} is at ${mac(view, at + 8)}`;
+}
+
+function mac(view: DataView, at: number): string {
+  return Array.from({ length: 6 }, (_, i) => view.getUint8(at + i).toString(16).padStart(2, "0")).join(":");
+}
+
+function describe(packet: Packet): string {
+  const { view, offset } = packet;
+  if (packet.end - offset < ethernet.HEADER_LENGTH) return "frame, truncated";
+  const type = ethernet.ethertype(view, offset);
+  const at = offset + ethernet.HEADER_LENGTH;
+  const gso = packet.gsoType === GSO_NONE ? "" : ` (super-frame of ${packet.gsoSize})`;
+  if (type === ethernet.IPV4) return describeIpv4(packet, at) + gso;
+  if (type === ethernet.ARP) return describeArp(packet, at);
+  return `${mac(view, offset + 6)} > ${mac(view, offset)}: ethertype 0x${
+    type.toString(16).padStart(4, "0")
+  }, length ${packet.length - ethernet.HEADER_LENGTH}`;
+}
+
+await main({
+  name: "debug",
+  summary: "Prints frames as they pass.",
+  options: { count: { type: "string", value: "N", help: "ends after so many frames" } },
+}, async (run) => {
+  const { network, signal } = run;
+  const count = numberOption(run, "count", 1, 1e9, Infinity);
+  const started = performance.now();
+  let seen = 0;
+  let enough = () => {};
+  const ended = new Promise<void>((resolve) => enough = resolve);
+  const show = (direction: "in" | "out") => ({
+    receive(packet: Packet): boolean {
+      if (seen >= count) return false;
+      const time = ((performance.now() - started) / 1000).toFixed(6).padStart(10);
+      console.log(`${time} ${direction.padEnd(3)} ${describe(packet)}`);
+      if (++seen === count) enough();
+      return false;
+    },
+  });
+  network.interface.tap("in", show("in"));
+  network.interface.tap("out", show("out"));
+  console.log(`Listening on ${network.interface.name}`);
+  signal.addEventListener("abort", () => enough());
+  await ended;
+});

@@ -1,0 +1,180 @@
+/**
+ * What every example shares: its options, its errors in one line, and its end.
+ *
+ * @module
+ */
+
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import { DEVICE_SYNTAX } from "../drivers/open.ts";
+import { Network } from "../net/mod.ts";
+import { Cidr, IpAddress } from "../stack/ip/address.ts";
+
+/** Exit status of bad usage. */
+const USAGE = 2;
+
+/** Wrong arguments: one line for the person who wrote them, and status 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** An option of one example. */
+export interface OptionSpec {
+  /** `boolean` for a flag. */
+  type: "string" | "boolean";
+  /** What it is given, in the help text. */
+  value?: string;
+  /** One line of help. */
+  help: string;
+}
+
+/** What the help text says, and what is understood. */
+export interface Program {
+  /** The example's name. */
+  name: string;
+  /** One line. */
+  summary: string;
+  /** Positional arguments as the help text shows them. Default: none are taken. */
+  positionals?: string;
+  /** Options beside the common ones. */
+  options?: Record<string, OptionSpec>;
+}
+
+/** What an example gets. */
+export interface Run {
+  /** The host, up. */
+  network: Network;
+  /** Values of the example's own options. */
+  values: Record<string, string | boolean | undefined>;
+  /** Positional arguments. */
+  positionals: string[];
+  /** Aborted by SIGINT and SIGTERM. */
+  signal: AbortSignal;
+}
+
+const COMMON: Record<string, OptionSpec> = {
+  device: { type: "string", value: DEVICE_SYNTAX.replaceAll(" ", ""), help: "the network device" },
+  address: { type: "string", value: "CIDR", help: "an address, as 10.0.0.2/24; may be repeated" },
+  gateway: { type: "string", value: "IP", help: "the router to other networks" },
+  help: { type: "boolean", help: "prints this" },
+};
+
+/**
+ * Runs an example: parses its arguments, opens the network, and ends the process when `body` is done.
+ *
+ * @param program What it understands.
+ * @param body The example. What it returns is the exit status; nothing stands for 0.
+ */
+export async function main(program: Program, body: (run: Run) => Promise<number | void>): Promise<void> {
+  let status: number;
+  try {
+    status = await start(program, body);
+  } catch (error) {
+    const told = error instanceof UsageError || isEnvironmental(error);
+    if (told) console.error(`${program.name}: ${(error as Error).message}`);
+    else console.error(error);
+    status = error instanceof UsageError ? USAGE : 1;
+  }
+  Deno.exit(status);
+}
+
+/** A whole number from `least` to `most` of an option, or its default. */
+export function numberOption(run: Run, name: string, least: number, most: number, otherwise: number): number {
+  const text = run.values[name];
+  if (text === undefined) return otherwise;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw new UsageError(`Option --${name} is "${text}": give a whole number from ${least} to ${most}`);
+  }
+  return value;
+}
+
+async function start(program: Program, body: (run: Run) => Promise<number | void>): Promise<number> {
+  const { values, positionals } = parse(program);
+  if (values["help"]) {
+    console.log(help(program));
+    return 0;
+  }
+  const device = values["device"] as string | undefined;
+  if (device === undefined) {
+    throw new UsageError(
+      `No device is given: add --device ${DEVICE_SYNTAX.split(" ")[0]} (--help tells more)`,
+    );
+  }
+  const addresses = (values["address"] ?? []) as string[];
+  const gateway = values["gateway"] as string | undefined;
+  check(addresses, gateway);
+  const options = gateway === undefined ? { device, addresses } : { device, addresses, gateway };
+  await using network = await open(options);
+  const controller = new AbortController();
+  let status: number | null = null;
+  const interrupted = (code: number) => {
+    if (status !== null) Deno.exit(code);
+    status = code;
+    controller.abort();
+  };
+  Deno.addSignalListener("SIGINT", () => interrupted(130));
+  Deno.addSignalListener("SIGTERM", () => interrupted(143));
+  const run: Run = {
+    network,
+    values: values as Run["values"],
+    positionals,
+    signal: controller.signal,
+  };
+  const result = await body(run);
+  return result ?? status ?? 0;
+}
+
+async function open(options: Parameters<typeof Network.open>[0]): Promise<Network> {
+  try {
+    return await Network.open(options);
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) throw new UsageError(error.message);
+    throw new Failure(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+/** Something outside of the program is not as it should be. */
+class Failure extends Error {}
+
+function isEnvironmental(error: unknown): boolean {
+  if (error instanceof Failure) return true;
+  return Object.values(Deno.errors).some((type) => error instanceof type);
+}
+
+function parse(program: Program): { values: Record<string, unknown>; positionals: string[] } {
+  const options: NonNullable<ParseArgsConfig["options"]> = {};
+  for (const [name, { type }] of Object.entries({ ...COMMON, ...program.options })) {
+    options[name] = { type, multiple: name === "address" };
+  }
+  try {
+    return parseArgs({ args: Deno.args, options, allowPositionals: program.positionals !== undefined });
+  } catch (error) {
+    // Node's message may go on with advice about its own syntax.
+    throw new UsageError(`${(error as Error).message.split(/\. /)[0]} (--help tells what there is)`);
+  }
+}
+
+function check(addresses: string[], gateway: string | undefined): void {
+  for (const text of addresses) {
+    try {
+      Cidr.parse(text);
+    } catch (error) {
+      throw new UsageError(`Option --address ${text}: ${(error as Error).message}`);
+    }
+    if (!text.includes("/")) {
+      throw new UsageError(`Option --address ${text} has no prefix length: write ${text}/24`);
+    }
+  }
+  if (gateway !== undefined && IpAddress.tryParse(gateway) === null) {
+    throw new UsageError(`Option --gateway is "${gateway}": give an IP address`);
+  }
+}
+
+function help(program: Program): string {
+  const { name, summary, positionals = "" } = program;
+  const lines = Object.entries({ ...COMMON, ...program.options }).map(([option, spec]) => {
+    const value = spec.value === undefined ? "" : ` ${spec.value}`;
+    return `  --${option}${value}`.padEnd(48) + spec.help;
+  });
+  return `${summary}\n\nUsage: deno task example ${name} [OPTION...] ${positionals}\n\n${lines.join("\n")}`;
+}
