@@ -1,0 +1,183 @@
+/**
+ * Packets in the notation of scripts: `< [ect0] S 0:0(0) win 65535 <mss 1000,sackOK>`.
+ *
+ * @module
+ */
+
+import type { Endpoints, IcmpSpec, IpInfo, PacketSpec, TcpOption, TcpSpec, UdpSpec } from "./ast.ts";
+import { flagsOf } from "./packet_text.ts";
+import type { Scanner } from "./scanner.ts";
+
+const INTEGER = /0[xX][0-9a-fA-F]+|\d+/y;
+const RANGE = /(\d+):(\d+)\((\d+)\)/y;
+const ECN = new Set(["noecn", "ect0", "ect1", "ect01", "ce"]);
+
+function integer(scanner: Scanner, what: string): number {
+  return Number(scanner.need(INTEGER, what)[0]);
+}
+
+/** Takes a packet, direction first. */
+export function parsePacket(scanner: Scanner): PacketSpec {
+  const endpoints: Endpoints = {
+    source: null,
+    destination: null,
+    sourcePort: null,
+    destinationPort: null,
+  };
+  if (scanner.peek(/(?:gre|mpls)\b/y) !== null) scanner.fail("Tunnels are not supported");
+  const inbound = scanner.takes("<");
+  if (!inbound) scanner.expect(">");
+  const header = scanner.match(/ipv[46]\s+([0-9a-fA-F.:]+)\s*>\s*([0-9a-fA-F.:]+):(?=\s)/y);
+  if (header !== null) {
+    endpoints.source = header[1]!;
+    endpoints.destination = header[2]!;
+  }
+  const ip = parseIpInfo(scanner);
+  return { inbound, ip, endpoints, body: parseBody(scanner, endpoints) };
+}
+
+function parseIpInfo(scanner: Scanner): IpInfo {
+  const info: IpInfo = { ecn: null, trafficClass: null, flowLabel: null, hopLimit: null };
+  if (!scanner.takes("[")) return info;
+  do {
+    const name = scanner.need(/[a-z_0-9]+/y, "ect0, ect1, ect01, ce, noecn, tos, flowlabel or ttl")[0];
+    if (ECN.has(name)) info.ecn = name as NonNullable<IpInfo["ecn"]>;
+    else if (name === "tos" || name === "tclass") info.trafficClass = integer(scanner, "a traffic class");
+    else if (name === "flowlabel") info.flowLabel = integer(scanner, "a flow label");
+    else if (name === "ttl" || name === "hlim") info.hopLimit = integer(scanner, "a hop limit");
+    else scanner.fail(`Unknown property "${name}" of an IP header`);
+  } while (scanner.takes(","));
+  scanner.expect("]");
+  return info;
+}
+
+function parsePorts(scanner: Scanner, endpoints: Endpoints): void {
+  const ports = scanner.match(/(\d+)\s*>\s*(\d+)\s*:?/y);
+  if (ports === null) return;
+  endpoints.sourcePort = Number(ports[1]);
+  endpoints.destinationPort = Number(ports[2]);
+}
+
+function parseBody(scanner: Scanner, endpoints: Endpoints): TcpSpec | UdpSpec | IcmpSpec {
+  if (scanner.match(/udp\b/y) !== null) {
+    parsePorts(scanner, endpoints);
+    return { protocol: "udp", length: Number(scanner.need(/\(\s*(\d+)\s*\)/y, "(length)")[1]) };
+  }
+  if (scanner.match(/icmp\b/y) !== null) return parseIcmp(scanner);
+  scanner.match(/tcp\b/y);
+  parsePorts(scanner, endpoints);
+  return parseTcp(scanner);
+}
+
+function parseTcp(scanner: Scanner): TcpSpec {
+  const text = scanner.need(/[A-Z0-9.]+(?=\s)|-(?=\s)/y, "TCP flags")[0];
+  const flags = flagsOf(text);
+  if (flags === null) scanner.fail(`Unknown TCP flags "${text}"`);
+  const range = scanner.need(RANGE, "sequence numbers like 1:1001(1000)");
+  const sequence = Number(range[1]);
+  const length = Number(range[3]);
+  if ((sequence + length) >>> 0 !== Number(range[2]) >>> 0) {
+    scanner.fail(`The length does not fit the sequence numbers in "${range[0]}"`);
+  }
+  const number = (name: string) =>
+    scanner.match(new RegExp(`${name}\\b`, "y")) === null ? null : integer(scanner, `a number after ${name}`);
+  const acknowledgment = number("ack");
+  const window = number("win");
+  const urgent = number("urg");
+  return {
+    protocol: "tcp",
+    flags,
+    sequence,
+    length,
+    acknowledgment,
+    window,
+    urgent,
+    options: parseOptions(scanner),
+  };
+}
+
+/** `<…>` on the same line; a step that follows begins with a time, so nothing else can be meant. */
+function parseOptions(scanner: Scanner): TcpOption[] | null {
+  const options: TcpOption[] = [];
+  if (!scanner.takes("<")) return options;
+  if (scanner.takes("...")) {
+    scanner.expect(">");
+    return null;
+  }
+  if (scanner.takes(">")) return options;
+  do options.push(parseOption(scanner)); while (scanner.takes(","));
+  scanner.expect(">");
+  return options;
+}
+
+function bytesOf(hex: string): Uint8Array {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}
+
+function parseOption(scanner: Scanner): TcpOption {
+  const name = scanner.need(/[A-Za-z_]\w*/y, "a TCP option")[0];
+  switch (name) {
+    case "nop":
+    case "eol":
+      return { kind: name };
+    case "mss":
+      return { kind: "mss", value: integer(scanner, "a segment size") };
+    case "wscale":
+      return { kind: "wscale", value: integer(scanner, "a shift") };
+    case "sackOK":
+    case "sackok":
+      return { kind: "sackOK" };
+    case "sack": {
+      const blocks: [number, number][] = [];
+      for (let block = scanner.match(/(\d+):(\d+)/y); block; block = scanner.match(/(\d+):(\d+)/y)) {
+        blocks.push([Number(block[1]), Number(block[2])]);
+      }
+      return { kind: "sack", blocks };
+    }
+    case "TS": {
+      scanner.expect("val");
+      const value = integer(scanner, "TSval");
+      scanner.expect("ecr");
+      return { kind: "TS", value, echo: integer(scanner, "TSecr") };
+    }
+    case "FO":
+    case "FOEXP": {
+      const hex = scanner.match(/(?:[0-9a-fA-F]{2})*(?![0-9a-zA-Z_])/y)?.[0];
+      if (hex === undefined) scanner.fail("Expected a cookie of hexadecimal digits");
+      return { kind: "FO", cookie: bytesOf(hex!), experimental: name === "FOEXP" };
+    }
+    case "raw": {
+      const type = integer(scanner, "the option's kind");
+      return {
+        kind: "raw",
+        type,
+        bytes: bytesOf(scanner.match(/(?:[0-9a-fA-F]{2})+(?![0-9a-zA-Z_])/y)?.[0] ?? ""),
+      };
+    }
+  }
+  return scanner.fail(`Unknown TCP option "${name}"`);
+}
+
+function parseIcmp(scanner: Scanner): IcmpSpec {
+  const type = scanner.need(/[a-z_0-9]+/y, "an ICMP type")[0];
+  const spec: IcmpSpec = { protocol: "icmp", type, code: null, mtu: 0, identifier: null, quoted: null };
+  for (;;) {
+    if (scanner.match(/mtu\b/y) !== null) spec.mtu = integer(scanner, "an MTU");
+    else if (scanner.match(/id\b/y) !== null) spec.identifier = integer(scanner, "an identifier");
+    else if (scanner.sees("[")) break;
+    else {
+      const code = scanner.peek(/[a-z][a-z_0-9]*(?=[\s\[])/y);
+      if (code === null) return spec;
+      spec.code = scanner.need(/[a-z][a-z_0-9]*/y, "an ICMP code")[0];
+    }
+  }
+  scanner.expect("[");
+  if (scanner.match(/udp\b/y) !== null) {
+    spec.quoted = { protocol: "udp", length: Number(scanner.need(/\(\s*(\d+)\s*\)/y, "(length)")[1]) };
+  } else {
+    const range = scanner.need(RANGE, "sequence numbers like 1:1001(1000)");
+    spec.quoted = { protocol: "tcp", sequence: Number(range[1]), length: Number(range[3]) };
+  }
+  scanner.expect("]");
+  return spec;
+}
