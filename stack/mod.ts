@@ -24,6 +24,8 @@ export * from "./stack.ts";
 export * from "./tcp/api.ts";
 export * from "./tcp/congestion.ts";
 export * from "./tcp/cubic.ts";
+export { INFO_ECN, INFO_SACK, INFO_TIMESTAMPS, INFO_WINDOW_SCALE, type TcpInfo } from "./tcp/info.ts";
+export * from "./tcp/settings.ts";
 export { Tcp, TcpCounters, type TcpLimits } from "./tcp/tcp.ts";
 export * from "./timer_wheel.ts";
 export * from "./udp/socket.ts";

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { TcpInfo } from "../../stack/tcp/info.ts";
 import { StackError } from "../../stack/errors.ts";
 import { IpAddress } from "../../stack/ip/address.ts";
 import type { Bytes } from "../../stack/packet.ts";
@@ -92,6 +93,10 @@ class FakeConnection implements Connection {
     this.orphan = true;
     if (this.readable > 0) this.reset(null);
     else this.closeWrite();
+  }
+
+  info(): TcpInfo {
+    throw new TypeError("A fake connection knows nothing of itself");
   }
 
   abort(): void {

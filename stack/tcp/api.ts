@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { TcpInfo } from "./info.ts";
 import type { StackError } from "../errors.ts";
 import type { IpAddress } from "../ip/address.ts";
 import type { Bytes } from "../packet.ts";
@@ -90,6 +91,9 @@ export interface Connection {
   close(): void;
   /** Resets the connection: RST to the peer. `closed` is called with `ConnectionAborted`. */
   abort(): void;
+
+  /** What the connection knows of itself, as Linux's `tcp_info` has it. */
+  info(): TcpInfo;
 
   /** Sends small segments at once instead of waiting for ACKs (RFC 9293, section 3.7.4). Off at first. */
   noDelay: boolean;

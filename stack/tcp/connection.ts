@@ -13,8 +13,9 @@ import { Timer, type TimerOwner } from "../timer_wheel.ts";
 import type { Connection, ConnectionHandler } from "./api.ts";
 import { State } from "./api.ts";
 import type { Assembler } from "./assembler.ts";
-import { type Congestion, type CongestionState, INFINITE_SSTHRESH, INITIAL_WINDOW } from "./congestion.ts";
+import { type Congestion, type CongestionState, INFINITE_SSTHRESH } from "./congestion.ts";
 import type { TcpListener } from "./listener.ts";
+import { type TcpInfo, tcpInfo } from "./info.ts";
 import { Ring } from "./ring.ts";
 import { RttEstimator } from "./rtt.ts";
 import type { Tcp } from "./tcp.ts";
@@ -115,6 +116,10 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   /** FIN was sent at least once. */
   finSent = false;
   noDelay = false;
+  /** Nothing less than a segment goes out until it is taken back (or the window timer expires). */
+  corked = false;
+  /** The same, until the next write: more is about to be written. */
+  moreComing = false;
   /** Less than a segment may go out even if the window cuts it short. */
   pushSmall = false;
   /** Bytes of payload of a full segment. */
@@ -136,7 +141,7 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
 
   // Congestion and recovery.
   readonly congestion: Congestion;
-  cwnd: number = INITIAL_WINDOW;
+  cwnd: number;
   ssthresh: number = INFINITE_SSTHRESH;
   cwndCount = 0;
   recovery: Recovery = Recovery.Open;
@@ -251,6 +256,15 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   bytesSent = 0;
   bytesAcked = 0;
   bytesReceived = 0;
+  bytesRetransmitted = 0;
+  segmentsIn = 0;
+  segmentsOut = 0;
+  dataSegmentsIn = 0;
+  dataSegmentsOut = 0;
+  /** Duplicates that the peer has reported. */
+  duplicateSacks = 0;
+  /** Segments that came before their turn. */
+  outOfOrder = 0;
 
   /** @param tcp The layer. @param path To the peer. @param hash Of addresses and ports, as the table has it. */
   constructor(tcp: Tcp, path: Path, localPort: number, remotePort: number, hash: number) {
@@ -259,6 +273,7 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
     this.localPort = localPort;
     this.remotePort = remotePort;
     this.hash = hash;
+    this.cwnd = tcp.settings.initialWindow;
     this.congestion = tcp.makeCongestion();
     this.sendRing = new Ring(tcp.pool);
     this.receiveRing = new Ring(tcp.pool);
@@ -370,6 +385,10 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
     this.closeWrite();
     if (this.state === State.FinWait2) this.tcp.orphaned(this);
     this.tcp.markDirty(this);
+  }
+
+  info(): TcpInfo {
+    return tcpInfo(this);
   }
 
   abort(): void {

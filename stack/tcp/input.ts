@@ -15,8 +15,6 @@ import { SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
 import { armSendTimer } from "./timers.ts";
 
-/** Most challenge ACKs of one connection: one every 500 ms (RFC 5961, section 7). */
-const CHALLENGE_INTERVAL = 500_000;
 /** A timestamp this old is no reason to refuse a segment (RFC 7323, section 5.5), in µs: 24 days. */
 const PAWS_IDLE = 24 * 86_400_000_000;
 
@@ -51,13 +49,14 @@ export type SynOptions = Pick<
 /** Takes the options of a SYN. */
 export function takeSynOptions(c: TcpConnection, options: SynOptions, now: number): void {
   c.peerMss = options.mss === 0 ? DEFAULT_MSS : Math.max(options.mss, 64);
-  c.sackPermitted = options.sackPermitted;
-  c.timestamps = options.timestamps;
-  if (options.timestamps) {
+  const settings = c.tcp.settings;
+  c.sackPermitted = options.sackPermitted && settings.sack;
+  c.timestamps = options.timestamps && settings.timestamps;
+  if (c.timestamps) {
     c.tsRecent = options.timestampValue;
     c.tsRecentAt = now;
   }
-  c.windowScaling = options.windowScale >= 0;
+  c.windowScaling = options.windowScale >= 0 && settings.windowScaling;
   if (c.windowScaling) {
     c.sndShift = options.windowScale;
   } else {
@@ -72,6 +71,8 @@ export function takeSynOptions(c: TcpConnection, options: SynOptions, now: numbe
 /** Works on one segment of a connection that exists. */
 export function input(c: TcpConnection, s: Segment, now: number): void {
   c.lastReceived = now;
+  c.segmentsIn += s.frame > 0 ? Math.max(1, Math.ceil(s.length / s.frame)) : 1;
+  if (s.length > 0) c.dataSegmentsIn += s.frame > 0 ? Math.ceil(s.length / s.frame) : 1;
   if (c.keepAliveProbes > 0) {
     c.keepAliveProbes = 0;
     c.keepAliveAt = now + c.keepAlive;
@@ -354,7 +355,7 @@ export function challenge(c: TcpConnection, now: number): void {
     c.tcp.counters.challengeAcksLimited++;
     return;
   }
-  c.challengeAt = now + CHALLENGE_INTERVAL;
+  c.challengeAt = now + c.tcp.settings.invalidInterval;
   c.tcp.counters.challengeAcks++;
   sendAck(c);
 }
@@ -462,6 +463,7 @@ function holdOutOfOrder(
   fin: boolean,
 ): void {
   c.tcp.counters.outOfOrder++;
+  c.outOfOrder++;
   if (length > 0) {
     const assembler = c.assembler ??= new Assembler();
     const end = sequence + length | 0;

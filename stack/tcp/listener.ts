@@ -24,6 +24,8 @@ export class TcpListener implements Listener {
   readonly port: number;
   readonly backlog: number;
   readonly handler: ListenerHandler;
+  /** Sees a connection before its SYN is answered. */
+  prepare: ((connection: TcpConnection) => void) | null = null;
   /** Until when an ACK may carry a cookie, in µs. */
   cookiesUntil: number = -Infinity;
   /** Connections in SYN-RECEIVED. */

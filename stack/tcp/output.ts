@@ -71,7 +71,7 @@ function sendNew(c: TcpConnection, now: number): void {
     if (room <= 0) break;
     let length = Math.min(unsent, room, quota * c.mss, largest(c));
     const last = length === unsent;
-    if (!last || !(c.finQueued || c.noDelay)) {
+    if (!last || !(c.finQueued || (c.noDelay && !c.corked && !c.moreComing))) {
       // Whole segments only; the rest waits for ACKs or for more (Nagle, silly window).
       const whole = length - length % c.mss;
       if (whole > 0) length = whole;
@@ -127,6 +127,7 @@ function sendsSmall(c: TcpConnection, length: number, last: boolean): boolean {
   if (length === 0) return false;
   // The window is what cuts it short: half of the greatest window seen is worth a segment.
   if (!last) return c.pushSmall || length >= c.maxSndWnd >> 1;
+  if ((c.corked || c.moreComing) && !c.finQueued) return c.pushSmall;
   return c.noDelay || c.finQueued || c.packetsOut === 0 || !after(c.smallEnd, c.sndUna);
 }
 
@@ -199,6 +200,7 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
     return false;
   }
   const count = records.segments[r]!;
+  c.bytesRetransmitted += length;
   if ((records.flags[r]! & RETRANSMITTED) === 0) {
     records.flags[r]! |= RETRANSMITTED | EVER_RETRANSMITTED;
     c.retransOut += count;
@@ -257,6 +259,11 @@ function transmit(
   const header = packet.push(wire.HEADER_LENGTH + options);
   writeSegment(c, packet, header, sequence, wire.HEADER_LENGTH + options, flags);
   if (options > 0) wire.writeTimestamps(packet.view, header + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
+  if (length > 0) {
+    const segments = segmentsOf(c, length);
+    c.dataSegmentsOut += segments;
+    c.segmentsOut += segments - 1;
+  }
   if (length > c.mss) {
     packet.gsoType = path.version === 4 ? GSO_TCPV4 : GSO_TCPV6;
     if (flags & wire.CWR) packet.gsoType |= GSO_ECN;
@@ -406,9 +413,10 @@ export function writeSyn(c: TcpConnection): boolean {
   const packet = c.path.reserve();
   if (packet === null) return false;
   const answer = c.state === State.SynReceived;
-  const stamps = !answer || c.timestamps;
-  const sack = !answer || c.sackPermitted;
-  const scale = !answer || c.windowScaling;
+  const { settings } = c.tcp;
+  const stamps = answer ? c.timestamps : settings.timestamps;
+  const sack = answer ? c.sackPermitted : settings.sack;
+  const scale = answer ? c.windowScaling : settings.windowScaling;
   const length = wire.HEADER_LENGTH + 4 + (stamps ? 12 : sack ? 4 : 0) + (scale ? 4 : 0);
   const at = packet.push(length);
   const view = packet.view;

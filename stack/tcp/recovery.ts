@@ -135,6 +135,7 @@ function markSacked(c: TcpConnection, options: TcpOptions, ack: number, now: num
     }
     if (!after(right, ack)) {
       c.tcp.counters.receivedDuplicateSacks++;
+      c.duplicateSacks++;
       // One of our retransmissions came where its first copy had been (RFC 2883; RFC 3708).
       if (i === 0 && c.undoRetransmits > 0 && !before(left, c.undoStart)) c.undoRetransmits--;
       continue;

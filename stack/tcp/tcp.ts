@@ -25,7 +25,6 @@ import { State } from "./api.ts";
 import type { Congestion } from "./congestion.ts";
 import { TcpConnection } from "./connection.ts";
 import { stampedEcn, stampedSack, stampedWindowScale, stampOptions, SynCookies } from "./cookies.ts";
-import { Cubic } from "./cubic.ts";
 import { input, offer, Segment, synInFlight, takeSynOptions } from "./input.ts";
 import { COOKIE_TIME, DEFAULT_BACKLOG, DEFAULT_HALF_OPEN, TcpListener } from "./listener.ts";
 import { finishChecksum, output, sendReset, sendSyn, timestamp, writeSyn } from "./output.ts";
@@ -34,6 +33,7 @@ import { RingPool } from "./ring.ts";
 import { SentRecords } from "./sent.ts";
 import { after } from "./sequence.ts";
 import { ConnectionTable } from "./table.ts";
+import { DEFAULT_TCP_SETTINGS, makeCongestion, type TcpSettings } from "./settings.ts";
 import { TIME_WAIT } from "./timers.ts";
 
 /** First port for active opens, and how many there are (as Linux's ip_local_port_range). */
@@ -156,8 +156,8 @@ export class Tcp implements TcpApi, Transport {
   readonly stack: Stack;
   /** What happened. */
   readonly counters = new TcpCounters();
-  /** Whether active opens ask for explicit congestion notification (RFC 3168); passive ones always agree. */
-  ecn = false;
+  /** What holds for all connections; may be changed at any time. */
+  readonly settings: TcpSettings = { ...DEFAULT_TCP_SETTINGS };
   /** @internal */
   readonly pool = new RingPool();
   /** @internal */
@@ -174,7 +174,7 @@ export class Tcp implements TcpApi, Transport {
   #dirtyCount = 0;
   #retry: TcpConnection[] = [];
   readonly #segment = new Segment();
-  #makeCongestion: () => Congestion = () => new Cubic();
+  #makeCongestion: (() => Congestion) | null = null;
 
   /**
    * Makes the layer.
@@ -194,6 +194,15 @@ export class Tcp implements TcpApi, Transport {
     return this.#table.size;
   }
 
+  /** Whether connections that we open ask for congestion notification (RFC 3168); asked, we always agree. */
+  get ecn(): boolean {
+    return this.settings.ecn === 1;
+  }
+
+  set ecn(ask: boolean) {
+    this.settings.ecn = ask ? 1 : 2;
+  }
+
   /** Calls `visit` with every connection. */
   forEach(visit: (connection: Connection) => void): void {
     this.#table.forEach(visit);
@@ -206,7 +215,7 @@ export class Tcp implements TcpApi, Transport {
 
   /** @internal */
   makeCongestion(): Congestion {
-    return this.#makeCongestion();
+    return this.#makeCongestion?.() ?? makeCongestion(this.settings.congestion);
   }
 
   /** Listens for connections. */
@@ -233,7 +242,15 @@ export class Tcp implements TcpApi, Transport {
     return listener;
   }
 
-  connect(options: ConnectOptions, handler: ConnectionHandler): Connection {
+  /**
+   * Starts an active open.
+   * @param prepare Sees the connection before its SYN leaves.
+   */
+  connect(
+    options: ConnectOptions,
+    handler: ConnectionHandler,
+    prepare: ((connection: TcpConnection) => void) | null = null,
+  ): Connection {
     const { address, port, localAddress, localPort } = options;
     if (!Number.isInteger(port) || port < 1 || port > 65535) {
       throw new RangeError(`Port must be a whole number from 1 to 65535, got ${port}`);
@@ -262,6 +279,7 @@ export class Tcp implements TcpApi, Transport {
     const c = new TcpConnection(this, path, ours, port, hash);
     c.handler = handler;
     c.ecn = this.ecn;
+    prepare?.(c);
     this.counters.activeOpens++;
     this.#table.add(c);
     this.#open(c);
@@ -404,7 +422,8 @@ export class Tcp implements TcpApi, Transport {
     c.sndUna = c.sndNxt = c.iss;
     c.sendBase = c.smallEnd = c.iss + 1 | 0;
     c.rcvShift = 0;
-    while (c.rcvShift < 14 && c.receiveLimit >> c.rcvShift > 65535) c.rcvShift++;
+    const most = Math.max(c.receiveLimit, this.settings.receiveMaximum);
+    while (c.rcvShift < 14 && most >> c.rcvShift > 65535) c.rcvShift++;
     c.lastReceived = now;
   }
 
@@ -458,7 +477,7 @@ export class Tcp implements TcpApi, Transport {
     const c = this.#passive(path, listener, s, ports, hash);
     this.#open(c);
     takeSynOptions(c, s.options, now);
-    c.ecn = (s.flags & ECN_SETUP) === ECN_SETUP;
+    c.ecn = this.settings.ecn !== 0 && (s.flags & ECN_SETUP) === ECN_SETUP;
     c.sndWl2 = c.iss;
     this.#table.add(c);
     sendSyn(c, now);
@@ -474,6 +493,7 @@ export class Tcp implements TcpApi, Transport {
     c.rcvNxt = c.lastAck = c.rcvAdv = s.sequence + 1 | 0;
     c.sndWnd = c.maxSndWnd = s.window;
     c.sndWl1 = s.sequence;
+    listener.prepare?.(c);
     return c;
   }
 
@@ -488,7 +508,7 @@ export class Tcp implements TcpApi, Transport {
     listener.halfOpen--;
     this.#open(c);
     takeSynOptions(c, options, now);
-    c.ecn = c.timestamps && (s.flags & ECN_SETUP) === ECN_SETUP;
+    c.ecn = this.settings.ecn !== 0 && c.timestamps && (s.flags & ECN_SETUP) === ECN_SETUP;
     // What the numbers can't remember is not agreed on.
     if (!c.timestamps) {
       c.sackPermitted = c.windowScaling = false;
@@ -771,7 +791,7 @@ export class Tcp implements TcpApi, Transport {
 
   /** @internal Nobody waits for the peer's FIN any more, and it has our FIN: it gets a limited time. */
   orphaned(c: TcpConnection): void {
-    c.lifeTimerAt = this.stack.now + TIME_WAIT;
+    c.lifeTimerAt = this.stack.now + this.settings.finTimeout;
     c.schedule();
   }
 

@@ -11,20 +11,8 @@ import { detectLosses, enterRecovery, retransmissionTimeout, sendTailProbe } fro
 import { MAX_RTO } from "./rtt.ts";
 import { SYN_RECORD } from "./sent.ts";
 
-/** Retransmissions of a SYN before connecting fails, as Linux's tcp_syn_retries. */
-export const SYN_RETRIES = 6;
-/** Retransmissions of a SYN-ACK, as Linux's tcp_synack_retries. */
-export const SYN_ACK_RETRIES = 5;
-/** Time-outs in a row before a connection is given up, as Linux's tcp_retries2. */
-export const DATA_RETRIES = 15;
-/** The same once the application has closed it, as Linux's tcp_orphan_retries. */
-export const ORPHAN_RETRIES = 8;
 /** TIME-WAIT, and FIN-WAIT-2 of an orphan, in µs. */
 export const TIME_WAIT = 60_000_000;
-/** Keep-alive probes without an answer before a connection is given up. */
-export const KEEP_ALIVE_PROBES = 9;
-/** µs between keep-alive probes. */
-export const KEEP_ALIVE_INTERVAL = 75_000_000;
 /** Longest time a single segment's delayed ACK is waited for by a tail loss probe (RFC 8985, section 7.2). */
 const WORST_DELAYED_ACK = 200_000;
 /** Shortest tail loss probe, in µs. */
@@ -48,7 +36,8 @@ export function armSendTimer(c: TcpConnection, now: number): void {
   c.sendTimer = SendTimer.Retransmit;
   c.sendTimerAt = now + rto;
   if (
-    c.sackPermitted && c.recovery === Recovery.Open && c.sackedOut === 0 && c.timeouts === 0 && !c.probing &&
+    c.tcp.settings.tailLossProbe && c.sackPermitted && c.recovery === Recovery.Open && c.sackedOut === 0 &&
+    c.timeouts === 0 && !c.probing &&
     c.state >= State.Established && c.rtt.srtt > 0
   ) {
     let probe = Math.max(2 * c.rtt.srtt, MIN_PROBE);
@@ -115,12 +104,13 @@ function expireSendTimer(c: TcpConnection, now: number): void {
 function expireRetransmit(c: TcpConnection, now: number): void {
   if (c.head < 0) return;
   c.timeouts++;
+  const { settings } = c.tcp;
   const handshake = (c.tcp.records.flags[c.head]! & SYN_RECORD) !== 0;
   const most = handshake
-    ? c.state === State.SynSent ? SYN_RETRIES : SYN_ACK_RETRIES
+    ? c.state === State.SynSent ? settings.synRetries : settings.synAckRetries
     : c.orphan
-    ? ORPHAN_RETRIES
-    : DATA_RETRIES;
+    ? settings.orphanRetries
+    : settings.dataRetries;
   if (c.timeouts > most) {
     c.tcp.counters.timedOut++;
     c.tcp.drop(c, c.failure("TimedOut", handshake ? "Connection attempt timed out" : "Peer does not answer"));
@@ -146,8 +136,9 @@ function expireWindow(c: TcpConnection, now: number): void {
     return;
   }
   c.windowProbes++;
+  const { settings } = c.tcp;
   // A window that stays shut is the peer's right; a peer that says nothing at all is gone. Nobody waits for an orphan.
-  if (++c.unansweredProbes > DATA_RETRIES || (c.orphan && c.windowProbes > ORPHAN_RETRIES)) {
+  if (++c.unansweredProbes > settings.dataRetries || (c.orphan && c.windowProbes > settings.orphanRetries)) {
     c.tcp.counters.timedOut++;
     c.tcp.drop(c, c.failure("TimedOut", "Peer does not answer window probes"));
     return;
@@ -167,7 +158,7 @@ function expireKeepAlive(c: TcpConnection, now: number): void {
     c.keepAliveAt = c.lastReceived + c.keepAlive;
     return;
   }
-  if (c.keepAliveProbes >= KEEP_ALIVE_PROBES) {
+  if (c.keepAliveProbes >= c.tcp.settings.keepAliveProbes) {
     c.tcp.counters.timedOut++;
     c.tcp.reset(c, c.failure("TimedOut", "Peer does not answer keep-alive probes"));
     return;
@@ -175,5 +166,5 @@ function expireKeepAlive(c: TcpConnection, now: number): void {
   c.keepAliveProbes++;
   c.tcp.counters.keepAliveProbes++;
   sendProbe(c);
-  c.keepAliveAt = now + KEEP_ALIVE_INTERVAL;
+  c.keepAliveAt = now + c.tcp.settings.keepAliveInterval;
 }

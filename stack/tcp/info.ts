@@ -1,0 +1,180 @@
+/**
+ * What a connection knows of itself, with the names and units of Linux's `struct tcp_info`.
+ *
+ * @module
+ */
+
+import { Recovery, type TcpConnection } from "./connection.ts";
+import { State } from "./api.ts";
+
+/** {@link TcpInfo.options}: timestamps are in force. */
+export const INFO_TIMESTAMPS = 1;
+/** {@link TcpInfo.options}: selective acknowledgments are in force. */
+export const INFO_SACK = 2;
+/** {@link TcpInfo.options}: windows are scaled. */
+export const INFO_WINDOW_SCALE = 4;
+/** {@link TcpInfo.options}: congestion notification is in force. */
+export const INFO_ECN = 8;
+
+/** A snapshot of one connection. Times are µs, windows segments, unless it says otherwise. */
+export interface TcpInfo {
+  /** Linux's number of the state: 1 ESTABLISHED, 2 SYN_SENT, … 11 CLOSING. */
+  state: number;
+  /** 0 open, 1 disorder, 2 window reduced, 3 recovery, 4 loss. */
+  ca_state: number;
+  /** Time-outs in a row. */
+  retransmits: number;
+  /** Probes without an answer: of a closed window, or keep-alive. */
+  probes: number;
+  /** How often the retransmission time-out was doubled. */
+  backoff: number;
+  /** `INFO_*` bits. */
+  options: number;
+  /** The peer's window shift. */
+  snd_wscale: number;
+  /** Our window shift. */
+  rcv_wscale: number;
+  /** 1 when the delivery rate was limited by the application. */
+  delivery_rate_app_limited: number;
+  /** Retransmission time-out. */
+  rto: number;
+  /** How long ACKs are delayed. */
+  ato: number;
+  /** Bytes of payload of a segment that we send. */
+  snd_mss: number;
+  /** Bytes of the largest segment received lately. */
+  rcv_mss: number;
+  /** Segments in flight or sacked. */
+  unacked: number;
+  /** Of those, sacked. */
+  sacked: number;
+  /** Of those, deemed lost. */
+  lost: number;
+  /** Of those, sent again and still under way. */
+  retrans: number;
+  /** Milliseconds since something was received. */
+  last_data_recv: number;
+  /** Path MTU, in bytes. */
+  pmtu: number;
+  /** Smoothed round-trip time. */
+  rtt: number;
+  /** Its deviation. */
+  rttvar: number;
+  /** Slow-start threshold. */
+  snd_ssthresh: number;
+  /** Congestion window. */
+  snd_cwnd: number;
+  /** Largest segment that we told the peer of, in bytes. */
+  advmss: number;
+  /** Segments that may overtake each other. */
+  reordering: number;
+  /** Segments sent again, in all. */
+  total_retrans: number;
+  /** Bytes that the peer has acknowledged. */
+  bytes_acked: number;
+  /** Bytes received in order. */
+  bytes_received: number;
+  /** Segments sent, retransmissions, ACKs and all. */
+  segs_out: number;
+  /** Segments received. */
+  segs_in: number;
+  /** Bytes written and never sent. */
+  notsent_bytes: number;
+  /** Least round-trip time seen; 2^32 − 1 before the first. */
+  min_rtt: number;
+  /** Segments with data received. */
+  data_segs_in: number;
+  /** Segments with data sent. */
+  data_segs_out: number;
+  /** Segments delivered to the peer, as far as is known. */
+  delivered: number;
+  /** Bytes of data sent, retransmissions included. */
+  bytes_sent: number;
+  /** Bytes of data sent again. */
+  bytes_retrans: number;
+  /** Duplicates that the peer has reported (RFC 2883). */
+  dsack_dups: number;
+  /** Segments received out of order. */
+  rcv_ooopack: number;
+  /** Window that the peer offers, in bytes. */
+  snd_wnd: number;
+  /** Window that we offer, in bytes. */
+  rcv_wnd: number;
+}
+
+/** Linux's numbers, by {@link State}. */
+const LINUX_STATE: Record<State, number> = {
+  [State.Closed]: 7,
+  [State.Listen]: 10,
+  [State.SynSent]: 2,
+  [State.SynReceived]: 3,
+  [State.Established]: 1,
+  [State.FinWait1]: 4,
+  [State.FinWait2]: 5,
+  [State.CloseWait]: 8,
+  [State.Closing]: 11,
+  [State.LastAck]: 9,
+  [State.TimeWait]: 6,
+};
+
+/** Takes the snapshot. Allocates: for people and monitors, not for the packet path. */
+export function tcpInfo(c: TcpConnection): TcpInfo {
+  const now = c.tcp.stack.now;
+  return {
+    state: LINUX_STATE[c.state],
+    ca_state: caState(c),
+    retransmits: c.timeouts,
+    probes: c.keepAliveProbes > 0 ? c.keepAliveProbes : c.windowProbes,
+    backoff: c.head >= 0 ? c.timeouts : c.windowProbes,
+    options: (c.timestamps ? INFO_TIMESTAMPS : 0) | (c.sackPermitted ? INFO_SACK : 0) |
+      (c.windowScaling ? INFO_WINDOW_SCALE : 0) | (c.ecn ? INFO_ECN : 0),
+    snd_wscale: c.sndShift,
+    rcv_wscale: c.rcvShift,
+    delivery_rate_app_limited: 0,
+    rto: Math.round(c.rtt.rto * 2 ** Math.min(c.timeouts, 16)),
+    ato: 40_000,
+    snd_mss: c.mss,
+    rcv_mss: c.rcvMss,
+    unacked: c.packetsOut,
+    sacked: c.sackedOut,
+    lost: c.lostOut,
+    retrans: c.retransOut,
+    last_data_recv: Math.floor((now - c.lastReceived) / 1000),
+    pmtu: c.path.mtu,
+    rtt: Math.round(c.rtt.srtt),
+    rttvar: Math.round(c.rtt.mdev),
+    snd_ssthresh: c.ssthresh,
+    snd_cwnd: c.cwnd,
+    advmss: c.path.interface.mtu - c.path.headerLength - 20 - (c.timestamps ? 12 : 0),
+    reordering: c.tcp.settings.reordering,
+    total_retrans: c.retransmissions,
+    bytes_acked: c.bytesAcked,
+    bytes_received: c.bytesReceived,
+    segs_out: c.segmentsOut,
+    segs_in: c.segmentsIn,
+    notsent_bytes: Math.max(0, c.sendQueued - (c.sndNxt - c.sendBase - (c.finSent ? 1 : 0) | 0)),
+    min_rtt: c.rtt.min === Infinity ? 0xffffffff : Math.round(c.rtt.min),
+    data_segs_in: c.dataSegmentsIn,
+    data_segs_out: c.dataSegmentsOut,
+    delivered: c.delivered,
+    bytes_sent: c.bytesSent + c.bytesRetransmitted,
+    bytes_retrans: c.bytesRetransmitted,
+    dsack_dups: c.duplicateSacks,
+    rcv_ooopack: c.outOfOrder,
+    snd_wnd: c.sndWnd,
+    rcv_wnd: Math.max(0, c.rcvAdv - c.rcvNxt | 0),
+  };
+}
+
+function caState(c: TcpConnection): number {
+  switch (c.recovery) {
+    case Recovery.Open:
+      return c.sackedOut > 0 || c.lostOut > 0 ? 1 : 0;
+    case Recovery.Reduced:
+      return 2;
+    case Recovery.Fast:
+      return 3;
+    case Recovery.Loss:
+      return 4;
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * What can be set for all connections of a stack, with the meaning and the defaults of Linux's net.ipv4.tcp_*.
+ *
+ * @module
+ */
+
+import type { Congestion } from "./congestion.ts";
+import { INITIAL_WINDOW, NewReno } from "./congestion.ts";
+import { Cubic } from "./cubic.ts";
+
+/** Names of the congestion controls. */
+export type CongestionName = "cubic" | "reno";
+
+/** Settings of the TCP layer. They may change at any time; a connection that exists keeps what it negotiated. */
+export interface TcpSettings {
+  /** Offer and accept selective acknowledgments (RFC 2018). `tcp_sack`. */
+  sack: boolean;
+  /** Report segments that came twice (RFC 2883). `tcp_dsack`. */
+  duplicateSack: boolean;
+  /** Offer and accept timestamps (RFC 7323). `tcp_timestamps`. */
+  timestamps: boolean;
+  /** Offer and accept window scaling (RFC 7323). `tcp_window_scaling`. */
+  windowScaling: boolean;
+  /** Probe for a lost tail (RFC 8985, section 7). `tcp_early_retrans`. */
+  tailLossProbe: boolean;
+  /** Start again from the initial window after an idle RTO (RFC 5681, section 4.1). `tcp_slow_start_after_idle`. */
+  slowStartAfterIdle: boolean;
+  /** Segments that may overtake each other before one counts as lost, 3 to 300. `tcp_reordering`. */
+  reordering: number;
+  /** First congestion window, in segments, at least 1 (RFC 6928). */
+  initialWindow: number;
+  /** Retransmissions of a SYN. `tcp_syn_retries`. */
+  synRetries: number;
+  /** Retransmissions of a SYN-ACK. `tcp_synack_retries`. */
+  synAckRetries: number;
+  /** Time-outs in a row before a connection is given up. `tcp_retries2`. */
+  dataRetries: number;
+  /** The same once its application has closed it. `tcp_orphan_retries`, where 0 stands for 8. */
+  orphanRetries: number;
+  /** µs that an orphan stays in FIN-WAIT-2. `tcp_fin_timeout`. */
+  finTimeout: number;
+  /** µs of idleness before the first keep-alive probe, where a connection asks for them. `tcp_keepalive_time`. */
+  keepAliveTime: number;
+  /** µs between keep-alive probes. `tcp_keepalive_intvl`. */
+  keepAliveInterval: number;
+  /** Keep-alive probes without an answer before a connection is given up. `tcp_keepalive_probes`. */
+  keepAliveProbes: number;
+  /** Congestion notification: 0 never, 1 asked for and agreed to, 2 only agreed to (RFC 3168). `tcp_ecn`. */
+  ecn: 0 | 1 | 2;
+  /** Greatest receive buffer, in bytes: decides the window shift that is offered. `tcp_rmem`, third value. */
+  receiveMaximum: number;
+  /** Bytes of the buffer with which a connection begins: half of it is offered. `tcp_rmem`, second value. */
+  receiveDefault: number;
+  /** µs between ACKs of segments that cannot be accepted, of one connection. `tcp_invalid_ratelimit`. */
+  invalidInterval: number;
+  /** Segments to which a transmission is bounded from below when the pace is slow. `tcp_min_tso_segs`. */
+  leastSuperSegments: number;
+  /** Congestion control of new connections. `tcp_congestion_control`. */
+  congestion: CongestionName;
+}
+
+/** What holds unless something else is set. */
+export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
+  sack: true,
+  duplicateSack: true,
+  timestamps: true,
+  windowScaling: true,
+  tailLossProbe: true,
+  slowStartAfterIdle: true,
+  reordering: 3,
+  initialWindow: INITIAL_WINDOW,
+  synRetries: 6,
+  synAckRetries: 5,
+  dataRetries: 15,
+  orphanRetries: 8,
+  finTimeout: 60_000_000,
+  keepAliveTime: 7200_000_000,
+  keepAliveInterval: 75_000_000,
+  keepAliveProbes: 9,
+  ecn: 2,
+  receiveMaximum: 6 << 20,
+  receiveDefault: 131072,
+  invalidInterval: 500_000,
+  leastSuperSegments: 2,
+  congestion: "cubic",
+};
+
+/** Makes a congestion control by its name. */
+export function makeCongestion(name: CongestionName): Congestion {
+  return name === "reno" ? new NewReno() : new Cubic();
+}
