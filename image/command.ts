@@ -49,6 +49,15 @@ export async function output(
   return decoder.decode(result.stdout);
 }
 
+/** @returns Where a program is in `PATH`, or null. */
+export async function find(program: string): Promise<string | null> {
+  for (const directory of (Deno.env.get("PATH") ?? "").split(":")) {
+    const path = `${directory}/${program}`;
+    if (directory !== "" && await Deno.stat(path).then((info) => info.isFile, () => false)) return path;
+  }
+  return null;
+}
+
 /** The error for a program that is not there. */
 export function missing(program: string): ImageError {
   const name = PACKAGES[program];

@@ -67,22 +67,25 @@ interface Name {
 }
 
 async function updateLists(): Promise<void> {
-  if (Deno.uid() === 0) await output("apt-get", ["-qq", "-o", "DPkg::Lock::Timeout=120", "update"]);
+  if (Deno.uid() === 0) await outputOrNull("apt-get", ["-qq", "-o", "DPkg::Lock::Timeout=120", "update"]);
 }
 
-/** @returns The package that the meta package stands for, or null without a list. */
-async function candidate(): Promise<Name | null> {
+/** As {@link output}, but null when the program is missing or fails. */
+async function outputOrNull(program: string, args: string[]): Promise<string | null> {
   try {
-    const meta = await output("apt-cache", ["show", "--no-all-versions", META_PACKAGE]);
-    const name = /^Depends: (?:.*, )?(linux-image-[0-9][^ ,]*)/m.exec(meta)?.[1];
-    if (name === undefined) return null;
-    const exact = await output("apt-cache", ["show", "--no-all-versions", name]);
-    const version = /^Version: (\S+)$/m.exec(exact)?.[1];
-    return version === undefined ? null : { package: name, version };
+    return await output(program, args);
   } catch (error) {
     if (error instanceof ImageError) return null;
     throw error;
   }
+}
+
+/** @returns The package that the meta package stands for, or null without a list. Both have the same version. */
+async function candidate(): Promise<Name | null> {
+  const meta = await outputOrNull("apt-cache", ["show", "--no-all-versions", META_PACKAGE]) ?? "";
+  const name = /^Depends: (?:.*, )?(linux-image-[0-9][^ ,]*)/m.exec(meta)?.[1];
+  const version = /^Version: (\S+)$/m.exec(meta)?.[1];
+  return name === undefined || version === undefined ? null : { package: name, version };
 }
 
 async function fetchKernel(folder: string, name: Name): Promise<Kernel> {

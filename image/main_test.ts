@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DEFAULT_CONFIG } from "./config.ts";
 import { configuration, main, parseCompression } from "./main.ts";
-import { dependencies } from "./kernel.ts";
+import { dependencies, kernel } from "./kernel.ts";
 import type { Manifest } from "./manifest.ts";
 import { checkMemory } from "./run.ts";
 import { sharedLibraries } from "./runtime.ts";
@@ -107,4 +107,33 @@ Deno.test("dependencies() reads a kernel module's list", () => {
   const module = (text: string) => new TextEncoder().encode(`\x7fELF\0license=GPL\0${text}\0name=x\0`);
   assert.deepEqual(dependencies(module("depends=uio,virtio-ring")), ["uio", "virtio_ring"]);
   assert.deepEqual(dependencies(module("depends=")), []);
+});
+
+Deno.test("main() says what to install when a program is missing", async () => {
+  const directory = await Deno.makeTempDir();
+  const { PATH, XDG_CACHE_HOME } = Deno.env.toObject();
+  try {
+    Deno.env.set("PATH", directory);
+    Deno.env.set("XDG_CACHE_HOME", directory);
+    const app = join(directory, "app.ts");
+    await Deno.writeTextFile(app, "");
+    const [status, errors] = await attempt("build", app, "-o", join(directory, "out"));
+    assert.equal(status, 1);
+    assert.match(errors, /Cannot find "ldd": install it with "apt-get install -y libc-bin"/);
+    assert.equal(await Deno.stat(join(directory, "out")).then(() => true, () => false), false);
+    await assert.rejects(() => kernel(), /images are built on Debian/);
+    const manifest = { format: 1, unpackedLength: 0, files: { "initramfs.img": { length: 0 } } };
+    await Deno.writeTextFile(join(directory, "image.json"), JSON.stringify(manifest));
+    const run = await attempt("run", directory);
+    assert.equal(run[0], 1);
+    assert.match(
+      run[1],
+      /Cannot find "qemu-system-x86_64": install it with "apt-get install -y qemu-system-x86"/,
+    );
+  } finally {
+    Deno.env.set("PATH", PATH!);
+    if (XDG_CACHE_HOME === undefined) Deno.env.delete("XDG_CACHE_HOME");
+    else Deno.env.set("XDG_CACHE_HOME", XDG_CACHE_HOME);
+    await Deno.remove(directory, { recursive: true });
+  }
 });

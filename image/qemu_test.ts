@@ -81,7 +81,7 @@ Deno.test("qemuArguments() hands a configuration over only when it is not the im
 
 Deno.test("qemuArguments() takes the processor that the accelerator has", () => {
   assert.deepEqual(values(qemuArguments({ ...OPTIONS, accelerator: "kvm" }), "-cpu"), ["host"]);
-  assert.deepEqual(values(qemuArguments(OPTIONS), "-cpu"), ["max"]);
+  assert.match(values(qemuArguments(OPTIONS), "-cpu")[0]!, /^Nehalem/);
 });
 
 Deno.test("shellLine() quotes what a shell would change", () => {

@@ -6,7 +6,7 @@
 
 import { join } from "node:path";
 import { accelerator as probe } from "./accelerator.ts";
-import { missing } from "./command.ts";
+import { find, missing } from "./command.ts";
 import type { GuestConfig } from "./config.ts";
 import { ImageError } from "./errors.ts";
 import { EXIT_MARKER } from "./guest_exit.ts";
@@ -115,20 +115,15 @@ export class Guest {
    * @throws {ImageError} When something is missing, or a port is in use.
    */
   static async start(options: RunOptions): Promise<Guest> {
+    if (await find(QEMU) === null) throw missing(QEMU);
     await checkNetwork(options.network);
-    const words = await command(options);
-    let process: Deno.ChildProcess;
-    try {
-      process = new Deno.Command(words[0]!, {
-        args: words.slice(1),
-        stdin: "null",
-        stdout: "piped",
-        stderr: "piped",
-      }).spawn();
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) throw missing(QEMU);
-      throw error;
-    }
+    const words = [...await tied(), ...await command(options)];
+    const process = new Deno.Command(words[0]!, {
+      args: words.slice(1),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
     return new Guest(process, options.console);
   }
 
@@ -167,6 +162,12 @@ export class Guest {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
+}
+
+/** A program of util-linux that ends the guest when this process is killed and can't do so itself; none without it. */
+async function tied(): Promise<string[]> {
+  const path = await find("setpriv");
+  return path === null ? [] : [path, "--pdeathsig", "TERM", "--"];
 }
 
 /** Finds what QEMU would not say in one line, or would not say at all. */

@@ -23,6 +23,24 @@ async function guestsOf(directory: string): Promise<number[]> {
   return found;
 }
 
+/** Deno's arguments for a guest that stays. */
+function runArguments(image: TestImage): string[] {
+  const program = new URL("../image/main.ts", import.meta.url).pathname;
+  return [
+    "run",
+    "-A",
+    "--no-check",
+    program,
+    "run",
+    image.directory,
+    "--no-network",
+    "--net",
+    "none",
+    "--",
+    "stay",
+  ];
+}
+
 Deno.test("build() writes the same bytes for the same inputs", async () => {
   await using first = await TestImage.build("tests/guest/ending.ts");
   await using second = await TestImage.build("tests/guest/ending.ts");
@@ -88,24 +106,21 @@ Deno.test("Guest ends as its program does", async (t) => {
   });
 
   await t.step("when the command that runs it gets a signal", async () => {
-    const program = new URL("../image/main.ts", import.meta.url).pathname;
-    const args = [
-      "run",
-      "-A",
-      "--no-check",
-      program,
-      "run",
-      image.directory,
-      "--no-network",
-      "--net",
-      "none",
-      "--",
-      "stay",
-    ];
-    await using running = new Process(Deno.execPath(), args, { deadline: 100_000 });
+    await using running = new Process(Deno.execPath(), runArguments(image), { deadline: 100_000 });
     await running.printed(/^staying/m, 90_000);
     const { code } = await running.stop("SIGINT");
     assert.equal(code, 130);
+    assert.deepEqual(await guestsOf(image.directory), []);
+  });
+
+  await t.step("when the command that runs it is killed", async () => {
+    await using running = new Process(Deno.execPath(), runArguments(image), { deadline: 100_000 });
+    await running.printed(/^staying/m, 90_000);
+    await running.stop("SIGKILL");
+    const deadline = performance.now() + 10_000;
+    while ((await guestsOf(image.directory)).length > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
     assert.deepEqual(await guestsOf(image.directory), []);
   });
 
