@@ -7,8 +7,9 @@
  * that, since the next frame often comes at once. Then the loop sleeps: every device is armed, and a timer set to the
  * next deadline.
  *
- * Deno's timers take 2 ms at least. A deadline that is nearer is waited for awake; one that is farther may be kept up
- * to a millisecond late. A loop with nothing to do costs no CPU time.
+ * Deno's timers take 2 ms at least. A deadline that is nearer is waited for awake; a farther one of the stack may be
+ * kept one or two milliseconds late. A device's deadline (that of a link with a delay) is kept exactly: the loop wakes
+ * before it and waits awake for the rest. A loop with nothing to do costs no CPU time.
  *
  * @module
  */
@@ -59,6 +60,8 @@ interface Port {
 
 /** Deno keeps no timer shorter than this, in µs; nearer deadlines are waited for awake. */
 const SHORTEST_SLEEP = 2500;
+/** How long before a device's deadline to wake, in µs. */
+const LEAD = 2000;
 /** The longest sleep, in ms, that `setTimeout` takes. */
 const LONGEST_SLEEP = 0x7fff_ffff;
 
@@ -205,12 +208,16 @@ export class Loop {
     } catch (error) {
       this.#onError(error, "stack");
     }
-    next = Math.min(next, this.#flush());
+    const exact = this.#flush();
+    const nearest = Math.min(next, exact);
     this.#running = false;
     if (this.#closed) return;
     if (busy) this.#awakeUntil = now + this.#spin;
-    if (more || this.#kicked || now < this.#awakeUntil || next - now < SHORTEST_SLEEP) this.#schedule();
-    else this.#sleep(now, next);
+    if (more || this.#kicked || now < this.#awakeUntil || nearest - now < SHORTEST_SLEEP) {
+      this.#schedule();
+    } else {
+      this.#sleep(now, Math.min(next, exact - LEAD));
+    }
   }
 
   /** Frames of this turn. */

@@ -16,4 +16,5 @@ export { type CaptureSink } from "./pcapng.ts";
 export * from "./qemu.ts";
 export * from "./random.ts";
 export * from "./tap.ts";
+export * from "./wire.ts";
 export type { WaitMethod } from "./ffi/waiter.ts";
