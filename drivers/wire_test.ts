@@ -60,8 +60,7 @@ Deno.test("joinDevices() joins two kernels by a link that takes its time", async
   using _loop = joinDevices(new ImpairDevice(one!, { send: { delay }, receive: { delay } }), other!);
   const { stdout } = await near.run("ping", ["-c", "20", "-i", "0.02", "-W", "2", "10.7.0.2"]);
   assert.match(stdout, /20 received, 0% packet loss/);
-  const [least, mean] = stdout.match(/= ([\d.]+)\/([\d.]+)/)!.slice(1).map(Number);
-  assert.ok(least! >= 14, `a round trip took ${least} ms`);
-  // Deno's timers may be a millisecond late, twice; the rest is for a busy machine.
-  assert.ok(mean! < 14 + 10, `round trips took ${mean} ms`);
+  // The fastest of twenty says what the link does; the others, how busy this machine is.
+  const least = Number(stdout.match(/= ([\d.]+)\//)![1]);
+  assert.ok(least >= 14 && least < 18, `the fastest round trip took ${least} ms`);
 });
