@@ -124,13 +124,17 @@ export class TimerWheel {
       if (position === 0) this.#cascade();
       const distance = this.#distanceWithin(0, position);
       if (distance < 0) {
-        // Nothing left in this turn of level 0: go to where a higher level moves timers down.
-        const cascade = this.#cascadeTime(0) / TICK;
-        if (cascade > target) {
+        // Nothing left in this turn of level 0: go to its next one if that has some already, or to where a higher
+        // level moves timers down.
+        let stop = this.#cascadeTime(0) / TICK;
+        if ((this.#occupied[0]! | this.#occupied[1]!) !== 0) {
+          stop = Math.min(stop, this.#tick - position + SLOTS);
+        }
+        if (stop > target) {
           this.#tick = target + 1;
           return;
         }
-        this.#tick = cascade;
+        this.#tick = stop;
         continue;
       }
       if (this.#tick + distance > target) {
@@ -236,16 +240,21 @@ export class TimerWheel {
     return around < 0 ? -1 : around + SLOTS - position;
   }
 
-  /** When a level above `level` next moves timers down, in µs; `Infinity` when those are empty. */
+  /**
+   * When a level above `level` next moves timers down, in µs; `Infinity` when those are empty. A lower level that has
+   * timers may have come around, so that a higher one is first.
+   */
   #cascadeTime(level: number): number {
+    let next = Infinity;
     for (let above = level + 1; above < LEVELS; above++) {
+      if ((this.#occupied[2 * above]! | this.#occupied[2 * above + 1]!) === 0) continue;
       const unit = 2 ** (above * LEVEL_BITS);
       const current = Math.floor(this.#tick / unit);
       // The current slot was emptied at its beginning, unless that is this very tick.
       const first = this.#tick % unit === 0 ? current : current + 1;
-      const distance = this.#distance(above, first % SLOTS);
-      if (distance >= 0) return (first + distance) * unit * TICK;
+      const time = (first + this.#distance(above, first % SLOTS)) * unit;
+      if (time < next) next = time;
     }
-    return Infinity;
+    return next * TICK;
   }
 }

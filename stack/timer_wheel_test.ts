@@ -70,6 +70,49 @@ Deno.test("TimerWheel.next() reaches every deadline when the caller sleeps until
   );
 });
 
+Deno.test("TimerWheel expires in time what is armed, armed again and cancelled while it turns", () => {
+  // Short and long steps between timers of every level: slots lie ahead of the wheel's own, or have come around.
+  const delay = fc.oneof(fc.nat(2000), fc.nat(200_000), fc.nat(5_000_000), fc.nat(500_000_000));
+  const act = fc.record({ step: delay, timer: fc.nat(5), delay: fc.option(delay) });
+  fc.assert(
+    fc.property(fc.array(act, { maxLength: 80 }), (acts) => {
+      const wheel = new TimerWheel();
+      const recorder = new Recorder();
+      const timers = Array.from({ length: 6 }, () => new Timer(recorder));
+      const due = new Map<Timer, number>();
+      let now = 0;
+      for (const { step, timer: index, delay } of acts) {
+        const bound = wheel.next();
+        const earliest = Math.min(Infinity, ...due.values());
+        assert(
+          bound <= earliest + 15 || bound <= now + 16,
+          `next ${bound} is after the earliest ${earliest}`,
+        );
+        now += step;
+        const before = recorder.fired.length;
+        wheel.advance(now);
+        for (const [timer] of recorder.fired.slice(before)) {
+          assert(due.get(timer)! <= now, "fired early");
+          due.delete(timer);
+        }
+        for (const deadline of due.values()) {
+          assert(deadline > now - 32, `due at ${deadline}, waits at ${now}`);
+        }
+        const timer = timers[index]!;
+        if (delay === null) {
+          wheel.cancel(timer);
+          due.delete(timer);
+        } else {
+          wheel.arm(timer, now + delay);
+          due.set(timer, now + delay);
+        }
+      }
+      assert.equal(wheel.size, due.size);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
 Deno.test("TimerWheel lets an owner cancel and arm timers while it expires others", () => {
   const wheel = new TimerWheel();
   const log: string[] = [];
