@@ -18,3 +18,7 @@ export * from "./random.ts";
 export * from "./tap.ts";
 export * from "./wire.ts";
 export type { WaitMethod } from "./ffi/waiter.ts";
+export { VirtioNet, type VirtioNetOptions } from "./virtio_net.ts";
+export type { DmaMemory } from "./virtio/dma.ts";
+export type { QueueFaults } from "./virtio/queue.ts";
+export type { VirtioTransport } from "./virtio/transport.ts";

@@ -105,12 +105,38 @@ async function dryRun(options: DemoOptions): Promise<void> {
 
 /** Asks until the guest answers. @returns False when it does not, or `ended` comes first. */
 async function answers(port: number, ended: AbortSignal): Promise<boolean> {
-  const deadline = performance.now() + PATIENCE;
-  while (performance.now() < deadline && !ended.aborted) {
-    if (await ask(port, AbortSignal.any([ended, AbortSignal.timeout(2000)]))) return true;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+  const asking = new AbortController();
+  const signal = AbortSignal.any([ended, asking.signal, AbortSignal.timeout(PATIENCE)]);
+  let answered = false;
+  const pending = new Set<Promise<void>>();
+  // One after the other would lose seconds with a request that came too early: it waits for retransmissions.
+  while (!signal.aborted) {
+    const request = ask(port, signal).then((answer) => {
+      pending.delete(request);
+      if (!answer) return;
+      answered = true;
+      asking.abort();
+    });
+    pending.add(request);
+    const pause = delay(pending.size < 16 ? 250 : 2000, signal);
+    await pause;
   }
-  return false;
+  await Promise.all(pending);
+  return answered;
+}
+
+/** Resolves after `milliseconds`, or when `signal` is aborted. */
+function delay(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    signal.addEventListener("abort", done);
+    if (signal.aborted) done();
+  });
 }
 
 /** Makes one request, without `fetch`, which may be set up to go by a proxy. @returns Whether there is an answer. */
@@ -152,16 +178,21 @@ async function demo(options: DemoOptions): Promise<number> {
     print: (line) => console.log(`  ${line}`),
   });
   console.log("Starting it in QEMU");
+  const running = Promise.withResolvers<void>();
   const guest = await Guest.start({
     image,
     accelerator: options.accelerator,
     network: { kind: "user", forwards: [{ protocol: "tcp", host: options.port, guest: GUEST_PORT }] },
-    console: (line) => console.log(`  ${line}`),
+    console: (line) => {
+      console.log(`  ${line}`);
+      if (line.includes("starting the program")) running.resolve();
+    },
   });
   const attended = attend(guest);
   const url = `http://127.0.0.1:${options.port}/`;
   const ended = new AbortController();
-  const waiting = announce(url, options, guest, started, ended.signal);
+  void attended.catch(() => {}).then(() => running.resolve());
+  const waiting = running.promise.then(() => announce(url, options, guest, started, ended.signal));
   let status: number;
   try {
     status = await attended;
@@ -193,13 +224,7 @@ async function announce(
   console.log(`  curl --data-binary @FILE ${url}`);
   console.log(options.exitAfter === null ? "Ctrl-C ends it.\n" : `It ends in ${options.exitAfter} s.\n`);
   if (options.exitAfter === null) return null;
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, options.exitAfter! * 1000);
-    ended.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+  await delay(options.exitAfter * 1000, ended);
   if (ended.aborted) return null;
   await guest.stop();
   return 0;
