@@ -109,14 +109,12 @@ export class Ipv4Drops {
   unknownProtocol = 0;
 }
 
-/** Counters of IPv4. */
-export class Ipv4Counters {
+/** What the layers of both IP versions count. */
+export class IpCounters {
   /** Packets from the links. */
   received = 0;
   /** Packets handed to a protocol, a reassembler or forwarder, or taken by a tap. */
   delivered = 0;
-  /** Reasons for the others. */
-  readonly dropped: Ipv4Drops = new Ipv4Drops();
   /** Packets handed to a link or its queues. */
   sent = 0;
   /** Packets without a route when they were to be sent. */
@@ -125,6 +123,12 @@ export class Ipv4Counters {
   sendTooBig = 0;
   /** Packets that an outgoing tap took. */
   sendTaken = 0;
+}
+
+/** Counters of IPv4. */
+export class Ipv4Counters extends IpCounters {
+  /** Reasons for the packets that were not delivered. */
+  readonly dropped: Ipv4Drops = new Ipv4Drops();
 }
 
 /** Why ICMP dropped a message. */

@@ -6,14 +6,15 @@
 
 import { Ipv4Counters } from "../counters.ts";
 import type { Interface } from "../link/interface.ts";
-import type { Limits } from "../limits.ts";
-import { BROADCAST, GSO_NONE, type Handler, MULTICAST, type Packet, type Tap, UNICAST } from "../packet.ts";
+import { BROADCAST, GSO_NONE, MULTICAST, type Packet, UNICAST } from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import * as ethernet from "../wire/ethernet.ts";
 import * as icmp from "../wire/icmpv4.ts";
 import * as wire from "../wire/ipv4.ts";
 import { type Cidr, IpAddress } from "./address.ts";
-import { Ipv4Path, PathCache } from "./ipv4_path.ts";
+import { Ipv4Path } from "./ipv4_path.ts";
+import { IpLayer } from "./layer.ts";
+import { PathCache } from "./path_cache.ts";
 
 /** 224.0.0.1, the group of all hosts (RFC 1112, section 4). */
 const ALL_HOSTS = 0xe0000001 | 0;
@@ -22,44 +23,20 @@ const LIMITED_BROADCAST = -1;
 const HOPS = 64;
 
 /** The IPv4 layer of a stack. */
-export class Ipv4 implements Handler {
-  /** What happened. */
+export class Ipv4 extends IpLayer {
   readonly counters: Ipv4Counters = new Ipv4Counters();
-  /** Takes fragments (cursor at the IP header, validated), and gives whole packets back to {@link deliver}. */
-  reassembler: Handler | null = null;
-  /** Takes packets that are not for us (cursor at the IP header, validated): a router. */
-  forwarder: Handler | null = null;
-  readonly #stack: Stack;
-  readonly #paths: PathCache;
+  readonly #paths: PathCache<Ipv4Path>;
   readonly #local = new Map<number, Interface>();
   readonly #broadcast = new Map<number, Interface>();
   readonly #groups = new Map<number, number>();
-  #tapsIn: readonly Tap[] = [];
-  #tapsOut: readonly Tap[] = [];
-  readonly #raw: (readonly Tap[] | null)[] = new Array(256).fill(null);
 
   /**
    * Makes the layer.
    * @param stack The owner.
    */
   constructor(stack: Stack) {
-    this.#stack = stack;
-    this.#paths = new PathCache(stack.limits.paths, stack.hash);
-  }
-
-  /** The stack's generation of addresses and routes. */
-  get generation(): number {
-    return this.#stack.generation;
-  }
-
-  /** The stack's time, in µs. */
-  get now(): number {
-    return this.#stack.now;
-  }
-
-  /** The stack's limits. */
-  get limits(): Readonly<Limits> {
-    return this.#stack.limits;
+    super(stack, "IPv4");
+    this.#paths = new PathCache(stack.limits.paths);
   }
 
   /** Whether `word` is an address of this stack, or in 127.0.0.0/8. */
@@ -101,33 +78,6 @@ export class Ipv4 implements Handler {
     else this.#groups.delete(group.d);
   }
 
-  /**
-   * Shows every well-formed packet to `tap`, cursor at the IP header: what comes in before it is known whether it
-   * is for us, or what goes out before its link header is there.
-   * @returns Takes it away again.
-   */
-  tap(direction: "in" | "out", tap: Tap): () => void {
-    if (direction === "in") this.#tapsIn = [...this.#tapsIn, tap];
-    else this.#tapsOut = [...this.#tapsOut, tap];
-    return () => {
-      if (direction === "in") this.#tapsIn = this.#tapsIn.filter((other) => other !== tap);
-      else this.#tapsOut = this.#tapsOut.filter((other) => other !== tap);
-    };
-  }
-
-  /**
-   * Shows packets of one protocol (0 to 255) that are for us to `tap` before the transport, cursor behind the IP
-   * header. No ICMP error is sent for what it takes.
-   * @returns Takes it away again.
-   */
-  raw(protocol: number, tap: Tap): () => void {
-    this.#raw[protocol] = [...(this.#raw[protocol] ?? []), tap];
-    return () => {
-      const rest = this.#raw[protocol]?.filter((other) => other !== tap) ?? [];
-      this.#raw[protocol] = rest.length === 0 ? null : rest;
-    };
-  }
-
   receive(packet: Packet): void {
     const { counters } = this;
     const { dropped } = counters;
@@ -162,12 +112,9 @@ export class Ipv4 implements Handler {
     packet.network = at;
     packet.transport = at + headerLength;
     packet.protocol = wire.protocol(view, at);
-    const taps = this.#tapsIn;
-    for (let i = 0; i < taps.length; i++) {
-      if (this.#show(taps[i]!, packet)) {
-        counters.delivered++;
-        return;
-      }
+    if (this.tapsIn.show(packet)) {
+      counters.delivered++;
+      return;
     }
     const source = wire.source(view, at), destination = wire.destination(view, at);
     const by = packet.interface!;
@@ -220,27 +167,9 @@ export class Ipv4 implements Handler {
     this.deliver(packet);
   }
 
-  /** Hands a whole packet for us to its protocol. `network`, `transport`, `protocol` and `end` are set. */
-  deliver(packet: Packet): void {
-    const { protocol } = packet;
-    packet.offset = packet.transport;
-    const raw = this.#raw[protocol]!;
-    if (raw !== null) {
-      for (let i = 0; i < raw.length; i++) {
-        if (this.#show(raw[i]!, packet)) {
-          this.counters.delivered++;
-          return;
-        }
-      }
-    }
-    const transport = this.#stack.transports[protocol]!;
-    if (transport === null) {
-      this.counters.dropped.unknownProtocol++;
-      this.#stack.icmp.sendError(packet, icmp.UNREACHABLE, icmp.PROTOCOL, 0);
-      return;
-    }
-    this.counters.delivered++;
-    transport.receive(packet);
+  protected refuseProtocol(packet: Packet): void {
+    this.counters.dropped.unknownProtocol++;
+    this.stack.icmp.sendError(packet, icmp.UNREACHABLE, icmp.PROTOCOL, 0);
   }
 
   /**
@@ -274,19 +203,6 @@ export class Ipv4 implements Handler {
     return by.send(packet, macHigh, macLow, ethernet.IPV4);
   }
 
-  /** @internal Shows a packet to the outgoing taps. @returns True when one has taken it. */
-  tapOutgoing(packet: Packet): boolean {
-    const taps = this.#tapsOut;
-    for (let i = 0; i < taps.length; i++) {
-      if (this.#show(taps[i]!, packet)) {
-        this.counters.sendTaken++;
-        packet.discard();
-        return true;
-      }
-    }
-    return false;
-  }
-
   /**
    * The path to `destination`, shared with everyone who asks for the same.
    * @param source Our address; null lets the route choose.
@@ -298,13 +214,14 @@ export class Ipv4 implements Handler {
       source = this.#sourceFor(destination, by);
       if (source === null) return null;
     }
-    const found = this.#paths.find(source.d, destination.d, by);
+    const found = this.#find(source.d, destination.d, by);
     if (found !== null) {
       if (found.generation !== this.generation) found.revalidate();
       return found.alive ? found : null;
     }
     if (!this.isLocal(source.d) && !(source.isUnspecified && by !== null)) return null;
-    const path = new Ipv4Path(this, source, destination, by ?? this.#stack.loopback, by);
+    const hash = this.stack.hash.words2(source.d, destination.d);
+    const path = new Ipv4Path(this, hash, source, destination, by ?? this.stack.loopback, by);
     path.revalidate();
     if (!path.alive) return null;
     this.#paths.insert(path);
@@ -318,7 +235,7 @@ export class Ipv4 implements Handler {
     const source = packet.cast === UNICAST
       ? wire.destination(view, network)
       : packet.interface!.sourceV4For(destination);
-    const found = this.#paths.find(source, destination, null);
+    const found = this.#find(source, destination, null);
     if (found !== null && found.generation === this.generation) return found.alive ? found : null;
     return this.path(IpAddress.v4(destination), IpAddress.v4(source), null);
   }
@@ -333,14 +250,14 @@ export class Ipv4 implements Handler {
     if (pinned !== null && !pinned.active) return false;
     if (destination.isUnspecified) return false;
     if (this.isLocal(word)) {
-      path.interface = this.#stack.loopback;
+      path.interface = this.stack.loopback;
       path.local = true;
       return true;
     }
     if (source.isLoopback) return false;
     const owner = pinned ?? this.#local.get(source.d) ?? null;
     if (word === LIMITED_BROADCAST || destination.isMulticast) {
-      const by = owner ?? this.#stack.interfaces[0] ?? null;
+      const by = owner ?? this.stack.interfaces[0] ?? null;
       if (by === null) return false;
       path.interface = by;
       path.group = true;
@@ -350,7 +267,7 @@ export class Ipv4 implements Handler {
       return true;
     }
     if (word >>> 28 === 15) return false;
-    const route = this.#stack.routes.lookup(destination, pinned);
+    const route = this.stack.routes.lookup(destination, pinned);
     if (route === null) return false;
     path.interface = route.interface;
     if (this.#broadcast.get(word) === route.interface) {
@@ -367,13 +284,13 @@ export class Ipv4 implements Handler {
   /** Our address for a destination: of the next hop's network if there is one (RFC 1122, section 3.3.4.3). */
   #sourceFor(destination: IpAddress, by: Interface | null): IpAddress | null {
     if (this.#local.has(destination.d)) return destination;
-    if (destination.isLoopback) return this.#stack.loopback.addresses[0]!.address;
+    if (destination.isLoopback) return this.stack.loopback.addresses[0]!.address;
     let out = by;
     let hop = destination;
     if (destination.d === LIMITED_BROADCAST || destination.isMulticast) {
-      out ??= this.#stack.interfaces[0] ?? null;
+      out ??= this.stack.interfaces[0] ?? null;
     } else {
-      const route = this.#stack.routes.lookup(destination, by);
+      const route = this.stack.routes.lookup(destination, by);
       if (route === null) return null;
       out = route.interface;
       hop = route.gateway ?? destination;
@@ -382,20 +299,22 @@ export class Ipv4 implements Handler {
     const own = addressFor(out, hop);
     if (own !== null) return own;
     // An interface without a number of its own borrows another's (RFC 1812, section 2.2.7).
-    for (const other of this.#stack.interfaces) {
+    for (const other of this.stack.interfaces) {
       const borrowed = addressFor(other, hop);
       if (borrowed !== null) return borrowed;
     }
     return null;
   }
 
-  #show(tap: Tap, packet: Packet): boolean {
-    try {
-      return tap.receive(packet);
-    } catch (error) {
-      this.#stack.report(error, "tap on IPv4");
-      return false;
-    }
+  /** A path that is shared already, or null. Allocates nothing. */
+  #find(source: number, destination: number, pinned: Interface | null): Ipv4Path | null {
+    let path = this.#paths.chain(this.stack.hash.words2(source, destination));
+    while (
+      path !== null &&
+      !(path.destination.d === destination && path.source.d === source && path.pinned === pinned)
+    ) path = path.next;
+    if (path !== null) path.used = true;
+    return path;
   }
 }
 

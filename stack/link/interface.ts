@@ -24,6 +24,7 @@ import {
   UNICAST,
 } from "../packet.ts";
 import type { Stack } from "../stack.ts";
+import { Taps } from "../taps.ts";
 import * as ethernet from "../wire/ethernet.ts";
 import { Arp } from "./arp.ts";
 import type { Neighbour } from "./neighbour.ts";
@@ -69,8 +70,8 @@ export class Interface implements Handler {
   readonly #announce: boolean;
   readonly #offloads: number;
   #addresses: readonly Cidr[] = [];
-  #tapsIn: readonly Tap[] = [];
-  #tapsOut: readonly Tap[] = [];
+  readonly #tapsIn: Taps;
+  readonly #tapsOut: Taps;
   #ipv4: Handler | null = null;
   #ipv6: Handler | null = null;
   readonly #handlers = new Map<number, Handler>();
@@ -90,6 +91,9 @@ export class Interface implements Handler {
     this.macHigh = mac[0]! << 8 | mac[1]!;
     this.macLow = mac[2]! << 24 | mac[3]! << 16 | mac[4]! << 8 | mac[5]!;
     this.#offloads = device.offloads;
+    const report = (error: unknown, where: string) => stack.report(error, where);
+    this.#tapsIn = new Taps(`tap on ${this.name}`, report);
+    this.#tapsOut = new Taps(`tap on ${this.name}`, report);
     this.#announce = (options.announce ?? true) && !loopback;
     this.arp = new Arp(this, stack);
     if (!loopback) this.attach(ethernet.ARP, this.arp);
@@ -173,12 +177,7 @@ export class Interface implements Handler {
    * @returns Takes it away again.
    */
   tap(direction: "in" | "out", tap: Tap): () => void {
-    if (direction === "in") this.#tapsIn = [...this.#tapsIn, tap];
-    else this.#tapsOut = [...this.#tapsOut, tap];
-    return () => {
-      if (direction === "in") this.#tapsIn = this.#tapsIn.filter((other) => other !== tap);
-      else this.#tapsOut = this.#tapsOut.filter((other) => other !== tap);
-    };
+    return (direction === "in" ? this.#tapsIn : this.#tapsOut).add(tap);
   }
 
   receive(packet: Packet): void {
@@ -196,12 +195,9 @@ export class Interface implements Handler {
     if (low === this.macLow && high === this.macHigh) packet.cast = UNICAST;
     else if (high === ethernet.BROADCAST_HIGH && low === ethernet.BROADCAST_LOW) packet.cast = BROADCAST;
     else packet.cast = ethernet.isGroup(high) ? MULTICAST : OTHER;
-    const taps = this.#tapsIn;
-    for (let i = 0; i < taps.length; i++) {
-      if (this.#show(taps[i]!, packet)) {
-        counters.delivered++;
-        return;
-      }
+    if (this.#tapsIn.show(packet)) {
+      counters.delivered++;
+      return;
     }
     if (ethernet.isGroup(ethernet.sourceHigh(view, at))) {
       counters.dropped.badSource++;
@@ -266,13 +262,10 @@ export class Interface implements Handler {
    */
   output(packet: Packet): boolean {
     const { counters } = this;
-    const taps = this.#tapsOut;
-    for (let i = 0; i < taps.length; i++) {
-      if (this.#show(taps[i]!, packet)) {
-        counters.sendTaken++;
-        packet.discard();
-        return true;
-      }
+    if (this.#tapsOut.show(packet)) {
+      counters.sendTaken++;
+      packet.discard();
+      return true;
     }
     this.stack.wake();
     return packet.device === this.device ? this.#emit(packet) : this.#forward(packet);
@@ -339,14 +332,5 @@ export class Interface implements Handler {
     own.interface = this;
     packet.discard();
     return this.#emit(own);
-  }
-
-  #show(tap: Tap, packet: Packet): boolean {
-    try {
-      return tap.receive(packet);
-    } catch (error) {
-      this.stack.report(error, `tap on ${this.name}`);
-      return false;
-    }
   }
 }

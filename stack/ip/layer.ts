@@ -1,0 +1,105 @@
+/**
+ * What the layers of both IP versions have in common: who looks on, and who gets what is for us.
+ *
+ * @module
+ */
+
+import type { IpCounters } from "../counters.ts";
+import type { Limits } from "../limits.ts";
+import type { Handler, Packet, Tap } from "../packet.ts";
+import type { Stack } from "../stack.ts";
+import { Taps } from "../taps.ts";
+
+/** One IP version of a stack. */
+export abstract class IpLayer implements Handler {
+  /** What happened. */
+  abstract readonly counters: IpCounters;
+  /** Takes fragments (cursor at the IP header, validated), and gives whole packets back to {@link deliver}. */
+  reassembler: Handler | null = null;
+  /** Takes packets that are not for us (cursor at the IP header, validated): a router. */
+  forwarder: Handler | null = null;
+  /** The owner. */
+  protected readonly stack: Stack;
+  /** Those who see what comes in. */
+  protected readonly tapsIn: Taps;
+  readonly #tapsOut: Taps;
+  readonly #raw: (Taps | null)[] = new Array(256).fill(null);
+  readonly #report: (error: unknown, where: string) => void;
+  readonly #name: string;
+
+  /**
+   * Makes the layer.
+   * @param stack The owner. @param name What the version is called, for reports.
+   */
+  constructor(stack: Stack, name: string) {
+    this.stack = stack;
+    this.#name = name;
+    this.#report = (error, where) => stack.report(error, where);
+    this.tapsIn = new Taps(`tap on ${name}`, this.#report);
+    this.#tapsOut = new Taps(`tap on ${name}`, this.#report);
+  }
+
+  /** The stack's generation of addresses and routes. */
+  get generation(): number {
+    return this.stack.generation;
+  }
+
+  /** The stack's time, in µs. */
+  get now(): number {
+    return this.stack.now;
+  }
+
+  /** The stack's limits. */
+  get limits(): Readonly<Limits> {
+    return this.stack.limits;
+  }
+
+  abstract receive(packet: Packet): void;
+
+  /** Tells the sender of `packet` that nobody is attached to its protocol. */
+  protected abstract refuseProtocol(packet: Packet): void;
+
+  /**
+   * Shows every well-formed packet to `tap`, cursor at the IP header: what comes in before it is known whether it
+   * is for us, or what goes out before its link header is there.
+   * @returns Takes it away again.
+   */
+  tap(direction: "in" | "out", tap: Tap): () => void {
+    return (direction === "in" ? this.tapsIn : this.#tapsOut).add(tap);
+  }
+
+  /**
+   * Shows packets of one protocol (0 to 255) that are for us to `tap` before the transport, cursor behind the IP
+   * header. No ICMP error is sent for what it takes.
+   * @returns Takes it away again.
+   */
+  raw(protocol: number, tap: Tap): () => void {
+    return (this.#raw[protocol] ??= new Taps(`tap on ${this.#name}`, this.#report)).add(tap);
+  }
+
+  /** Hands a whole packet for us to its protocol. `network`, `transport`, `protocol` and `end` are set. */
+  deliver(packet: Packet): void {
+    const { protocol } = packet;
+    packet.offset = packet.transport;
+    const raw = this.#raw[protocol]!;
+    if (raw !== null && raw.show(packet)) {
+      this.counters.delivered++;
+      return;
+    }
+    const transport = this.stack.transports[protocol]!;
+    if (transport === null) {
+      this.refuseProtocol(packet);
+      return;
+    }
+    this.counters.delivered++;
+    transport.receive(packet);
+  }
+
+  /** @internal Shows a packet to the outgoing taps. @returns True when one has taken it. */
+  tapOutgoing(packet: Packet): boolean {
+    if (!this.#tapsOut.show(packet)) return false;
+    this.counters.sendTaken++;
+    packet.discard();
+    return true;
+  }
+}
