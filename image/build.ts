@@ -4,7 +4,7 @@
  * @module
  */
 
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { constants, zstdCompress } from "node:zlib";
 import { bundle } from "./bundle.ts";
@@ -72,10 +72,10 @@ export async function build(options: BuildOptions): Promise<Manifest> {
   const { init, main } = await stages.run(
     "bundle",
     async () => ({
-      main: await bundle(options.program),
-      init: await bundle(join(import.meta.dirname!, "init.ts"), projectRoot()),
+      main: await bundle(options.program, basename(MAIN)),
+      init: await bundle(join(import.meta.dirname!, "init.ts"), basename(INIT), projectRoot()),
     }),
-    ({ main }) => `${options.program} (${(main.length / 1e3).toFixed(0)} kB)`,
+    ({ main }) => `${options.program} (${(main.code.length / 1e3).toFixed(0)} kB)`,
   );
   const deno = await stages.run(
     "runtime",
@@ -97,8 +97,10 @@ export async function build(options: BuildOptions): Promise<Manifest> {
         ...deno,
         ...modules.map(({ name, data }) => file(`lib/modules/${name}.ko`, data)),
         file("lib/modules/load", modules.map(({ name }) => `/lib/modules/${name}.ko\n`).join("")),
-        file(INIT, init),
-        file(MAIN, main),
+        file(INIT, init.code),
+        file(`${INIT}.map`, init.map),
+        file(MAIN, main.code),
+        file(`${MAIN}.map`, main.map),
         // The kernel opens the console before process 1 can mount anything.
         characterDevice("dev/console", 5, 1),
         directory("proc"),

@@ -5,17 +5,26 @@
  * @module
  */
 
-import { dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { isAbsolute, join, relative, resolve } from "node:path";
 import { output } from "./command.ts";
 import { ImageError } from "./errors.ts";
 
+/** A program in one file. */
+export interface Bundle {
+  /** The code. It refers to its source map as `NAME.map`. */
+  readonly code: string;
+  /** The source map, which Deno reads when it has a stack trace to print, and not before. */
+  readonly map: string;
+}
+
 /**
  * Bundles `entry`.
+ * @param name Name that the code is going to have in its directory, such as `main.js`.
  * @param root Directory that the names of source files in stack traces are relative to.
- * @returns The code, with a source map that has no path of this machine in it as far as sources lie under `root`.
+ * @returns The code and its map, which names no path of this machine as far as sources lie under `root`.
  * @throws {ImageError} When there is no such file or it can't be bundled.
  */
-export async function bundle(entry: string, root: string = Deno.cwd()): Promise<string> {
+export async function bundle(entry: string, name: string, root: string = Deno.cwd()): Promise<Bundle> {
   const path = resolve(entry);
   try {
     if (!(await Deno.stat(path)).isFile) throw new ImageError(`"${entry}" is not a file`);
@@ -25,35 +34,31 @@ export async function bundle(entry: string, root: string = Deno.cwd()): Promise<
   }
   const directory = await Deno.makeTempDir({ prefix: "ethox-bundle-" });
   try {
-    const target = join(directory, "bundle.js");
+    const target = join(directory, name);
     await output(Deno.execPath(), [
       "bundle",
       "--quiet",
       "--platform=deno",
-      "--sourcemap=inline",
+      "--sourcemap=linked",
       `--output=${target}`,
       path,
     ], { cwd: root, env: { NO_COLOR: "1" } });
-    return portable(await Deno.readTextFile(target), directory, root);
+    const [code, map] = await Promise.all([Deno.readTextFile(target), Deno.readTextFile(`${target}.map`)]);
+    return { code, map: portable(map, directory, root) };
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
 }
 
-const MAP = /\n\/\/# sourceMappingURL=data:application\/json;base64,([A-Za-z0-9+/=]+)\s*$/;
-
-/** Rewrites the source map's paths: the bundler's are relative to where it wrote the file. */
-function portable(code: string, directory: string, root: string): string {
-  const found = MAP.exec(code);
-  if (found === null) return code;
-  const bytes = Uint8Array.fromBase64(found[1]!);
-  const map = JSON.parse(new TextDecoder().decode(bytes)) as { sources: string[]; sourceRoot?: string };
+/** Makes a map's paths, which are relative to where the bundler wrote it, relative to `root`, and leaves the sources out. */
+function portable(text: string, directory: string, root: string): string {
+  const map = JSON.parse(text) as { sources: string[]; sourcesContent?: unknown };
+  delete map.sourcesContent;
   map.sources = map.sources.map((source) => {
     if (source.includes("://") || isAbsolute(source)) return source;
-    const path = relative(root, resolve(dirname(join(directory, "bundle.js")), source));
-    // Sources from elsewhere (packages of the module cache) keep their file's name alone.
+    const path = relative(root, resolve(directory, source));
+    // Sources from elsewhere keep their file's name and its directory's.
     return path.startsWith("..") ? path.replace(/^.*\/(?=[^/]*\/[^/]*$)/, "") : path;
   });
-  const encoded = new TextEncoder().encode(JSON.stringify(map)).toBase64();
-  return `${code.slice(0, found.index)}\n//# sourceMappingURL=data:application/json;base64,${encoded}\n`;
+  return JSON.stringify(map);
 }

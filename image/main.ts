@@ -139,6 +139,7 @@ async function buildCommand(args: string[]): Promise<number> {
     level: parseCompression(values.compress),
     print: (line) => console.log(line),
   });
+  console.log(`\nRun it with: deno task image run ${values.output} --forward tcp:8080:80`);
   return 0;
 }
 

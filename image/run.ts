@@ -100,6 +100,7 @@ export function checkMemory(manifest: Manifest, memory: number): void {
 /** A running guest. */
 export class Guest {
   readonly #process: Deno.ChildProcess;
+  #stopping = false;
   /**
    * Resolves when the guest has ended, with the exit status of its program, or {@link NO_STATUS}.
    */
@@ -136,11 +137,11 @@ export class Guest {
         console(line);
       }),
       eachLine(this.#process.stderr, (line) => {
-        if (!line.includes("terminating on signal")) message = line;
+        if (!line.includes("warning:")) message = line;
       }),
     ]);
     const { code } = await this.#process.status;
-    if (status === NO_STATUS && message !== "") {
+    if (status === NO_STATUS && message !== "" && !this.#stopping) {
       throw new ImageError(`QEMU stopped (status ${code}): ${message}`);
     }
     return status;
@@ -148,17 +149,22 @@ export class Guest {
 
   /** Ends the guest at once, as pulling the plug does. Idempotent. */
   async stop(): Promise<void> {
-    try {
-      this.#process.kill("SIGTERM");
-    } catch {
-      // It has ended by itself.
-    }
-    const timer = setTimeout(() => this.#process.kill("SIGKILL"), 3000);
+    this.#stopping = true;
+    this.#kill("SIGTERM");
+    const timer = setTimeout(() => this.#kill("SIGKILL"), 3000);
     await this.#process.status;
     clearTimeout(timer);
   }
 
   /** Ends the guest. */
+  #kill(signal: Deno.Signal): void {
+    try {
+      this.#process.kill(signal);
+    } catch {
+      // It has ended by itself.
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
