@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { conformanceCases } from "../drivers/device_conformance.ts";
+import { Guest } from "../image/run.ts";
 import { TestImage } from "./harness/guest.ts";
 import { Namespace } from "./harness/namespace.ts";
 import { requireTools } from "./harness/tools.ts";
@@ -56,4 +57,57 @@ Deno.test("VirtioNet passes the device suite in a guest", async (t) => {
     check(stdout.split("\n"), "7 7");
     assert.equal(code, 0);
   });
+});
+
+/** Says something to QEMU's monitor (QMP), which answers each command with a line. */
+async function monitor(path: string, ...commands: unknown[]): Promise<void> {
+  using connection = await Deno.connect({ transport: "unix", path });
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(4096);
+  let text = "";
+  const line = async (pattern: RegExp) => {
+    while (!pattern.test(text)) {
+      const count = await connection.read(buffer);
+      assert.notEqual(count, null, text);
+      text += decoder.decode(buffer.subarray(0, count!));
+    }
+    assert.doesNotMatch(text, /"error"/);
+    text = "";
+  };
+  await line(/"QMP"/);
+  for (const command of commands) {
+    await connection.write(new TextEncoder().encode(JSON.stringify(command) + "\n"));
+    await line(/"return"/);
+  }
+}
+
+Deno.test("VirtioNet.linkUp follows the cable, asleep, by interrupt", async () => {
+  await requireTools("qemu-system-x86_64");
+  await using image = await TestImage.build("tests/guest/link.ts");
+  const path = `${image.directory}/monitor`;
+  const setLink = (up: boolean) =>
+    monitor(path, { execute: "qmp_capabilities" }, { execute: "set_link", arguments: { name: "net0", up } });
+  const lines: string[] = [];
+  const problems: unknown[] = [];
+  await using guest = await Guest.start({
+    image: image.directory,
+    network: { kind: "user", forwards: [] },
+    extra: ["-qmp", `unix:${path},server=on,wait=off`],
+    console(line) {
+      lines.push(line);
+      if (line === "link true" && lines.filter((known) => known === line).length === 1) {
+        setLink(false).catch((error) => problems.push(error));
+      } else if (line === "link false") setLink(true).catch((error) => problems.push(error));
+    },
+  });
+  const timer = setTimeout(() => guest.stop(), 60_000);
+  const status = await guest.status;
+  clearTimeout(timer);
+  assert.deepEqual(problems, []);
+  assert.deepEqual(lines.filter((line) => line.startsWith("link ")), [
+    "link true",
+    "link false",
+    "link true",
+  ]);
+  assert.equal(status, 0, lines.join("\n"));
 });

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { parseDemo } from "./demo.ts";
+
+Deno.test("parseDemo() has the defaults of the README", () => {
+  assert.deepEqual(parseDemo([]), {
+    port: 8080,
+    dryRun: false,
+    accelerator: "auto",
+    exitAfter: null,
+    help: false,
+  });
+});
+
+Deno.test("parseDemo() reads every option", () => {
+  assert.deepEqual(parseDemo(["--port", "81", "--dry-run", "--accel=tcg", "--exit-after", "2.5", "-h"]), {
+    port: 81,
+    dryRun: true,
+    accelerator: "tcg",
+    exitAfter: 2.5,
+    help: true,
+  });
+});
+
+Deno.test("parseDemo() quotes what it can't use", () => {
+  for (
+    const [option, value] of [["--port", "0"], ["--port", "65536"], ["--port", "x"], ["--accel", "hvf"], [
+      "--exit-after",
+      "soon",
+    ]]
+  ) {
+    assert.throws(() => parseDemo([option!, value!]), new RegExp(`${option}.*"${value}"`));
+  }
+  assert.throws(() => parseDemo(["--frob"]), /--frob/);
+});
