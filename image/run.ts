@@ -165,6 +165,7 @@ export class Guest {
     }
   }
 
+  /** Ends the guest. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }

@@ -24,6 +24,7 @@ const HOPS = 64;
 
 /** The IPv4 layer of a stack. */
 export class Ipv4 extends IpLayer {
+  /** What happened. */
   readonly counters: Ipv4Counters = new Ipv4Counters();
   readonly #paths: PathCache<Ipv4Path>;
   readonly #local = new Map<number, Interface>();
@@ -78,6 +79,7 @@ export class Ipv4 extends IpLayer {
     else this.#groups.delete(group.d);
   }
 
+  /** Takes a packet from a link, its cursor at the IP header. */
   receive(packet: Packet): void {
     const { counters } = this;
     const { dropped } = counters;
@@ -167,6 +169,7 @@ export class Ipv4 extends IpLayer {
     this.deliver(packet);
   }
 
+  /** Tells the sender that nobody is attached to the protocol. */
   protected refuseProtocol(packet: Packet): void {
     this.counters.dropped.unknownProtocol++;
     this.stack.icmp.sendError(packet, icmp.UNREACHABLE, icmp.PROTOCOL, 0);

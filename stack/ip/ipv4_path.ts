@@ -18,7 +18,9 @@ const HOPS = 64, MULTICAST_HOPS = 1;
 
 /** How to reach one IPv4 destination from one address of ours. */
 export class Ipv4Path extends IpPath {
+  /** The IP version. */
   readonly version = 4;
+  /** Bytes of the header that is put in front. */
   readonly headerLength: number = wire.HEADER_LENGTH;
   /** Smaller MTUs are not believed: they cost much, and links that small are not met (as Linux' min_pmtu). */
   protected readonly leastMtu = 552;
@@ -41,6 +43,7 @@ export class Ipv4Path extends IpPath {
     this.#hops = destination.isMulticast ? MULTICAST_HOPS : HOPS;
   }
 
+  /** Puts the IP header in front of a packet and hands it to the link. */
   send(packet: Packet, protocol: number, trafficClass: number, hopLimit: number): boolean {
     const length = this.admit(packet, 65535);
     if (length < 0) return false;
@@ -64,14 +67,17 @@ export class Ipv4Path extends IpPath {
     return this.#layer.tapOutgoing(packet) || this.forward(packet, ethernet.IPV4);
   }
 
+  /** Looks the way up again. Returns whether there is one. */
   protected route(): boolean {
     return this.#layer.route(this);
   }
 
+  /** Largest IP packet of the interface, in bytes. */
   protected linkMtu(): number {
     return this.interface.mtu;
   }
 
+  /** The neighbour that packets go to. */
   protected resolve(): Neighbour {
     return this.interface.arp.neighbours.resolve(this.hop);
   }

@@ -249,7 +249,7 @@ export class Tcp implements TcpApi, Transport {
   connect(
     options: ConnectOptions,
     handler: ConnectionHandler,
-    prepare: ((connection: TcpConnection) => void) | null = null,
+    prepare: ((connection: Connection) => void) | null = null,
   ): Connection {
     const { address, port, localAddress, localPort } = options;
     if (!Number.isInteger(port) || port < 1 || port > 65535) {
