@@ -228,6 +228,19 @@ Deno.test("HttpServer sends the first chunk of a stream without waiting for the 
   client.conn.close();
 });
 
+Deno.test("HttpServer sends the header of a stream that has nothing to say yet", async () => {
+  let end = () => {};
+  await using fixture = new Fixture(() =>
+    new Response(new ReadableStream({ start: (controller) => void (end = () => controller.close()) }))
+  );
+  const client = await fixture.client();
+  await client.send(GET);
+  await client.expect(/^HTTP\/1.1 200 OK\r\n[^]*\r\n\r\n$/);
+  end();
+  await client.expect(/^0\r\n\r\n$/);
+  client.conn.close();
+});
+
 Deno.test("HttpServer answers HEAD without a body, and keeps the connection", async () => {
   await using fixture = new Fixture(() => new Response("hello", { headers: { "content-length": "5" } }));
   const client = await fixture.client();
@@ -253,7 +266,11 @@ Deno.test("HttpServer answers without a body when there must be none", async () 
 
 Deno.test("HttpServer asks for a body with 100 Continue only when the handler reads it", async () => {
   await using fixture = new Fixture(async (request) =>
-    request.url.endsWith("/no") ? new Response("no", { status: 413 }) : new Response(await request.text())
+    request.url.endsWith("/no")
+      ? new Response("no", { status: 413 })
+      : request.url.endsWith("/echo")
+      ? new Response(request.body, { headers: { "content-length": "4" } })
+      : new Response(await request.text())
   );
   const head = "Content-Length: 4\r\nExpect: 100-continue\r\n\r\n";
   const client = await fixture.client();
@@ -261,6 +278,10 @@ Deno.test("HttpServer asks for a body with 100 Continue only when the handler re
   await client.expect(/^HTTP\/1.1 100 Continue\r\n\r\n$/);
   await client.send("body");
   await client.expect(/^HTTP\/1.1 200 [^]*\r\n\r\nbody$/);
+  await client.send(`POST /echo HTTP/1.1\r\nHost: h\r\n${head}`);
+  await client.expect(/^HTTP\/1.1 100 Continue\r\n\r\n/);
+  await client.send("back");
+  await client.expect(/HTTP\/1.1 200 [^]*connection: keep-alive[^]*\r\n\r\nback$/i);
   await client.send(`POST /no HTTP/1.1\r\nHost: h\r\n${head}`);
   assert.match(await client.rest(), /^HTTP\/1.1 413 [^]*connection: close[^]*\r\n\r\nno$/i);
   client.conn.close();

@@ -11,7 +11,7 @@ import { closedError, toDenoError } from "./errors.ts";
 import { formatHostPort } from "./address.ts";
 
 /** Most bytes of one chunk of {@link Socket.readChunk}. */
-const CHUNK = 256 * 1024;
+const CHUNK = 128 * 1024;
 
 /** Reads and writes of one connection as promises: at most one read and one write at a time. */
 export class Socket implements ConnectionHandler {

@@ -82,6 +82,7 @@ export async function pump(
   pending: Promise<ReadableStreamReadResult<Uint8Array>>,
   sink: OutgoingMessage,
 ): Promise<void> {
+  if (sink.destroyed) return await reader.cancel(gone());
   sink.once("close", () => sink.writableFinished || reader.cancel(gone()).catch(() => {}));
   for (let next = await pending; !next.done; next = await reader.read()) {
     if (!sink.write(next.value)) await room(sink);

@@ -201,9 +201,10 @@ export class NodeHttpEngine implements HttpEngine {
       if (!(result instanceof Response)) {
         throw new TypeError(`Handler returned ${typeof result} "${result}": return a Response`);
       }
-      // A client that still waits for "100 Continue" may send its body or not: the connection can't be used again.
-      if (this.#closing || !continued) response.shouldKeepAlive = false;
-      return writeResponse(response, result, head);
+      return writeResponse(response, result, head, () => {
+        // A client that still waits for "100 Continue" may send its body or not: the connection can't be used again.
+        if (this.#closing || !continued) response.shouldKeepAlive = false;
+      });
     };
     try {
       const result = this.#options.handler(request, info);
@@ -230,9 +231,8 @@ export class NodeHttpEngine implements HttpEngine {
       message.destroy();
       return;
     }
-    message.shouldKeepAlive = false;
     try {
-      await writeResponse(message, response, head);
+      await writeResponse(message, response, head, () => message.shouldKeepAlive = false);
     } catch (again) {
       console.error("Error handler's response failed:", again);
       message.destroy();

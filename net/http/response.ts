@@ -34,66 +34,71 @@ function headerList(response: Response): string[] {
   return list;
 }
 
+/** What `promise` gives, if it does so without waiting for anything outside; otherwise null. Leaves failures to others. */
+async function soon<T>(promise: Promise<T>): Promise<T | null> {
+  let value: T | null = null;
+  promise.then((result) => value = result, () => {});
+  for (let turn = 0; turn < 4 && value === null; turn++) await null;
+  return value;
+}
+
 /**
  * Writes `response`. Resolves when all of it was handed over.
  *
  * @param head True for a HEAD request: the header is sent alone.
+ * @param beforeHead Called when the header is about to be written; the body's first chunk was asked for by then.
  * @throws What the response's body fails with; the header may have been sent by then.
  */
 export async function writeResponse(
   message: ServerResponse,
   response: Response,
   head: boolean,
+  beforeHead: () => void,
 ): Promise<void> {
   if (response.bodyUsed) throw new TypeError("Response was used before: make a new one for each request");
   const { body, status } = response;
-  message.sendDate = false;
-  const text = response.statusText || (STATUS_CODES[status] ?? "");
   const headers = headerList(response);
+  const writeHead = (...more: string[]) => {
+    beforeHead();
+    message.sendDate = false;
+    message.writeHead(status, response.statusText || (STATUS_CODES[status] ?? ""), [...headers, ...more]);
+  };
   if (message.destroyed) {
     await body?.cancel(gone());
     return;
   }
-  if (body === null || head || status === 204 || status === 304) {
-    if (
-      body === null && status !== 204 && status !== 304 && !head && !response.headers.has("content-length")
-    ) {
-      headers.push("content-length", "0");
-    }
-    message.writeHead(status, text, headers);
+  const sized = response.headers.has("content-length");
+  const bodiless = status === 204 || status === 304;
+  if (body === null || head || bodiless) {
+    if (body === null && !bodiless && !head && !sized) writeHead("content-length", "0");
+    else writeHead();
     message.end();
     await body?.cancel();
     return;
   }
   const reader = body.getReader();
-  if (response.headers.has("content-length")) {
-    message.writeHead(status, text, headers);
-    return await pump(reader, reader.read(), message);
+  const pending = reader.read();
+  // A body that was made of a string or of bytes is there at once, and ends at once, which tells its length. A stream's
+  // header and chunks go out as they come.
+  const first = await soon(pending);
+  if (first === null || sized || message.destroyed) {
+    writeHead();
+    if (first === null) message.flushHeaders();
+    return await pump(reader, pending, message);
   }
-  // A body that was made of a string or of bytes ends at once, which tells its length. A stream does not: its first
-  // chunk goes out without waiting for a second.
-  const early = () => void reader.cancel(gone()).catch(() => {});
-  message.once("close", early);
-  const first = await reader.read();
-  message.off("close", early);
-  if (message.destroyed) return;
   if (first.done) {
-    message.writeHead(status, text, [...headers, "content-length", "0"]);
+    writeHead("content-length", "0");
     message.end();
     return;
   }
-  const second = reader.read();
-  let ended = false;
-  second.then((next) => ended = next.done, () => {});
-  await null;
-  await null;
-  if (ended) {
-    headers.push("content-length", String(first.value.length));
-    message.writeHead(status, text, headers);
+  const next = reader.read();
+  const second = await soon(next);
+  if (second?.done) {
+    writeHead("content-length", String(first.value.length));
     message.end(first.value);
     return;
   }
-  message.writeHead(status, text, headers);
+  writeHead();
   message.write(first.value);
-  await pump(reader, second, message);
+  await pump(reader, next, message);
 }
