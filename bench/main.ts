@@ -1,5 +1,6 @@
 /**
- * `deno task bench [NAME…] [--json FILE] [--seconds N] [--rounds N]`: prints what the README shows.
+ * `deno task bench [NAME…] [--json FILE] [--seconds N] [--rounds N]`: prints what the README shows. With `--loss`:
+ * goodput over bad links instead (`loss.ts`).
  *
  * Every figure stands beside that of the kernel's stack with Deno's own API, measured in the same run: the contenders
  * take turns, round by round, and the medians are shown. See bench/README.md for how each figure is made.
@@ -10,6 +11,7 @@
 import { parseArgs } from "node:util";
 import { type Command, ensureCommands, MissingPackages } from "../scripts/system_packages.ts";
 import { describeEnvironment } from "./environment.ts";
+import { measureLoss } from "./loss.ts";
 import { measureMemory, MEMORY_FIGURES } from "./memory.ts";
 import { BenchNetwork, type Contender, CONTENDERS } from "./network.ts";
 import type { Measured } from "./peer/main.ts";
@@ -103,6 +105,7 @@ async function main(): Promise<number> {
       json: { type: "string" },
       seconds: { type: "string", default: "3" },
       rounds: { type: "string", default: "3" },
+      loss: { type: "boolean", default: false },
     },
   });
   const seconds = Number(values.seconds);
@@ -120,6 +123,11 @@ async function main(): Promise<number> {
   const selected = (name: string) => positionals.length === 0 || positionals.includes(name);
 
   await ensureCommands(COMMANDS);
+  if (values.loss) {
+    const measured = await measureLoss(seconds, rounds);
+    if (values.json !== undefined) await Deno.writeTextFile(values.json, JSON.stringify(measured, null, 2));
+    return 0;
+  }
   await using network = await BenchNetwork.create();
   const report: Report = {
     environment: await describeEnvironment(network.peer),

@@ -1,7 +1,8 @@
 /**
  * The load of the bench: a client on the kernel's sockets, run in the peer's namespace.
  *
- * `main.ts MODE ADDRESS SECONDS [CONCURRENCY [PORT]]`: `PORT` is added to those of the services. Prints one JSON line with what it measured. Each mode checks what it moves
+ * `main.ts MODE ADDRESS SECONDS [CONCURRENCY [PORT [CONGESTION]]]`: `PORT` is added to those of the services,
+ * `CONGESTION` is the congestion control of bulk connections. Prints one JSON line with what it measured. Each mode checks what it moves
  * and fails if a byte is missing, too many or wrong.
  *
  * @module
@@ -17,8 +18,14 @@ export type Measured = Record<string, number>;
 const CHUNK = 256 * 1024;
 
 /** Sends for some seconds to the discard service, which answers with the number of bytes that it has seen. */
-function sendBulk(address: string, seconds: number, _concurrency: number, port: number): Measured {
-  using socket = Socket.connect(address, port + PORTS.discard);
+function sendBulk(
+  address: string,
+  seconds: number,
+  _number: number,
+  port: number,
+  congestion: string,
+): Measured {
+  using socket = Socket.connect(address, port + PORTS.discard, congestion);
   const pages = new Pages(pattern(CHUNK));
   const start = performance.now();
   const end = start + seconds * 1000;
@@ -33,8 +40,14 @@ function sendBulk(address: string, seconds: number, _concurrency: number, port: 
 }
 
 /** Receives for some seconds from the generator, which ends with the number of bytes that it has sent. */
-function receiveBulk(address: string, seconds: number, _concurrency: number, port: number): Measured {
-  using socket = Socket.connect(address, port + PORTS.generate);
+function receiveBulk(
+  address: string,
+  seconds: number,
+  _number: number,
+  port: number,
+  congestion: string,
+): Measured {
+  using socket = Socket.connect(address, port + PORTS.generate, congestion);
   const buffer = new Uint8Array(CHUNK);
   // The first bytes are compared; the kernel drops the others without copying, so the peer is not the bottleneck.
   let bytes = 0;
@@ -150,8 +163,8 @@ export const MODES = {
 } as const;
 
 if (import.meta.main) {
-  const [mode, address, seconds, concurrency = "1", port = "0"] = Deno.args;
+  const [mode, address, seconds, concurrency = "1", port = "0", congestion = ""] = Deno.args;
   const run = MODES[mode as keyof typeof MODES];
   if (run === undefined || address === undefined) throw new TypeError(`No such mode: "${mode}"`);
-  console.log(JSON.stringify(run(address, Number(seconds), Number(concurrency), Number(port))));
+  console.log(JSON.stringify(run(address, Number(seconds), Number(concurrency), Number(port), congestion)));
 }

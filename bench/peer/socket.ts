@@ -29,6 +29,7 @@ const SO_SNDTIMEO = 21;
 const SO_LINGER = 13;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
+const TCP_CONGESTION = 13;
 const SHUT_WR = 1;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_TRUNC = 0x20;
@@ -92,9 +93,15 @@ export class Socket implements Disposable {
     libc.symbols.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, timeval(TIMEOUT), 16);
   }
 
-  /** Connects, waiting for the handshake. */
-  static connect(address: string, port: number): Socket {
+  /** Connects, waiting for the handshake. @param congestion Its congestion control; the namespace's by default. */
+  static connect(address: string, port: number, congestion = ""): Socket {
     const socket = new Socket(libc.symbols.socket(AF_INET, SOCK_STREAM, 0));
+    if (congestion !== "") {
+      const name = new TextEncoder().encode(congestion);
+      if (libc.symbols.setsockopt(socket.#fd, IPPROTO_TCP, TCP_CONGESTION, name, name.length) !== 0) {
+        throw failed(`Choosing congestion control "${congestion}"`);
+      }
+    }
     if (libc.symbols.connect(socket.#fd, socketAddress(address, port), 16) !== 0) {
       throw failed(`Connecting to ${address}:${port}`);
     }
