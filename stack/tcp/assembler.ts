@@ -7,16 +7,24 @@
 
 import { after, before } from "./sequence.ts";
 
-/** Most ranges kept; a segment that would make one more is refused (and sent again by the peer). */
-export const MAX_RANGES = 64;
+/**
+ * Most ranges kept: as many as there are holes when every other segment of a window of 4 MiB was lost. A segment
+ * that would make one more is refused, and sent again by the peer.
+ */
+export const MAX_RANGES = 2048;
+
+/** Ranges for which there is room at first. */
+const FIRST_RANGES = 16;
+/** Ranges that SACK can report at most. */
+const RECENT = 4;
 
 /** The out-of-order ranges of one connection. Made when the first hole appears. */
 export class Assembler {
-  readonly #start = new Int32Array(MAX_RANGES);
-  readonly #end = new Int32Array(MAX_RANGES);
-  /** When each range was last touched, by {@link #clock}. */
-  readonly #touched = new Int32Array(MAX_RANGES);
-  #clock = 0;
+  #start = new Int32Array(FIRST_RANGES);
+  #end = new Int32Array(FIRST_RANGES);
+  /** A sequence number of each range touched last, the latest first. Ranges may have joined, or be gone. */
+  readonly #recent = new Int32Array(RECENT);
+  #recents = 0;
   /** Number of ranges. */
   count = 0;
 
@@ -32,31 +40,25 @@ export class Assembler {
 
   /** Adds [start, end). @returns False when there is no room for one more range. */
   add(start: number, end: number): boolean {
-    const starts = this.#start, ends = this.#end;
-    let i = 0;
-    while (i < this.count && before(ends[i]!, start)) i++;
-    if (i === this.count || before(end, starts[i]!)) {
-      if (this.count === MAX_RANGES) return false;
-      starts.copyWithin(i + 1, i, this.count);
-      ends.copyWithin(i + 1, i, this.count);
-      this.#touched.copyWithin(i + 1, i, this.count);
-      starts[i] = start;
-      ends[i] = end;
-      this.#touched[i] = ++this.#clock;
-      this.count++;
-      return true;
-    }
-    if (before(start, starts[i]!)) starts[i] = start;
-    if (after(end, ends[i]!)) {
-      ends[i] = end;
-      let next = i + 1;
-      while (next < this.count && !after(starts[next]!, end)) {
-        if (after(ends[next]!, ends[i]!)) ends[i] = ends[next]!;
-        next++;
+    const i = this.#firstEndingAt(start);
+    if (i === this.count || before(end, this.#start[i]!)) {
+      if (!this.#insert(i)) return false;
+      this.#start[i] = start;
+      this.#end[i] = end;
+    } else {
+      const starts = this.#start, ends = this.#end;
+      if (before(start, starts[i]!)) starts[i] = start;
+      if (after(end, ends[i]!)) {
+        ends[i] = end;
+        let next = i + 1;
+        while (next < this.count && !after(starts[next]!, end)) {
+          if (after(ends[next]!, ends[i]!)) ends[i] = ends[next]!;
+          next++;
+        }
+        this.#remove(i + 1, next);
       }
-      this.#remove(i + 1, next);
     }
-    this.#touched[i] = ++this.#clock;
+    this.#touch(i);
     return true;
   }
 
@@ -67,38 +69,73 @@ export class Assembler {
       if (after(this.#end[n]!, next)) next = this.#end[n]!;
       n++;
     }
-    if (n > 0) this.#remove(0, n);
+    this.#remove(0, n);
     return next;
   }
 
   /** Whether [start, end) lies wholly in one range. */
   covers(start: number, end: number): boolean {
-    for (let i = 0; i < this.count; i++) {
-      if (!after(this.#start[i]!, start) && !before(this.#end[i]!, end)) return true;
-    }
-    return false;
+    const i = this.#firstEndingAt(end);
+    return i < this.count && !after(this.#start[i]!, start);
   }
 
-  /** @returns The range touched last among those touched before `limit`, or -1. For SACK: call with what {@link touchedAt} gave. */
-  latest(limit: number): number {
-    let best = -1;
-    for (let i = 0; i < this.count; i++) {
-      const touched = this.#touched[i]!;
-      if (touched < limit && (best < 0 || touched > this.#touched[best]!)) best = i;
-    }
-    return best;
+  /** @returns The range that was touched `nth` last (0 to 3), or -1 when it is gone or was never there. */
+  recent(nth: number): number {
+    if (nth >= this.#recents) return -1;
+    const sequence = this.#recent[nth]!;
+    const i = this.#firstEndingAt(sequence + 1 | 0);
+    return i < this.count && !after(this.#start[i]!, sequence) ? i : -1;
   }
 
-  /** When range `i` was touched, for {@link latest}. */
-  touchedAt(i: number): number {
-    return this.#touched[i]!;
+  /** @returns The first range that ends at or after `sequence`; {@link count} when none does. */
+  #firstEndingAt(sequence: number): number {
+    const ends = this.#end;
+    let low = 0, high = this.count;
+    // Most segments belong behind all that is held.
+    if (high > 0 && before(ends[high - 1]!, sequence)) return high;
+    while (low < high) {
+      const middle = low + high >> 1;
+      if (before(ends[middle]!, sequence)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Notes that range `i` was touched last; those that it has swallowed are forgotten. */
+  #touch(i: number): void {
+    const start = this.#start[i]!, end = this.#end[i]!;
+    let kept = 0;
+    for (let k = 0; k < this.#recents; k++) {
+      const sequence = this.#recent[k]!;
+      if (before(sequence, start) || !before(sequence, end)) this.#recent[kept++] = sequence;
+    }
+    if (kept === RECENT) kept--;
+    this.#recent.copyWithin(1, 0, kept);
+    this.#recent[0] = start;
+    this.#recents = kept + 1;
+  }
+
+  #insert(i: number): boolean {
+    if (this.count === this.#start.length) {
+      if (this.count === MAX_RANGES) return false;
+      const starts = new Int32Array(2 * this.count), ends = new Int32Array(2 * this.count);
+      starts.set(this.#start);
+      ends.set(this.#end);
+      this.#start = starts;
+      this.#end = ends;
+    }
+    if (i < this.count) {
+      this.#start.copyWithin(i + 1, i, this.count);
+      this.#end.copyWithin(i + 1, i, this.count);
+    }
+    this.count++;
+    return true;
   }
 
   #remove(from: number, to: number): void {
     if (from === to) return;
     this.#start.copyWithin(from, to, this.count);
     this.#end.copyWithin(from, to, this.count);
-    this.#touched.copyWithin(from, to, this.count);
     this.count -= to - from;
   }
 }

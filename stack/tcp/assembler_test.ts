@@ -31,17 +31,18 @@ Deno.test("Assembler agrees with a set of bytes, at any place of the sequence sp
   );
 });
 
-Deno.test("Assembler.latest() lists ranges, the one touched last first", () => {
+Deno.test("Assembler.recent() lists ranges, the one touched last first", () => {
   const assembler = new Assembler();
-  assembler.add(10, 20);
-  assembler.add(30, 40);
-  assembler.add(50, 60);
-  assembler.add(20, 22);
-  const order: number[] = [];
-  for (let i = assembler.latest(0x7fffffff); i >= 0; i = assembler.latest(assembler.touchedAt(i))) {
-    order.push(assembler.start(i));
-  }
-  assert.deepEqual(order, [10, 50, 30]);
+  const recent = () =>
+    [0, 1, 2, 3].map((nth) => assembler.recent(nth)).filter((i) => i >= 0).map((i) => assembler.start(i));
+  for (const start of [10, 30, 50, 70, 90]) assembler.add(start, start + 5);
+  assert.deepEqual(recent(), [90, 70, 50, 30]);
+  assembler.add(15, 20);
+  assert.deepEqual(recent(), [10, 90, 70, 50]);
+  assembler.add(60, 75);
+  assert.deepEqual(recent(), [60, 10, 90, 50]);
+  assembler.take(20);
+  assert.deepEqual(recent(), [60, 90, 50]);
 });
 
 Deno.test("Assembler.add() refuses a range too many, and takes those that join others", () => {

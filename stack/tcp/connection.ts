@@ -168,6 +168,8 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
 
   // What to go back to when a recovery turns out to be needless.
   undoValid = false;
+  /** Late news of first copies says that a time-out was spurious. */
+  frto = false;
   /** SND.UNA when recovery began. */
   undoStart = 0;
   undoCwnd = 0;

@@ -352,9 +352,13 @@ export function sendAck(c: TcpConnection): void {
   acked(c);
 }
 
+/** Counts the blocks that {@link writeSack} will write, at most `most`. */
 function sackBlocks(c: TcpConnection, most: number): number {
-  const duplicate = c.dsackStart !== c.dsackEnd ? 1 : 0;
-  return Math.min(most, duplicate + (c.assembler === null ? 0 : c.assembler.count));
+  let blocks = c.dsackStart !== c.dsackEnd ? 1 : 0;
+  const assembler = c.assembler;
+  if (assembler === null) return blocks;
+  for (let nth = 0; nth < 4 && blocks < most; nth++) if (assembler.recent(nth) >= 0) blocks++;
+  return blocks;
 }
 
 /** The duplicate first (RFC 2883), then the ranges, the one touched last first (RFC 2018, section 4). */
@@ -368,15 +372,14 @@ function writeSack(c: TcpConnection, view: DataView, at: number, blocks: number)
     at += 8;
     blocks--;
   }
-  const assembler = c.assembler!;
-  let limit = 0x7fffffff;
-  for (; blocks > 0; blocks--) {
-    const i = assembler.latest(limit);
-    if (i < 0) break;
-    limit = assembler.touchedAt(i);
-    view.setInt32(at, assembler.start(i));
-    view.setInt32(at + 4, assembler.end(i));
+  const assembler = c.assembler;
+  for (let nth = 0; blocks > 0; nth++) {
+    const i = assembler!.recent(nth);
+    if (i < 0) continue;
+    view.setInt32(at, assembler!.start(i));
+    view.setInt32(at + 4, assembler!.end(i));
     at += 8;
+    blocks--;
   }
 }
 

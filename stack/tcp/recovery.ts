@@ -361,7 +361,7 @@ function saveForUndo(c: TcpConnection): void {
  * given up was acknowledged (F-RTO, RFC 5682).
  */
 function isSpurious(c: TcpConnection, options: TcpOptions, advanced: boolean): boolean {
-  if (c.recovery === Recovery.Loss && sample.original) return true;
+  if (c.frto && sample.original) return true;
   if (!c.undoSent) return false;
   if (advanced && c.timestamps && options.timestamps && (options.timestampEcho - c.undoStamp | 0) < 0) {
     return true;
@@ -379,7 +379,7 @@ function undo(c: TcpConnection): void {
       records.flags[r] = flags & ~LOST;
     }
   }
-  c.undoValid = false;
+  c.undoValid = c.frto = false;
   c.recovery = Recovery.Open;
   c.cwnd = Math.max(c.cwnd, c.undoCwnd);
   c.ssthresh = Math.max(c.ssthresh, c.undoSsthresh);
@@ -388,7 +388,7 @@ function undo(c: TcpConnection): void {
 }
 
 function leaveRecovery(c: TcpConnection): void {
-  c.undoValid = false;
+  c.undoValid = c.frto = false;
   if (c.recovery !== Recovery.Loss) c.cwnd = c.ssthresh;
   c.recovery = Recovery.Open;
   c.cwndCount = 0;
@@ -418,6 +418,8 @@ export function retransmissionTimeout(c: TcpConnection, now: number): void {
   const records = c.tcp.records;
   c.tcp.counters.retransmissionTimeouts++;
   if (c.recovery !== Recovery.Loss || !before(c.sndUna, c.recoveryPoint)) {
+    // In the middle of a repair, what arrives late proves nothing (RFC 5682, section 2.1, step 1).
+    c.frto = c.recovery <= Recovery.Reduced;
     saveForUndo(c);
     c.ssthresh = c.congestion.reduce(c, now);
     c.priorCwnd = c.cwnd;
