@@ -33,6 +33,15 @@ import { NET_HEADER, readNetHeader, writeNetHeader } from "./virtio/header.ts";
 import { DESCRIPTOR_WRITE, type QueueFaults, QueueLayout, SplitQueue } from "./virtio/queue.ts";
 import { VirtioPci } from "./virtio/pci.ts";
 import {
+  localAddress,
+  queueSize,
+  readLink,
+  readMac,
+  readMtu,
+  reset,
+  slotOffsets,
+} from "./virtio/net_setup.ts";
+import {
   FEATURE_EVENT_IDX,
   FEATURE_HIGH_VERSION_1,
   INTERRUPT_CONFIG,
@@ -59,17 +68,9 @@ const HOST_TSO6 = 1 << 12;
 const HOST_ECN = 1 << 13;
 const STATUS = 1 << 16;
 
-/** Offsets in the device's configuration (section 5.1.4). */
-const CONFIG_MAC = 0;
-const CONFIG_STATUS = 6;
-const CONFIG_MTU = 10;
-const LINK_UP = 1;
-
 const RECEIVE = 0;
 const TRANSMIT = 1;
 
-/** Entries of each queue, at most. */
-const QUEUE_LIMIT = 256;
 /** Where a device writes into a slot: its header ends where the frame starts. */
 const BUFFER_OFFSET = RECEIVE_OFFSET - NET_HEADER;
 /** Bytes that a device which may deliver super-frames must find in a buffer (section 5.1.6.3.1). */
@@ -426,7 +427,7 @@ export class VirtioNet implements Device {
 
   #readLink(): void {
     if ((this.#features & STATUS) === 0) return;
-    this.#linkUp = (this.#transport.configByte(CONFIG_STATUS) & LINK_UP) !== 0;
+    this.#linkUp = readLink(this.#transport);
   }
 
   /** Makes a frame of what the device wrote. @returns False when that is none. */
@@ -491,12 +492,6 @@ export class VirtioNet implements Device {
 /** Huge pages of one device: enough for 256 slots with super-frames in flight, and room for the queues. */
 const MEMORY_PAGES = 10;
 
-/** Resets a device and waits until it is (section 4.1.4.3.2). A device that never is has lost its power. */
-function reset(transport: VirtioTransport): void {
-  transport.status = 0;
-  for (let tries = 0; transport.status !== 0 && tries < 1_000_000; tries++);
-}
-
 function offloadsOf(features: number): number {
   // A receiver takes what it agreed to; what counts for the stack is what it may send.
   let offloads = 0;
@@ -504,44 +499,6 @@ function offloadsOf(features: number): number {
   if ((features & HOST_TSO4) !== 0) offloads |= OFFLOAD_TSO4;
   if ((features & HOST_TSO6) !== 0) offloads |= OFFLOAD_TSO6;
   return offloads;
-}
-
-function readMac(transport: VirtioTransport): Uint8Array {
-  // Read again when it changed meanwhile (section 2.5.1).
-  for (let tries = 0;; tries++) {
-    const generation = transport.configGeneration;
-    const mac = Uint8Array.from({ length: 6 }, (_, i) => transport.configByte(CONFIG_MAC + i));
-    if (transport.configGeneration === generation || tries === 100) return mac;
-  }
-}
-
-/** A link address of our own, for a device which has none: locally administered, unicast. */
-function localAddress(): Uint8Array {
-  const mac = crypto.getRandomValues(new Uint8Array(6));
-  mac[0] = mac[0]! & 0xfc | 2;
-  return mac;
-}
-
-function readMtu(transport: VirtioTransport): number {
-  return transport.configByte(CONFIG_MTU) | transport.configByte(CONFIG_MTU + 1) << 8;
-}
-
-/** @returns The largest power of two that the queue and we can do. */
-function queueSize(transport: VirtioTransport, index: number, name: string): number {
-  const most = Math.min(transport.queueSize(index), QUEUE_LIMIT);
-  if (most < 1) throw new Error(`Device "${name}" has no queue ${index}`);
-  return 2 ** Math.floor(Math.log2(most));
-}
-
-/** Where slots lie: none crosses a chunk, within which alone memory is contiguous for the device. */
-function slotOffsets(length: number, chunk: number, start: number, size: number): number[] {
-  const offsets: number[] = [];
-  for (let at = start; at + size <= length; at += size) {
-    const end = (Math.floor(at / chunk) + 1) * chunk;
-    if (at + size > end) at = end;
-    if (at + size <= length) offsets.push(at);
-  }
-  return offsets;
 }
 
 /** Copies the pieces behind what lies in the slot, where the caller has made sure that they fit. */
