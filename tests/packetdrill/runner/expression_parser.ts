@@ -31,11 +31,9 @@ function parseBinary(scanner: Scanner, level: number): Expression {
 
 function onSameLine(scanner: Scanner, word: string): boolean {
   const from = scanner.at;
-  if (!scanner.sees(word)) return false;
-  if (scanner.text.slice(from, scanner.at).includes("\n")) {
-    return word === "|";
-  }
-  return true;
+  const found = scanner.sees(word) && (word === "|" || !scanner.text.slice(from, scanner.at).includes("\n"));
+  scanner.at = from;
+  return found;
 }
 
 function parseUnary(scanner: Scanner): Expression {

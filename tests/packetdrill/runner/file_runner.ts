@@ -1,0 +1,65 @@
+/**
+ * Runs files, each in a stack of its own.
+ *
+ * @module
+ */
+
+import { dirname, resolve } from "node:path";
+import { defaultOptions, type RunOptions, takeOption } from "./options.ts";
+import { parseScript, ScriptError } from "./parser.ts";
+import { type Output, runScript } from "./run.ts";
+
+/** What became of a file: null when it passed. */
+export interface Verdict {
+  file: string;
+  failure: { file: string; line: number; message: string } | null;
+}
+
+/**
+ * Runs one file.
+ * @param args Options of the command line, which go before those of the file. @param read Reads a file's text.
+ */
+export function runFile(
+  file: string,
+  args: readonly [name: string, value: string][],
+  read: (file: string) => string,
+  output: Output,
+): Verdict {
+  try {
+    const define = new Map<string, string>();
+    for (const [name, value] of args) {
+      if (name !== "define") continue;
+      const [word, ...rest] = value.split("=");
+      define.set(word!, rest.join("="));
+    }
+    const include = (name: string, from: string) => {
+      const found = resolve(dirname(from), name);
+      return { file: found, text: read(found) };
+    };
+    const script = parseScript(file, read(file), include, define);
+    const options: RunOptions = defaultOptions();
+    for (const [name, value] of [...script.options, ...args]) {
+      const warning = takeOption(options, name, value);
+      if (warning !== null) output.warn(`${file}: ${warning}`);
+    }
+    runScript(script, options, output);
+    return { file, failure: null };
+  } catch (error) {
+    const { message } = error as Error;
+    if (error instanceof ScriptError) {
+      return { file, failure: { file: error.file, line: error.line, message } };
+    }
+    if (error instanceof RangeError || error instanceof TypeError || error instanceof Deno.errors.NotFound) {
+      return { file, failure: { file, line: 1, message: error.stack ?? message } };
+    }
+    throw error;
+  }
+}
+
+/** The line that tells of a verdict. */
+export function verdictText(verdict: Verdict): string {
+  const { failure } = verdict;
+  return failure === null
+    ? `PASS ${verdict.file}`
+    : `FAIL ${failure.file}:${failure.line}: ${failure.message}`;
+}

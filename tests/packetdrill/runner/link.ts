@@ -1,0 +1,101 @@
+/**
+ * The link between the stack and a script: frames in virtual time, with segmentation offload.
+ *
+ * @module
+ */
+
+import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../../../stack/device.ts";
+import { Cidr, IpAddress } from "../../../stack/ip/address.ts";
+import type { Interface } from "../../../stack/link/interface.ts";
+import { CHECKSUM_VALID } from "../../../stack/packet.ts";
+import { Stack } from "../../../stack/stack.ts";
+import { xorshift } from "../../../stack/testing/pair.ts";
+import { TestDevice } from "../../../stack/testing/test_device.ts";
+import { type Captured, decode } from "./codec.ts";
+import type { RunOptions } from "./options.ts";
+
+const GATEWAY_MAC = [2, 0, 0, 0, 0, 2];
+
+/** Where the script's clock stands at its start, in µs. */
+export const START = 1_000_000_000;
+
+/** A stack with one interface, whose other end is the script. */
+export class Link {
+  readonly stack: Stack;
+  readonly localAddress: IpAddress;
+  readonly remoteAddress: IpAddress;
+  readonly #gateway: IpAddress;
+  readonly #device: TestDevice;
+  readonly #interface: Interface;
+  /** What the stack sent and no step has taken. */
+  queue: Captured[] = [];
+  /** What the stack reported as thrown by handlers. */
+  readonly errors: unknown[] = [];
+
+  constructor(options: RunOptions) {
+    const v6 = options.ipVersion === "ipv6";
+    this.localAddress = IpAddress.parse(options.localIp ?? (v6 ? "fd3d:a0b:17d6::1" : "192.168.0.1"));
+    this.remoteAddress = IpAddress.parse(options.remoteIp ?? (v6 ? "2001:db8::1" : "192.0.2.1"));
+    this.#gateway = IpAddress.parse(options.gatewayIp ?? (v6 ? "fd3d:a0b:17d6::2" : "192.168.0.2"));
+    this.#device = new TestDevice({
+      mtu: options.mtu,
+      offloads: OFFLOAD_CHECKSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6,
+      slotSize: 66_048,
+    });
+    this.stack = new Stack({ random: xorshift(7), report: (error) => this.errors.push(error) });
+    this.stack.advance(START);
+    this.#interface = this.stack.addInterface(this.#device, {
+      addresses: [new Cidr(this.localAddress, v6 ? 48 : 16)],
+      announce: false,
+    });
+    this.stack.addRoute({
+      destination: Cidr.parse(v6 ? "::/0" : "0.0.0.0/0"),
+      gateway: this.#gateway,
+      interface: this.#interface,
+    });
+  }
+
+  /** Lets a frame come in. */
+  deliver(frame: Uint8Array): void {
+    this.#device.deliver(this.#interface, frame, (packet) => packet.flags = CHECKSUM_VALID);
+  }
+
+  /** Lets a frame come in whose checksum the stack has to look at. */
+  deliverUnchecked(frame: Uint8Array): void {
+    this.#device.deliver(this.#interface, frame);
+  }
+
+  /** Ends the stack's turn and takes what it sent. @returns When it wants the next one, in µs. */
+  poll(): number {
+    for (let round = 0;; round++) {
+      const deadline = this.stack.poll(this.stack.now);
+      const frames = this.#device.take();
+      let asked = false;
+      for (const { bytes } of frames) {
+        if (this.#answerArp(bytes)) asked = true;
+        else {
+          const packet = decode(bytes, this.stack.now);
+          if (packet !== null) this.queue.push(packet);
+        }
+      }
+      if (!asked || round > 16) return deadline;
+    }
+  }
+
+  /** Answers for the gateway, at once. */
+  #answerArp(frame: Uint8Array): boolean {
+    const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
+    if (view.getUint16(12) !== 0x0806 || view.getUint16(20) !== 1) return false;
+    if (view.getUint32(38) !== this.#gateway.number) return false;
+    const answer = frame.slice();
+    const out = new DataView(answer.buffer);
+    answer.set(frame.subarray(6, 12), 0);
+    answer.set(GATEWAY_MAC, 6);
+    out.setUint16(20, 2);
+    answer.set(frame.subarray(22, 32), 32);
+    answer.set(GATEWAY_MAC, 22);
+    out.setUint32(28, this.#gateway.number);
+    this.deliver(answer);
+    return true;
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Whether what the stack sent is what the script says.
+ *
+ * @module
+ */
+
+import type { IpInfo, TcpOption, TcpSpec } from "./ast.ts";
+import type { Captured } from "./codec.ts";
+import type { Flow } from "./flow.ts";
+import { optionText } from "./packet_text.ts";
+
+const PSH = 8, SYN = 2;
+/** Flags that only the last of several segments carries. */
+const LAST_ONLY = PSH | 1;
+
+/** What differs, in words; null when nothing does. */
+export function difference(flow: Flow, spec: TcpSpec, ip: IpInfo, packet: Captured): string | null {
+  const { body } = packet;
+  if (body.protocol !== "tcp") return "protocol";
+  const told = flow.describe(packet);
+  if (body.flags !== spec.flags) return "flags";
+  if (told.sequence !== spec.sequence >>> 0) return "sequence number";
+  if (told.length !== spec.length) return "length";
+  if (body.flags & 0x10 && told.acknowledgment !== (spec.acknowledgment ?? 0) >>> 0) return "acknowledgment";
+  if (spec.window !== null && told.window !== spec.window) return "window";
+  if (spec.urgent !== null && told.urgent !== spec.urgent) return "urgent pointer";
+  return optionsDiffer(spec.options, told.options) ?? ipDiffers(ip, packet);
+}
+
+/** Compares options in their order. Timestamps of ours are whatever the clock says. */
+function optionsDiffer(expected: TcpOption[] | null, actual: TcpOption[] | null): string | null {
+  if (expected === null || actual === null) return null;
+  if (expected.length !== actual.length) return "options";
+  for (const [i, option] of expected.entries()) {
+    const other = actual[i]!;
+    if (option.kind === "TS" && other.kind === "TS") {
+      if (option.echo !== other.echo) return "timestamp echo";
+    } else if (optionText(option) !== optionText(other)) return "options";
+  }
+  return null;
+}
+
+/** Compares what stands in brackets. */
+export function ipDiffers(ip: IpInfo, packet: Captured): string | null {
+  const ecn = packet.ip.trafficClass & 3;
+  if (ip.ecn !== null) {
+    const fits = ip.ecn === "noecn"
+      ? ecn === 0
+      : ip.ecn === "ect0"
+      ? ecn === 2
+      : ip.ecn === "ect1"
+      ? ecn === 1
+      : ip.ecn === "ce"
+      ? ecn === 3
+      : ecn === 1 || ecn === 2;
+    if (!fits) return "ECN";
+  }
+  if (ip.trafficClass !== null && packet.ip.trafficClass !== ip.trafficClass) return "traffic class";
+  if (ip.flowLabel !== null && packet.ip.flowLabel !== ip.flowLabel) return "flow label";
+  if (ip.hopLimit !== null && packet.ip.hopLimit !== ip.hopLimit) return "hop limit";
+  return null;
+}
+
+/** The first segments of `queue` as one of `length` bytes, if they follow each other; null otherwise. They stay. */
+export function merge(queue: Captured[], length: number): { packet: Captured; count: number } | null {
+  const first = queue[0];
+  if (first === undefined || first.body.protocol !== "tcp" || first.length >= length) return null;
+  if (first.length === 0 || first.body.flags & (SYN | LAST_ONLY)) return null;
+  let total = first.length;
+  for (let i = 1; i < queue.length; i++) {
+    const next = queue[i]!;
+    if (next.body.protocol !== "tcp" || next.time !== first.time || next.length === 0) return null;
+    if (next.body.sequence !== (first.body.sequence + total) >>> 0) return null;
+    total += next.length;
+    if (total > length) return null;
+    if (total === length) {
+      return {
+        packet: {
+          ...first,
+          length,
+          body: { ...first.body, flags: first.body.flags | next.body.flags & LAST_ONLY },
+        },
+        count: i + 1,
+      };
+    }
+  }
+  return null;
+}
+
+/** Cuts a segment after `length` bytes; null when that is not inside of it. */
+export function split(packet: Captured, length: number): [Captured, Captured] | null {
+  const { body } = packet;
+  if (body.protocol !== "tcp" || length <= 0 || length >= packet.length) return null;
+  return [
+    { ...packet, length, body: { ...body, flags: body.flags & ~LAST_ONLY } },
+    {
+      ...packet,
+      length: packet.length - length,
+      body: { ...body, sequence: (body.sequence + length) >>> 0 },
+    },
+  ];
+}

@@ -1,0 +1,590 @@
+/**
+ * Runs one script, step by step, in virtual time.
+ *
+ * @module
+ */
+
+import { tcpInfo } from "../../../stack/tcp/info.ts";
+import type { TcpConnection } from "../../../stack/tcp/connection.ts";
+import type { CallSpec, Expression, IcmpSpec, PacketSpec, Script, Step, TcpSpec, UdpSpec } from "./ast.ts";
+import { CodeError } from "./code_lexer.ts";
+import { CodeRunner } from "./code.ts";
+import {
+  type Captured,
+  encodeIcmp,
+  encodeIp,
+  encodeTcp,
+  encodeUdp,
+  icmpNumbers,
+  type IpFields,
+} from "./codec.ts";
+import { CODE_CONSTANTS, ERRNO } from "./constants.ts";
+import { type Attempt, type CallResult, SysError } from "./file.ts";
+import { Flow } from "./flow.ts";
+import { Kernel, type Watcher } from "./kernel.ts";
+import { Link, START } from "./link.ts";
+import { difference, ipDiffers, merge, split } from "./match.ts";
+import type { RunOptions } from "./options.ts";
+import { segmentText } from "./packet_text.ts";
+import { ScriptError } from "./scanner.ts";
+import { runCommand } from "./sysctl.ts";
+import { TcpSocket } from "./tcp_socket.ts";
+import type { UdpSocket } from "./udp_socket.ts";
+import { number, show, Unsupported } from "./values.ts";
+
+const SYN = 2, ACK = 0x10, PSH = 8, RST = 4;
+/** Longest time that is waited for a packet or a call that does not come, in µs. */
+const PATIENCE = 3600_000_000;
+/** Turns at the same time after which the stack is taken to be stuck. */
+const STUCK = 10_000;
+
+/** A call that has not returned. */
+interface Pending {
+  step: Step;
+  call: CallSpec;
+  attempt: Attempt;
+  /** When it is to return, in µs from the start, or null. */
+  end: number | null;
+  result: CallResult | null;
+  at: number;
+}
+
+/** A step that did not go as the script says. */
+class Failure extends Error {
+  readonly kind: "packet" | "syscall" | "code";
+
+  constructor(kind: "packet" | "syscall" | "code", message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+/** Where lines go that are no verdict. */
+export interface Output {
+  /** What code blocks print. */
+  print(line: string): void;
+  /** What is passed over. */
+  warn(message: string): void;
+}
+
+/**
+ * Runs a parsed script.
+ * @throws {ScriptError} The first step that failed, and how.
+ */
+export function runScript(script: Script, options: RunOptions, output: Output): void {
+  new Run(script, options, output).run();
+}
+
+class Run implements Watcher {
+  readonly #script: Script;
+  readonly #options: RunOptions;
+  readonly #output: Output;
+  readonly #link: Link;
+  readonly #kernel: Kernel;
+  readonly #code: CodeRunner;
+  /** Time of the step before, in µs from the start: what relative times count from. */
+  #base = 0;
+  #step: Step | null = null;
+  #pending: Pending | null = null;
+  /** The socket that packets without ports belong to. */
+  #socket: TcpSocket | UdpSocket | null = null;
+  #flow: Flow | null = null;
+  readonly #flows: Flow[] = [];
+  readonly #connections = new Map<Flow, TcpConnection>();
+  #nextPort = 50_001;
+  readonly #warned = new Set<string>();
+
+  constructor(script: Script, options: RunOptions, output: Output) {
+    this.#script = script;
+    this.#options = options;
+    this.#output = output;
+    this.#link = new Link(options);
+    const { stack, localAddress, remoteAddress } = this.#link;
+    const { bindPort, connectPort } = options;
+    this.#kernel = new Kernel(
+      { stack, localAddress, remoteAddress, bindPort, connectPort },
+      options.ipVersion === "ipv4" ? 4 : 6,
+      this,
+    );
+    this.#code = new CodeRunner(CODE_CONSTANTS, (line) => output.print(line));
+  }
+
+  /** µs since the start. */
+  get #now(): number {
+    return this.#link.stack.now - START;
+  }
+
+  run(): void {
+    const { settings } = this.#link.stack.tcp;
+    for (const command of this.#options.initScripts) runCommand(command, settings, (text) => this.warn(text));
+    for (const step of this.#script.steps) this.#guard(step, () => this.#do(step));
+    const last = this.#pending;
+    if (last !== null) this.#guard(last.step, () => this.#finishPending());
+    if (this.#link.errors.length > 0) throw this.#link.errors[0];
+  }
+
+  /** Turns what goes wrong in a step into the script's failure. */
+  #guard(step: Step, act: () => void): void {
+    this.#step = step;
+    try {
+      act();
+    } catch (error) {
+      const { file, line } = step;
+      if (error instanceof Failure) {
+        if (!this.#options.nonFatal.has(error.kind)) throw new ScriptError(file, line, error.message);
+        this.warn(error.message);
+      } else if (error instanceof CodeError) throw new ScriptError(file, line + error.line, error.message);
+      else if (error instanceof Unsupported) throw new ScriptError(file, line, error.message);
+      else throw error;
+    }
+  }
+
+  warn(message: string): void {
+    const at = this.#step === null ? this.#script.file : `${this.#step.file}:${this.#step.line}`;
+    if (this.#warned.has(message)) return;
+    this.#warned.add(message);
+    this.#output.warn(`${at}: ${message}`);
+  }
+
+  opened(file: TcpSocket | UdpSocket): void {
+    this.#socket = file;
+    this.#flow = null;
+  }
+
+  connected(file: TcpSocket | UdpSocket): void {
+    this.#socket = file;
+    if (file instanceof TcpSocket) {
+      const c = file.connection;
+      if (c === null) return;
+      if (
+        this.#flow === null || this.#flow.localPort !== c.localPort || this.#flow.remotePort !== c.remotePort
+      ) {
+        this.#flow = this.#newFlow("tcp", c.localPort, c.remotePort);
+      }
+      this.#connections.set(this.#flow, c);
+    } else if (this.#flow === null) {
+      this.#flow = this.#newFlow("udp", file.port, file.peerPort ?? this.#options.connectPort);
+    }
+  }
+
+  #newFlow(protocol: "tcp" | "udp", localPort: number, remotePort: number): Flow {
+    const flow = new Flow(protocol, localPort, remotePort);
+    this.#flows.push(flow);
+    return flow;
+  }
+
+  /** Does everything that is due now. @returns When there is more to do, in µs from the start. */
+  #settle(): number {
+    for (let round = 0;; round++) {
+      const deadline = this.#link.poll() - START;
+      const pending = this.#pending;
+      if (pending === null || pending.result !== null) return deadline;
+      pending.result = attempt(pending.attempt);
+      if (pending.result === null) return Math.min(deadline, pending.attempt.deadline - START);
+      pending.at = this.#now;
+      if (round > STUCK) throw new Failure("syscall", "The stack does not come to rest");
+    }
+  }
+
+  /** Lets time pass until `until` comes true or `end` is reached. */
+  #advance(end: number, until: () => boolean = () => false): void {
+    for (let turns = 0;; turns++) {
+      const next = this.#settle();
+      if (until()) return;
+      if (next > end) {
+        if (end !== Infinity && end > this.#now) {
+          this.#link.stack.advance(START + end);
+          this.#settle();
+        }
+        return;
+      }
+      if (next > this.#now) {
+        this.#link.stack.advance(START + next);
+        turns = 0;
+      } else if (turns > STUCK) throw new Failure("packet", "The stack does not come to rest");
+    }
+  }
+
+  /** When a step is due: the first and the last moment, in µs from the start. */
+  #due(step: Step): { from: number; to: number; scheduled: number | null } {
+    const { when } = step;
+    if (when.kind === "any") return { from: -Infinity, to: Infinity, scheduled: null };
+    const base = when.relative ? this.#base : 0;
+    if (when.kind === "range") return { from: base + when.from, to: base + when.to, scheduled: null };
+    return { from: base + when.time, to: base + when.time, scheduled: base + when.time };
+  }
+
+  #do(step: Step): void {
+    const due = this.#due(step);
+    const { action } = step;
+    if (action.kind === "packet" && !action.packet.inbound) {
+      const time = this.#expect(action.packet, due.from, due.to);
+      this.#base = due.scheduled ?? time;
+      return;
+    }
+    // One call at a time: the next waits for the one before, as in packetdrill.
+    if (action.kind === "call" && this.#pending !== null) this.#finishPending();
+    if (due.from !== -Infinity) this.#advance(due.from);
+    const base = this.#base;
+    this.#base = due.scheduled ?? this.#now;
+    this.#settle();
+    switch (action.kind) {
+      case "packet":
+        this.#inject(action.packet);
+        this.#settle();
+        return;
+      case "call": {
+        const relative = step.when.kind === "any" || step.when.relative;
+        const { end } = action.call;
+        this.#call(step, action.call, end === null ? null : relative ? base + end : end);
+        return;
+      }
+      case "command":
+        runCommand(action.text, this.#link.stack.tcp.settings, (message) => this.warn(message));
+        return;
+      case "code":
+        this.#code.run(action.text, this.#info());
+    }
+  }
+
+  /** The fields of tcp_info of the conversation that the script is about. */
+  #info(): Record<string, number> {
+    const flow = this.#flow;
+    const fields: Record<string, number> = {};
+    if (flow === null) return fields;
+    this.#link.stack.tcp.forEach((c) => {
+      if (c.localPort === flow.localPort && c.remotePort === flow.remotePort) {
+        this.#connections.set(flow, c as TcpConnection);
+      }
+    });
+    const connection = this.#connections.get(flow);
+    if (connection === undefined) return fields;
+    for (const [name, value] of Object.entries(tcpInfo(connection))) fields[`tcpi_${name}`] = value;
+    return fields;
+  }
+
+  // Calls.
+
+  #call(step: Step, call: CallSpec, end: number | null): void {
+    const expected = call.result.kind === "ellipsis" || call.errno !== null ? -1 : number(call.result);
+    let begun: Attempt;
+    try {
+      begun = this.#kernel.call(call, expected);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      const failed = error;
+      begun = {
+        deadline: Infinity,
+        run: () => {
+          throw failed;
+        },
+      };
+    }
+    this.#pending = { step, call, attempt: begun, end, result: null, at: 0 };
+    this.#settle();
+    if (end === null || this.#pending.result !== null) this.#finishPending();
+  }
+
+  /** Waits for the call under way, and looks at what it returned. */
+  #finishPending(): void {
+    const pending = this.#pending!;
+    this.#pending = pending;
+    this.#step = pending.step;
+    if (pending.result === null) this.#advance(this.#now + PATIENCE, () => pending.result !== null);
+    this.#pending = null;
+    const { call, end } = pending;
+    const name = `${call.name}(${call.args.map(show).join(", ")})`;
+    const wanted = resultText(call);
+    if (pending.result === null) {
+      throw new Failure("syscall", `expected ${name} = ${wanted} got a call that never returns`);
+    }
+    const { value, errno, mismatch } = pending.result;
+    const got = errno === null ? String(value) : `${value} ${errno} (${ERRNO[errno]?.[1] ?? "unknown"})`;
+    if (!resultFits(call, value, errno)) {
+      throw new Failure("syscall", `expected ${name} = ${wanted} got ${got}`);
+    }
+    if (mismatch !== null) throw new Failure("syscall", `expected in ${name}: ${mismatch}`);
+    if (end !== null && Math.abs(pending.at - end) > this.#options.tolerance) {
+      throw new Failure(
+        "syscall",
+        `expected ${name} to return at ${seconds(end)} got ${seconds(pending.at)}`,
+      );
+    }
+  }
+
+  // Packets in.
+
+  /** The conversation that a packet belongs to. */
+  #flowOf(packet: PacketSpec): Flow {
+    const protocol = packet.body.protocol === "udp" ? "udp" : "tcp";
+    const { sourcePort, destinationPort } = packet.endpoints;
+    if (sourcePort !== null && destinationPort !== null) {
+      const [local, remote] = packet.inbound ? [destinationPort, sourcePort] : [sourcePort, destinationPort];
+      this.#flow = this.#flows.find((flow) =>
+        flow.protocol === protocol && flow.localPort === local && flow.remotePort === remote
+      ) ?? this.#newFlow(protocol, local, remote);
+      return this.#flow;
+    }
+    if (this.#flow !== null) return this.#flow;
+    const socket = this.#socket;
+    const port = socket instanceof TcpSocket
+      ? socket.listener?.port ?? socket.bound?.port
+      : socket?.port || undefined;
+    // A datagram comes from the port that a script's socket would talk to.
+    const remote = protocol === "udp" ? this.#options.connectPort : this.#nextPort++;
+    return this.#flow = this.#newFlow(protocol, port ?? this.#options.bindPort, remote);
+  }
+
+  #ip(packet: PacketSpec): IpFields {
+    const { ip } = packet;
+    const ecn = { noecn: 0, ect1: 1, ect0: 2, ect01: 2, ce: 3 }[ip.ecn ?? "noecn"];
+    return {
+      source: this.#link.remoteAddress,
+      destination: this.#link.localAddress,
+      trafficClass: ip.trafficClass ?? ecn,
+      hopLimit: ip.hopLimit ?? 64,
+      flowLabel: ip.flowLabel ?? 0,
+    };
+  }
+
+  #inject(packet: PacketSpec): void {
+    const { body } = packet;
+    const flow = this.#flowOf(packet);
+    const ip = this.#ip(packet);
+    switch (body.protocol) {
+      case "tcp": {
+        const bytes = encodeTcp({
+          sourcePort: flow.remotePort,
+          destinationPort: flow.localPort,
+          sequence: body.sequence,
+          acknowledgment: body.flags & ACK ? flow.toLive(body.acknowledgment ?? 0) : 0,
+          flags: body.flags,
+          window: body.window ?? 65535,
+          urgent: body.urgent ?? 0,
+          options: flow.optionsToLive(body.options ?? []),
+        }, body.length);
+        this.#link.deliver(encodeIp(ip, 6, bytes, 16));
+        return;
+      }
+      case "udp":
+        this.#link.deliver(encodeIp(ip, 17, encodeUdp(flow.remotePort, flow.localPort, body.length), 6));
+        return;
+      case "icmp":
+        this.#link.deliverUnchecked(this.#icmp(body, flow, ip));
+    }
+  }
+
+  #icmp(spec: IcmpSpec, flow: Flow, ip: IpFields): Uint8Array {
+    const version = ip.source.version;
+    const numbers = icmpNumbers(version, spec.type, spec.code);
+    if (numbers === null) {
+      throw new Unsupported(`Unknown ICMP type or code "${spec.type} ${spec.code ?? ""}"`);
+    }
+    const [type, code] = numbers;
+    const echo = spec.type.startsWith("echo");
+    const rest = echo ? (spec.identifier ?? 0) << 16 : spec.mtu;
+    let quoted: Uint8Array = new Uint8Array(echo ? 56 : 0);
+    if (!echo) {
+      // The quoted packet is one of ours: the header, and eight bytes and more behind it.
+      const own = { ...ip, source: ip.destination, destination: ip.source, trafficClass: 0 };
+      const { quoted: what } = spec;
+      const length = what?.length ?? 0;
+      const frame = what?.protocol === "udp" || flow.protocol === "udp"
+        ? encodeIp(own, 17, encodeUdp(flow.localPort, flow.remotePort, length), 6)
+        : encodeIp(
+          own,
+          6,
+          encodeTcp({
+            sourcePort: flow.localPort,
+            destinationPort: flow.remotePort,
+            sequence: flow.toLive(what?.protocol === "tcp" ? what.sequence : 0),
+            acknowledgment: 0,
+            flags: ACK,
+            window: 0,
+            urgent: 0,
+            options: [],
+          }, length),
+          16,
+        );
+      quoted = frame.subarray(14, 14 + (version === 4 ? 20 : 40) + 8);
+    }
+    return encodeIp(ip, version === 4 ? 1 : 58, encodeIcmp(type, code, rest >>> 0, quoted), 2);
+  }
+
+  // Packets out.
+
+  /** Waits for a packet of ours. @returns When it came, in µs from the start. */
+  #expect(packet: PacketSpec, from: number, to: number): number {
+    const flow = packet.body.protocol === "icmp" ? null : this.#flowOf(packet);
+    const mine = (captured: Captured) =>
+      flow === null ? captured.body.protocol === "icmp" : flow.sent(captured);
+    const limit = Math.min(
+      to === Infinity ? Infinity : to + this.#options.tolerance + 60_000_000,
+      this.#now + PATIENCE,
+    );
+    this.#advance(limit, () => this.#link.queue.some(mine));
+    const list = this.#link.queue.filter(mine);
+    const first = list[0];
+    const expected = this.#packetText(packet);
+    if (first === undefined) throw new Failure("packet", `expected ${expected} got nothing`);
+    const used = this.#take(packet, flow, list, expected);
+    const time = used.time - START;
+    const { tolerance } = this.#options;
+    if (time < from - tolerance || time > to + tolerance) {
+      const when = from === to ? seconds(from) : `${seconds(from)} to ${seconds(to)}`;
+      throw new Failure("packet", `expected ${expected} at ${when} got it at ${seconds(time)}`);
+    }
+    return time;
+  }
+
+  /** Compares, and takes what was used from the queue. */
+  #take(packet: PacketSpec, flow: Flow | null, list: Captured[], expected: string): Captured {
+    const first = list[0]!;
+    const { body } = packet;
+    const remove = (count: number, rest: Captured | null) => {
+      const gone = new Set(list.slice(0, count));
+      const at = this.#link.queue.indexOf(first);
+      this.#link.queue = this.#link.queue.filter((captured) => !gone.has(captured));
+      if (rest !== null) this.#link.queue.splice(at, 0, rest);
+    };
+    if (body.protocol === "tcp") return this.#takeSegment(packet, body, flow!, list, expected, remove);
+    remove(1, null);
+    const differs = body.protocol === "udp" ? udpDiffers(body, first) : this.#icmpDiffers(body, first);
+    if (differs !== null || ipDiffers(packet.ip, first) !== null) {
+      throw new Failure(
+        "packet",
+        `expected ${expected} got ${this.#capturedText(first, flow)} (${differs ?? "IP header"})`,
+      );
+    }
+    return first;
+  }
+
+  #takeSegment(
+    packet: PacketSpec,
+    spec: TcpSpec,
+    flow: Flow,
+    list: Captured[],
+    expected: string,
+    remove: (count: number, rest: Captured | null) => void,
+  ): Captured {
+    let used = list[0]!;
+    let count = 1;
+    let rest: Captured | null = null;
+    if (used.body.protocol === "tcp" && used.body.flags & SYN && spec.flags & SYN) {
+      flow.offset = used.body.sequence - spec.sequence | 0;
+    } else if (flow.offset === null && used.body.protocol === "tcp" && (used.body.flags & RST) === 0) {
+      flow.offset = used.body.sequence - spec.sequence | 0;
+    }
+    if (!this.#options.strictSegments && used.length !== spec.length) {
+      const merged = merge(list, spec.length);
+      const parts = merged === null ? split(used, spec.length) : null;
+      if (merged !== null) {
+        used = withPush(merged.packet, spec.flags);
+        count = merged.count;
+      } else if (parts !== null) {
+        used = withPush(parts[0], spec.flags);
+        rest = parts[1];
+      }
+    }
+    remove(count, rest);
+    this.#noteStamps(spec, flow, used);
+    flow.last = used;
+    const differs = difference(flow, spec, packet.ip, used);
+    if (differs === null) {
+      this.#checkStamp(spec, flow, used, expected);
+      return used;
+    }
+    throw new Failure(
+      "packet",
+      `expected ${expected} got ${this.#capturedText(list[0]!, flow)} (${differs})`,
+    );
+  }
+
+  /** The script may quote our timestamps by its own numbers. */
+  #noteStamps(spec: TcpSpec, flow: Flow, packet: Captured): void {
+    if (packet.body.protocol !== "tcp") return;
+    const ours = packet.body.options.find((option) => option.kind === "TS");
+    const scripts = spec.options?.find((option) => option.kind === "TS");
+    if (ours?.kind === "TS" && scripts?.kind === "TS") flow.noteStamp(scripts.value, ours.value);
+  }
+
+  /** With --tcp_ts_tick_usecs, timestamps must go with the time. */
+  #checkStamp(spec: TcpSpec, flow: Flow, packet: Captured, expected: string): void {
+    const tick = this.#options.timestampTick;
+    if (tick === 0 || packet.body.protocol !== "tcp") return;
+    const ours = packet.body.options.find((option) => option.kind === "TS");
+    const scripts = spec.options?.find((option) => option.kind === "TS");
+    if (ours?.kind !== "TS" || scripts?.kind !== "TS") return;
+    const drift = flow.stampDrift(scripts.value, ours.value);
+    if (Math.abs(drift) * tick > Math.max(this.#options.tolerance, tick)) {
+      throw new Failure("packet", `expected ${expected} got a timestamp that is ${drift} ticks ahead`);
+    }
+  }
+
+  #icmpDiffers(spec: IcmpSpec, packet: Captured): string | null {
+    if (packet.body.protocol !== "icmp") return "protocol";
+    const numbers = icmpNumbers(packet.ip.source.version, spec.type, spec.code);
+    if (numbers === null) {
+      throw new Unsupported(`Unknown ICMP type or code "${spec.type} ${spec.code ?? ""}"`);
+    }
+    if (packet.body.type !== numbers[0]) return "type";
+    if (packet.body.code !== numbers[1]) return "code";
+    return spec.mtu !== 0 && (packet.body.rest & 0xffff) !== spec.mtu ? "MTU" : null;
+  }
+
+  #packetText(packet: PacketSpec): string {
+    const { body } = packet;
+    if (body.protocol === "tcp") {
+      const ecn = packet.ip.ecn === null ? "" : `[${packet.ip.ecn}] `;
+      return ecn + segmentText(body);
+    }
+    if (body.protocol === "udp") return `udp (${body.length})`;
+    return ["icmp", body.type, body.code, body.mtu > 0 ? `mtu ${body.mtu}` : null].filter((word) =>
+      word !== null
+    ).join(" ");
+  }
+
+  #capturedText(packet: Captured, flow: Flow | null): string {
+    const { body } = packet;
+    if (body.protocol === "tcp" && flow !== null) {
+      const ecn = packet.ip.trafficClass & 3;
+      return segmentText(flow.describe(packet), ecn === 0 ? null : ecn);
+    }
+    if (body.protocol === "icmp") return `icmp ${body.type} ${body.code}`;
+    return `${body.protocol} (${packet.length})`;
+  }
+}
+
+function withPush(packet: Captured, flags: number): Captured {
+  const { body } = packet;
+  if (body.protocol !== "tcp") return packet;
+  return { ...packet, body: { ...body, flags: body.flags & ~PSH | flags & PSH } };
+}
+
+function udpDiffers(spec: UdpSpec, packet: Captured): string | null {
+  return packet.body.protocol !== "udp" ? "protocol" : packet.length !== spec.length ? "length" : null;
+}
+
+function attempt(call: Attempt): CallResult | null {
+  try {
+    return call.run();
+  } catch (error) {
+    if (error instanceof SysError) return { value: -1, errno: error.errno, mismatch: null };
+    throw error;
+  }
+}
+
+function resultFits(call: CallSpec, value: number, errno: string | null): boolean {
+  const expected: Expression = call.result;
+  if (expected.kind === "ellipsis") return true;
+  if (call.errno !== null) return errno !== null && ERRNO[call.errno]?.[0] === ERRNO[errno]?.[0];
+  return number(expected) === value;
+}
+
+function resultText(call: CallSpec): string {
+  return call.errno === null ? show(call.result) : `${show(call.result)} ${call.errno}`;
+}
+
+function seconds(micros: number): string {
+  return `${(micros / 1e6).toFixed(6)} s`;
+}

@@ -1,0 +1,139 @@
+/**
+ * Shell lines of scripts: what they set on Linux is set on the stack's TCP layer. Nothing is ever executed.
+ *
+ * @module
+ */
+
+import type { TcpSettings } from "../../../stack/tcp/settings.ts";
+
+type Setter = (settings: TcpSettings, value: string) => void;
+
+const flag = (name: keyof TcpSettings): Setter => (s, value) => {
+  (s as unknown as Record<string, unknown>)[name] = Number(value) !== 0;
+};
+const count = (name: keyof TcpSettings, scale = 1): Setter => (s, value) => {
+  (s as unknown as Record<string, unknown>)[name] = Number(value) * scale;
+};
+
+/** Keys below net.ipv4. */
+const SETTERS: Record<string, Setter> = {
+  tcp_sack: flag("sack"),
+  tcp_dsack: flag("duplicateSack"),
+  tcp_timestamps: flag("timestamps"),
+  tcp_window_scaling: flag("windowScaling"),
+  tcp_slow_start_after_idle: flag("slowStartAfterIdle"),
+  tcp_early_retrans: (s, value) => s.tailLossProbe = Number(value) >= 3,
+  tcp_reordering: count("reordering"),
+  tcp_syn_retries: count("synRetries"),
+  tcp_synack_retries: count("synAckRetries"),
+  tcp_retries2: count("dataRetries"),
+  tcp_orphan_retries: (s, value) => s.orphanRetries = Number(value) || 8,
+  tcp_fin_timeout: count("finTimeout", 1e6),
+  tcp_keepalive_time: count("keepAliveTime", 1e6),
+  tcp_keepalive_intvl: count("keepAliveInterval", 1e6),
+  tcp_keepalive_probes: count("keepAliveProbes"),
+  tcp_invalid_ratelimit: count("invalidInterval", 1000),
+  tcp_min_tso_segs: count("leastSuperSegments"),
+  tcp_ecn: (s, value) => s.ecn = Number(value) as TcpSettings["ecn"],
+  tcp_rmem: (s, value) => {
+    const [, middle, most] = value.trim().split(/\s+/).map(Number);
+    if (middle !== undefined) s.receiveDefault = middle;
+    if (most !== undefined) s.receiveMaximum = most;
+  },
+  tcp_congestion_control: (s, value) => {
+    if (value !== "cubic" && value !== "reno") throw new TypeError(`No congestion control "${value}"`);
+    s.congestion = value;
+  },
+};
+
+/** Keys whose usual values say what the stack does anyway. */
+const AS_IS: Record<string, string[]> = {
+  tcp_recovery: ["1"],
+  tcp_frto: ["1", "2"],
+  tcp_no_metrics_save: ["1"],
+  tcp_moderate_rcvbuf: ["1"],
+  tcp_fack: ["0"],
+  tcp_mtu_probing: ["0"],
+  tcp_abort_on_overflow: ["0"],
+  tcp_autocorking: ["0"],
+  ip_no_pmtu_disc: ["0"],
+  tcp_fwmark_accept: ["0"],
+  tcp_thin_linear_timeouts: ["0"],
+  tcp_comp_sack_nr: ["0"],
+};
+
+/** What a shared defaults script sets. */
+function setDefaults(s: TcpSettings): void {
+  s.congestion = "cubic";
+  s.initialWindow = 10;
+  s.sack =
+    s.duplicateSack =
+    s.tailLossProbe =
+    s.windowScaling =
+    s.timestamps =
+      true;
+  s.receiveDefault = 540_000;
+  s.receiveMaximum = 15 << 20;
+  s.ecn = 0;
+  s.slowStartAfterIdle = false;
+  s.reordering = 3;
+  s.synRetries = s.synAckRetries = 5;
+}
+
+/** Runs a command's lines. @param warn Gets what is passed over. */
+export function runCommand(text: string, settings: TcpSettings, warn: (message: string) => void): void {
+  const joined = text.replace(/\\\r?\n/g, " ");
+  for (const line of joined.split(/\r?\n|&&|;|\|\|/)) {
+    const command = line.replace(/(^|\s)#.*$/, "").replace(/\s*\d?>{1,2}\s*(?:&\d|\/dev\/null)/g, "").trim();
+    if (command !== "") runOne(command, settings, warn);
+  }
+}
+
+function words(command: string): string[] {
+  const found = command.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
+  return found.map((word) => word.replace(/(["'])(.*?)\1/g, "$2"));
+}
+
+function runOne(command: string, settings: TcpSettings, warn: (message: string) => void): void {
+  const [program = "", ...args] = words(command);
+  const name = program.slice(program.lastIndexOf("/") + 1);
+  if (/defaults?\.sh$/.test(name)) {
+    setDefaults(settings);
+    return;
+  }
+  if (name === "sysctl" || name === "set_sysctls.py") {
+    for (const arg of args) {
+      if (arg.startsWith("-")) continue;
+      const at = arg.indexOf("=");
+      if (at > 0) setKey(arg.slice(0, at), arg.slice(at + 1), settings, warn);
+    }
+    return;
+  }
+  const echo = /^echo\s+["']?([^"'>]*?)["']?\s*>\s*(\/proc\/sys\/\S+)$/.exec(command);
+  if (echo !== null) {
+    setKey(echo[2]!, echo[1]!, settings, warn);
+    return;
+  }
+  const window = /\binitcwnd\s+(\d+)/.exec(command);
+  if (name === "ip" && window !== null) {
+    settings.initialWindow = Number(window[1]);
+    return;
+  }
+  warn(`Command "${command}" is passed over`);
+}
+
+function setKey(key: string, value: string, settings: TcpSettings, warn: (message: string) => void): void {
+  const plain = key.trim().replace(/^\/proc\/sys\//, "").replaceAll("/", ".");
+  const name = plain.replace(/^net\.ipv4\./, "");
+  const text = value.trim();
+  const setter = SETTERS[name];
+  if (setter !== undefined) {
+    try {
+      setter(settings, text);
+    } catch (error) {
+      warn((error as Error).message);
+    }
+  } else if (AS_IS[name]?.includes(text) !== true) {
+    warn(`Setting "${plain}=${text}" has no meaning here and is passed over`);
+  }
+}

@@ -1,0 +1,349 @@
+/**
+ * A TCP socket as Linux's applications know it, over the stack's connections and listeners.
+ *
+ * @module
+ */
+
+import type { StackError, StackErrorCode } from "../../../stack/errors.ts";
+import type { IpAddress } from "../../../stack/ip/address.ts";
+import { type ConnectionHandler, type Listener, State } from "../../../stack/tcp/api.ts";
+import type { TcpConnection } from "../../../stack/tcp/connection.ts";
+import type { TcpListener } from "../../../stack/tcp/listener.ts";
+import { CONSTANTS as K } from "./constants.ts";
+import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
+import { SocketOptions } from "./socket_options.ts";
+
+const ERRNO_OF: Partial<Record<StackErrorCode, string>> = {
+  AddressInUse: "EADDRINUSE",
+  AddressNotAvailable: "EADDRNOTAVAIL",
+  ConnectionRefused: "ECONNREFUSED",
+  ConnectionReset: "ECONNRESET",
+  ConnectionAborted: "ECONNABORTED",
+  BrokenPipe: "EPIPE",
+  TimedOut: "ETIMEDOUT",
+  NetworkUnreachable: "ENETUNREACH",
+  HostUnreachable: "EHOSTUNREACH",
+  MessageTooLong: "EMSGSIZE",
+  TooMany: "ENOBUFS",
+};
+
+/** The error number's name for a failure of the stack. */
+export function errnoOf(error: unknown): string {
+  const code = (error as { code?: StackErrorCode }).code;
+  const errno = code === undefined ? undefined : ERRNO_OF[code];
+  if (errno === undefined) throw error;
+  return errno;
+}
+
+/** Most bytes written at once: payload is zeros of this. */
+const ZEROS = new Uint8Array(1 << 16);
+
+/** One TCP socket. */
+export class TcpSocket extends OpenFile implements ConnectionHandler {
+  readonly host: Host;
+  readonly options: SocketOptions;
+  readonly version: 4 | 6;
+  bound: { address: IpAddress | null; port: number } | null = null;
+  listener: Listener | null = null;
+  connection: TcpConnection | null = null;
+  /** `connect` has been called, and its end was not reported yet. */
+  connecting = false;
+  /** What the next call that asks for it fails with. */
+  pendingError: string | null = null;
+  readClosed = false;
+  writeClosed = false;
+
+  constructor(host: Host, version: 4 | 6, options: SocketOptions = new SocketOptions()) {
+    super();
+    this.host = host;
+    this.version = version;
+    this.options = options;
+  }
+
+  connected(): void {
+    this.events++;
+  }
+
+  receive(): number {
+    this.events++;
+    return 0;
+  }
+
+  finished(): void {
+    this.events++;
+  }
+
+  writable(): void {
+    this.events++;
+  }
+
+  closed(_connection: unknown, error: StackError | null): void {
+    this.events++;
+    if (error !== null) this.pendingError ??= this.#errno(error);
+  }
+
+  #errno(error: StackError): string {
+    // A reset after the peer's FIN: nobody reads any more what we write.
+    if (error.code === "ConnectionReset" && this.connection!.finReceived) return "EPIPE";
+    return errnoOf(error);
+  }
+
+  /** What the stack knew of before it told. */
+  #take(error: string): never {
+    this.pendingError = null;
+    throw new SysError(error);
+  }
+
+  bind(address: IpAddress | null, port: number): Attempt {
+    if (this.bound !== null || this.connection !== null) throw new SysError("EINVAL");
+    this.bound = { address, port };
+    return done(0);
+  }
+
+  listen(backlog: number): Attempt {
+    if (this.connection !== null) throw new SysError("EINVAL");
+    if (this.listener !== null) return done(0);
+    const { address, port } = this.bound ?? { address: null, port: 0 };
+    try {
+      // Linux lets one more in than it was told.
+      this.listener = this.host.stack.tcp.listen(
+        {
+          ...address === null || address.isUnspecified ? {} : { address },
+          port,
+          backlog: Math.max(0, backlog) + 1,
+        },
+        { ready: () => this.events++ },
+      );
+    } catch (error) {
+      throw new SysError(errnoOf(error));
+    }
+    (this.listener as TcpListener).prepare = (c) => this.options.prepare(c as TcpConnection, this.host);
+    return done(0);
+  }
+
+  connect(address: IpAddress, port: number): Attempt {
+    if (this.listener !== null) throw new SysError("EISCONN");
+    if (this.connection !== null) {
+      if (this.pendingError !== null) this.#take(this.pendingError);
+      if (this.connection.state === State.SynSent || this.connection.state === State.SynReceived) {
+        if (this.nonblocking) throw new SysError("EALREADY");
+      } else if (!this.connecting) {
+        throw new SysError(this.connection.state === State.Closed ? "ECONNABORTED" : "EISCONN");
+      }
+    } else {
+      const bound = this.bound;
+      try {
+        this.connection = this.host.stack.tcp.connect(
+          {
+            address,
+            port,
+            ...bound === null || bound.address === null || bound.address.isUnspecified
+              ? {}
+              : { localAddress: bound.address },
+            ...bound === null || bound.port === 0 ? {} : { localPort: bound.port },
+          },
+          this,
+          (c) => this.options.prepare(c as TcpConnection, this.host),
+        ) as TcpConnection;
+      } catch (error) {
+        throw new SysError(errnoOf(error));
+      }
+      this.options.apply(this.connection, this.host);
+      this.connecting = true;
+      if (this.nonblocking) throw new SysError("EINPROGRESS");
+    }
+    return {
+      run: () => {
+        if (this.pendingError !== null) this.#take(this.pendingError);
+        const { state } = this.connection!;
+        if (state === State.SynSent || state === State.SynReceived) return null;
+        this.connecting = false;
+        return result(0);
+      },
+      deadline: Infinity,
+    };
+  }
+
+  accept(): { connection: TcpConnection } | null {
+    if (this.listener === null) throw new SysError("EINVAL");
+    const connection = this.listener.take() as TcpConnection | null;
+    return connection === null ? null : { connection };
+  }
+
+  /** Makes it the socket of an accepted connection. */
+  adopt(connection: TcpConnection): void {
+    this.connection = connection;
+    connection.handler = this;
+    this.options.apply(connection, this.host);
+    if (connection.error !== null) this.pendingError = this.#errno(connection.error);
+  }
+
+  /** The connection, if it was ever established. */
+  #established(): TcpConnection {
+    const c = this.connection;
+    if (c === null || this.listener !== null) {
+      if (this.pendingError !== null) this.#take(this.pendingError);
+      throw new SysError("ENOTCONN");
+    }
+    return c;
+  }
+
+  /** Reads up to `length` bytes. */
+  read(length: number, flags = 0): Attempt {
+    const c = this.#established();
+    const wait = !this.nonblocking && (flags & K.MSG_DONTWAIT!) === 0;
+    const deadline = this.options.receiveTimeout === 0
+      ? Infinity
+      : this.host.stack.now + this.options.receiveTimeout;
+    let total = 0;
+    const scratch = new Uint8Array(Math.max(1, Math.min(length, 1 << 20)));
+    return {
+      deadline,
+      run: () => {
+        const lowat = flags & K.MSG_WAITALL! ? length : Math.min(length, this.options.receiveLowWater);
+        if (flags & K.MSG_PEEK!) {
+          if (c.readable > 0) return result(Math.min(length, c.readable));
+        } else {
+          while (total < length && c.readable > 0) {
+            const taken = c.read(scratch, 0, Math.min(scratch.length, length - total));
+            if (taken === 0) break;
+            total += taken;
+          }
+          if (total > 0 && (total >= lowat || !wait)) return result(total);
+        }
+        if (total >= length && length === 0) return result(0);
+        const ended = c.finReceived || this.readClosed || c.state === State.Closed;
+        if (total > 0) return ended || this.host.stack.now >= deadline ? result(total) : null;
+        if (this.pendingError !== null) {
+          if (this.pendingError === "EPIPE" && c.finReceived) return result(0);
+          this.#take(this.pendingError);
+        }
+        if (ended && c.state !== State.SynSent) return result(0);
+        if (!wait || this.host.stack.now >= deadline) throw new SysError("EAGAIN");
+        return null;
+      },
+    };
+  }
+
+  /** Writes `length` bytes. */
+  write(length: number, flags = 0): Attempt {
+    const c = this.connection;
+    if (c === null) throw new SysError(this.listener === null ? "EPIPE" : "EPIPE");
+    const wait = !this.nonblocking && (flags & K.MSG_DONTWAIT!) === 0;
+    const deadline = this.options.sendTimeout === 0
+      ? Infinity
+      : this.host.stack.now + this.options.sendTimeout;
+    let total = 0;
+    return {
+      deadline,
+      run: () => {
+        if (this.pendingError !== null || this.writeClosed || c.state === State.Closed) {
+          if (total > 0) return result(total);
+          if (this.pendingError !== null) this.#take(this.pendingError);
+          throw new SysError("EPIPE");
+        }
+        if (c.state !== State.SynSent && c.state !== State.SynReceived) {
+          c.moreComing = (flags & K.MSG_MORE!) !== 0;
+          while (total < length) {
+            const taken = c.write(ZEROS, 0, Math.min(ZEROS.length, length - total));
+            if (taken === 0) break;
+            total += taken;
+          }
+          if (flags & K.MSG_OOB! && total > 0) this.options.unsupported("MSG_OOB");
+          if (total === length) return result(total);
+        }
+        if (!wait || this.host.stack.now >= deadline) {
+          if (total > 0) return result(total);
+          throw new SysError("EAGAIN");
+        }
+        return null;
+      },
+    };
+  }
+
+  shutdown(how: number): Attempt {
+    if (how < 0 || how > 2) throw new SysError("EINVAL");
+    const c = this.connection;
+    if (this.listener !== null && how !== K.SHUT_WR) {
+      this.listener.close();
+      this.listener = null;
+      return done(0);
+    }
+    if (c === null || c.state === State.Closed) throw new SysError("ENOTCONN");
+    if (how !== K.SHUT_WR) this.readClosed = true;
+    if (how !== K.SHUT_RD) {
+      this.writeClosed = true;
+      if (c.state === State.SynSent) {
+        c.abort();
+        this.pendingError = null;
+      } else c.closeWrite();
+    }
+    this.events++;
+    return done(0);
+  }
+
+  ready(): number {
+    const E = K as Record<string, number>;
+    if (this.listener !== null) {
+      return (this.listener as TcpListener).queued > 0 ? E.EPOLLIN! | E.EPOLLRDNORM! : 0;
+    }
+    const c = this.connection;
+    let mask = 0;
+    if (c === null || c.state === State.Closed || (this.writeClosed && (this.readClosed || c.finReceived))) {
+      mask |= E.EPOLLHUP!;
+    }
+    const ended = c !== null && (c.finReceived || this.readClosed || c.state === State.Closed);
+    if (ended) mask |= E.EPOLLIN! | E.EPOLLRDNORM! | E.EPOLLRDHUP!;
+    if (c === null || (c.state !== State.SynSent && c.state !== State.SynReceived)) {
+      if (c !== null && c.readable >= this.options.receiveLowWater) mask |= E.EPOLLIN! | E.EPOLLRDNORM!;
+      if (this.writeClosed || c === null || this.#writable(c)) mask |= E.EPOLLOUT! | E.EPOLLWRNORM!;
+    }
+    if (this.pendingError !== null) mask |= E.EPOLLERR!;
+    return mask;
+  }
+
+  /** Whether at least a third of the buffer is free, and little enough was not sent yet. */
+  #writable(c: TcpConnection): boolean {
+    if (c.state === State.Closed) return true;
+    const unsent = c.sendQueued - (c.sndNxt - c.sendBase | 0);
+    if (2 * unsent >= this.options.notSentLowWater) return false;
+    return c.sendLimit - c.sendQueued >= c.sendQueued / 2;
+  }
+
+  /** Bytes not read, not acknowledged, not sent; a FIN counts as one. */
+  queued(request: number): number {
+    const c = this.connection;
+    if (this.listener !== null) throw new SysError("EINVAL");
+    if (c === null || c.state === State.SynSent || c.state === State.SynReceived) return 0;
+    const fin = c.finQueued ? 1 : 0;
+    if (request === K.SIOCINQ) return c.readable;
+    const end = c.sendBase + c.sendQueued + (c.state === State.Closed ? 0 : fin) | 0;
+    if (request === K.SIOCOUTQ) return c.head < 0 && c.finSent ? 0 : end - c.sndUna | 0;
+    return c.finSent ? 0 : end - c.sndNxt | 0;
+  }
+
+  close(): Attempt | null {
+    if (this.listener !== null) {
+      this.listener.close();
+      return null;
+    }
+    const c = this.connection;
+    if (c === null || c.state === State.Closed) return null;
+    const { linger } = this.options;
+    if (linger.on && linger.seconds === 0) {
+      c.abort();
+      return null;
+    }
+    c.close();
+    if (!linger.on || this.nonblocking) return null;
+    const deadline = this.host.stack.now + linger.seconds * 1e6;
+    return {
+      deadline,
+      run: () =>
+        c.state === State.Closed || c.state >= State.FinWait2 && c.state !== State.CloseWait && c.head < 0 ||
+          this.host.stack.now >= deadline
+          ? result(0)
+          : null,
+    };
+  }
+}

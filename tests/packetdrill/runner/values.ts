@@ -1,0 +1,149 @@
+/**
+ * What expressions in the arguments of calls stand for.
+ *
+ * @module
+ */
+
+import { IpAddress } from "../../../stack/ip/address.ts";
+import type { Expression } from "./ast.ts";
+import { CONSTANTS } from "./constants.ts";
+
+/** A script that asks for what the runner does not have. */
+export class Unsupported extends Error {
+  override readonly name = "Unsupported";
+}
+
+/** Functions that change byte order only: numbers here have none. */
+const TRANSPARENT = new Set(["htons", "htonl", "ntohs", "ntohl", "__constant_htons", "__constant_htonl"]);
+
+/** The number of a name. @throws {Unsupported} */
+export function constant(name: string): number {
+  const value = CONSTANTS[name];
+  if (value === undefined) throw new Unsupported(`Unknown name "${name}"`);
+  return value;
+}
+
+/** The number that an expression stands for. `[n]` stands for n as well. @throws {Unsupported} */
+export function number(e: Expression): number {
+  switch (e.kind) {
+    case "number":
+      return e.value;
+    case "symbol":
+      return constant(e.name);
+    case "unary": {
+      const operand = number(e.operand);
+      return e.operator === "-" ? -operand : ~operand;
+    }
+    case "binary": {
+      const left = number(e.left), right = number(e.right);
+      switch (e.operator) {
+        case "|":
+          return (left | right) >>> 0;
+        case "&":
+          return (left & right) >>> 0;
+        case "^":
+          return (left ^ right) >>> 0;
+        case "<<":
+          return (left << right) >>> 0;
+        case ">>":
+          return left >>> right;
+        case "+":
+          return left + right;
+        case "-":
+          return left - right;
+        case "*":
+          return left * right;
+        case "/":
+          return Math.trunc(left / right);
+        case "%":
+          return left % right;
+      }
+      break;
+    }
+    case "call":
+      if (TRANSPARENT.has(e.name) && e.args.length === 1) return number(e.args[0]!);
+      break;
+    case "list":
+      if (e.items.length === 1) return number(e.items[0]!);
+      break;
+  }
+  throw new Unsupported(`Expected a number, found ${show(e)}`);
+}
+
+/** The number, or `otherwise` for `...` and for nothing at all. */
+export function optional(e: Expression | undefined, otherwise: number): number {
+  return e === undefined || e.kind === "ellipsis" ? otherwise : number(e);
+}
+
+/** Whether anything will do. */
+export function isOpen(e: Expression | undefined): boolean {
+  return e === undefined || e.kind === "ellipsis" ||
+    (e.kind === "symbol" && (e.name === "_" || e.name === "NULL"));
+}
+
+/** The field of a struct by name, or by its place where the script gives no names. */
+export function field(e: Expression | undefined, name: string, place: number): Expression | undefined {
+  if (e === undefined || e.kind !== "struct") return undefined;
+  return e.fields.size > 0 ? e.fields.get(name) : e.items[place];
+}
+
+/** An address and a port in a struct sockaddr; parts that are left open are null. */
+export function endpoint(
+  e: Expression | undefined,
+): { address: IpAddress | null; port: number | null; family: number | null } {
+  if (e === undefined || e.kind !== "struct") return { address: null, port: null, family: null };
+  const named = (...names: string[]) =>
+    names.map((name) => e.fields.get(name)).find((value) => value !== undefined);
+  const family = named("sa_family", "sin_family", "sin6_family");
+  const port = named("sin_port", "sin6_port");
+  const address = named("sin_addr", "sin6_addr", "s_addr");
+  return {
+    address: isOpen(address) ? null : addressOf(address!),
+    port: isOpen(port) ? null : number(port!),
+    family: isOpen(family) ? null : number(family!),
+  };
+}
+
+function addressOf(e: Expression): IpAddress {
+  if (e.kind === "call" && /^inet_(addr|pton)$/.test(e.name)) {
+    const text = e.args.find((arg) => arg.kind === "string");
+    if (text?.kind === "string") return IpAddress.parse(text.value);
+  }
+  if (e.kind === "string") return IpAddress.parse(e.value);
+  return IpAddress.v4(number(e));
+}
+
+/** Bytes of all pieces of an iovec array. */
+export function vectorLength(e: Expression | undefined): number {
+  if (e === undefined || e.kind !== "list") throw new Unsupported("Expected a list of {base, length}");
+  return e.items.reduce(
+    (total, item) => total + number(field(item, "iov_len", 1) ?? { kind: "ellipsis" }),
+    0,
+  );
+}
+
+/** An expression as the script has it, shortened. */
+export function show(e: Expression): string {
+  switch (e.kind) {
+    case "ellipsis":
+      return "...";
+    case "number":
+      return String(e.value);
+    case "symbol":
+      return e.name;
+    case "string":
+      return JSON.stringify(e.value);
+    case "list":
+      return `[${e.items.map(show).join(", ")}]`;
+    case "struct":
+      return e.fields.size > 0
+        ? `{${[...e.fields].map(([name, value]) => `${name}=${show(value)}`).join(", ")}}`
+        : `{${e.items.map(show).join(", ")}}`;
+    case "call":
+      return `${e.name}(${e.args.map(show).join(", ")})`;
+    case "unary":
+      return `${e.operator}${show(e.operand)}`;
+    case "binary":
+      return `${show(e.left)}${e.operator}${show(e.right)}`;
+  }
+}
