@@ -19,6 +19,9 @@ const SLAB = 64 * 1024;
 /** Most bytes of one chunk: larger blocks come from the system page by page, which costs more than the copy. */
 const CHUNK = 128 * 1024;
 
+/** Where short strings become bytes, on their way into the connection's ring. */
+const scratch: Uint8Array & Pick<Buffer, "write"> = Buffer.allocUnsafeSlow(SLAB);
+
 /** Told when a chunk was handed over, or could not be. */
 export type StreamCallback = (error?: Error | null) => void;
 
@@ -99,7 +102,7 @@ export class TcpDuplex extends Duplex {
 
   /** Wraps a connection. @param connection An established one, whose callbacks are taken over. @param clock The stack's time. */
   constructor(connection: Connection, clock: Clock, options: TcpDuplexOptions = {}) {
-    super({ allowHalfOpen: options.allowHalfOpen ?? true, emitClose: true, decodeStrings: true });
+    super({ allowHalfOpen: options.allowHalfOpen ?? true, emitClose: true, decodeStrings: false });
     this.connection = connection;
     this.#clock = clock;
     this.#remoteAddress = connection.remote.toString();
@@ -220,19 +223,29 @@ export class TcpDuplex extends Duplex {
   }
 
   /** For `node:stream`. */
-  override _write(chunk: Uint8Array, _encoding: string, callback: StreamCallback): void {
+  override _write(chunk: Uint8Array | string, encoding: BufferEncoding, callback: StreamCallback): void {
     this.#active();
-    const length = chunk.length;
-    const count = this.connection.write(chunk as Bytes, 0, length);
-    this.bytesWritten += count;
-    if (count === length) callback();
-    else this.#wait([chunk], count, callback);
+    const rest = this.#put(chunk, encoding);
+    if (rest === null) callback();
+    else this.#wait([rest], callback);
   }
 
   /** For `node:stream`. */
-  override _writev(chunks: { chunk: Uint8Array }[], callback: StreamCallback): void {
-    this.#wait(chunks.map((entry) => entry.chunk), 0, callback);
-    this.writeOn();
+  override _writev(
+    chunks: { chunk: Uint8Array | string; encoding: BufferEncoding }[],
+    callback: StreamCallback,
+  ): void {
+    this.#active();
+    for (let i = 0; i < chunks.length; i++) {
+      const rest = this.#put(chunks[i]!.chunk, chunks[i]!.encoding);
+      if (rest === null) continue;
+      const left = chunks.slice(i + 1).map(({ chunk, encoding }) =>
+        typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk
+      );
+      this.#wait([rest, ...left], callback);
+      return;
+    }
+    callback();
   }
 
   /** For `node:stream`. */
@@ -245,8 +258,8 @@ export class TcpDuplex extends Duplex {
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#alarm?.cancel();
     if (!this.#over) {
-      if (error !== null) this.connection.abort();
-      else if (this.#written !== null) this.#closing = true;
+      // As in Node, an error does not reset the connection; what was not handed over is lost with it.
+      if (error === null && this.#written !== null) this.#closing = true;
       else this.connection.close();
     }
     callback(error);
@@ -314,10 +327,31 @@ export class TcpDuplex extends Duplex {
     }
   }
 
-  #wait(chunks: readonly Uint8Array[], offset: number, callback: StreamCallback): void {
+  /** Hands a chunk to the connection. @returns What found no room, or null. */
+  #put(chunk: Uint8Array | string, encoding: BufferEncoding): Uint8Array | null {
+    let bytes: Uint8Array;
+    let length: number;
+    if (typeof chunk !== "string") {
+      bytes = chunk;
+      length = chunk.length;
+    } else if (chunk.length <= SLAB / 4) {
+      bytes = scratch;
+      length = scratch.write(chunk, 0, encoding);
+    } else {
+      bytes = Buffer.from(chunk, encoding);
+      length = bytes.length;
+    }
+    const count = this.connection.write(bytes as Bytes, 0, length);
+    this.bytesWritten += count;
+    if (count === length) return null;
+    // Buffer.slice would not copy.
+    return bytes === scratch ? new Uint8Array(bytes.subarray(count, length)) : bytes.subarray(count, length);
+  }
+
+  #wait(chunks: readonly Uint8Array[], callback: StreamCallback): void {
     this.#chunks = chunks;
     this.#chunk = 0;
-    this.#chunkOffset = offset;
+    this.#chunkOffset = 0;
     this.#written = callback;
   }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import http2 from "node:http2";
 import tls from "node:tls";
@@ -43,6 +44,24 @@ Deno.test("TcpDuplex carries chunks of all sizes both ways, and ends", async () 
   assert.equal(near.bytesRead, sent.length);
   assert.equal(far.remoteAddress, "10.0.0.2");
   assert.equal(near.address().family, "IPv4");
+});
+
+Deno.test("TcpDuplex writes strings in their encoding, whether there is room or not", async () => {
+  using tcp = new FakeTcp();
+  const [near, far] = await pair(tcp);
+  const written: Uint8Array[] = [];
+  for (let i = 0; i < 40; i++) {
+    const encoding = (["latin1", "utf8", "hex"] as const)[i % 3]!;
+    const text = encoding === "hex"
+      ? "00ff7f".repeat(2000 + i)
+      : "h\u00e9\u00ff".repeat(i === 7 ? 30_000 : 4000 + i);
+    written.push(Buffer.from(text, encoding));
+    near.write(text, encoding);
+  }
+  near.end();
+  const back = await new Blob(await collect(far) as BlobPart[]).bytes();
+  assert.deepEqual(back, await new Blob(written as BlobPart[]).bytes());
+  far.destroy();
 });
 
 Deno.test("TcpDuplex holds the peer up while nobody reads", async () => {
