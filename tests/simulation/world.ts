@@ -1,0 +1,413 @@
+/**
+ * One simulated world: hosts, the link between them, and applications, from a seed.
+ *
+ * @module
+ */
+
+import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4 } from "../../stack/device.ts";
+import { StackError } from "../../stack/errors.ts";
+import { State } from "../../stack/tcp/api.ts";
+import type { Connection, Listener } from "../../stack/tcp/api.ts";
+import type { TcpConnection } from "../../stack/tcp/connection.ts";
+import { Pair, type Side, type Surroundings } from "./application.ts";
+import { EventQueue } from "./event_queue.ts";
+import { Host, type HostOptions } from "./host.ts";
+import { describeConnection, judgeConnection, judgeRest } from "./invariants.ts";
+import { type Frame, Link, type Watcher } from "./link.ts";
+import { drawConnection, type Meeting } from "./plan.ts";
+import { describe, drawProfiles, lossy, type Profile } from "./profile.ts";
+import { Random } from "./random.ts";
+import { WireMonitor } from "./wire_monitor.ts";
+
+/** Ports of the listeners, by how they behave. */
+const PORTS: Record<Meeting, number> = {
+  listen: 80,
+  late: 81,
+  backlog: 82,
+  closing: 83,
+  nobody: 9,
+  simultaneous: 0,
+};
+
+/** Longest time without any progress, in µs: a window probe or a time-out may be backed off by 2 minutes, 15 times. */
+const PATIENCE = 2_400_000_000;
+/** Longest time of everything, in µs. */
+const LIFETIME = 7_200_000_000;
+/** Events after which a world does not come to an end. */
+const MOST_EVENTS = 20_000_000;
+
+// Streams of chance, so that one more draw here changes nothing there.
+const WORLD = 1, APPLICATIONS = 2, LINK = 3;
+
+/** What a world takes beside its seed. */
+export interface WorldOptions {
+  /** Connections; drawn by default. */
+  connections?: number;
+  /** Lines of the story to keep; 0, the default, tells none. */
+  story?: number;
+  /** Sees every frame that a host sends. @param time In µs. */
+  onFrame?: (frame: Frame, time: number) => void;
+}
+
+/** What came of a world. */
+export interface Outcome {
+  seed: number;
+  /** What went wrong, or null. */
+  failure: string | null;
+  connections: number;
+  /** Connections whose handshake the link did not let through. */
+  unconnected: number;
+  frames: number;
+  /** Bytes that applications received. */
+  bytes: number;
+  /** Virtual time, in µs. */
+  time: number;
+  /** A hash of all frames and when they were sent. */
+  digest: number;
+}
+
+/** Runs one world to its end. */
+export class World implements Surroundings, Watcher {
+  now = 0;
+  readonly harsh: boolean;
+  readonly #seed: number;
+  readonly #begin: number;
+  readonly #options: WorldOptions;
+  readonly #random: Random;
+  readonly #queue = new EventQueue();
+  readonly #hosts: Host[] = [];
+  readonly #hostOptions: HostOptions[] = [];
+  readonly #link: Link;
+  readonly #profiles: Profile[];
+  readonly #monitor: WireMonitor;
+  readonly #pairs: Pair[] = [];
+  /** Pairs by the connecting host and the ports. */
+  readonly #expected = new Map<number, Pair>();
+  readonly #listeners: Listener[] = [];
+  readonly #story: string[] = [];
+  readonly #dead: boolean;
+  /** Pairs that are not over. */
+  #open = 0;
+  #lastProgress = 0;
+  #failure: string | null = null;
+  #digest = 0x811c9dc5 | 0;
+  #events = 0;
+  #rotation = 0;
+
+  /** @param seed Decides everything. */
+  constructor(seed: number, options: WorldOptions = {}) {
+    this.#seed = seed;
+    this.#options = options;
+    const random = this.#random = new Random(seed, WORLD);
+    const count = random.chance(0.1) ? 3 : 2;
+    const offloads = random.chance(0.2) ? OFFLOAD_CHECKSUM | OFFLOAD_TSO4 : 0;
+    const [there, back] = drawProfiles(random, offloads !== 0);
+    this.#profiles = count === 2 ? [there, back] : [there, back, there];
+    this.harsh = this.#profiles.some(lossy);
+    this.#dead = this.#profiles.some((profile) => profile.deadFrom < Infinity);
+    const mtu = random.pick([1500, 1500, 1500, 1500, 9000, 576]);
+    const slots = offloads === 0 ? random.pick([16, 64, 128, 256]) : random.pick([8, 16]);
+    const ecn = random.chance(0.3);
+    for (let i = 0; i < count; i++) {
+      this.#hostOptions.push({ mtu, offloads, slots, ecn, reno: random.chance(0.3) });
+    }
+    this.#begin = this.now = 1_000_000;
+    this.#link = this.#makeLink();
+    this.#monitor = new WireMonitor(
+      (what) => this.fail(`On the wire: ${what}`),
+      !there.stripped.includes(3),
+      there.mssClamp,
+    );
+    this.#monitor.telling = (options.story ?? 0) > 0;
+    for (let i = 0; i < count; i++) this.#hosts.push(this.#makeHost(i, this.#link));
+    for (const host of this.#hosts) this.#listen(host);
+    this.#plan();
+  }
+
+  /** Runs until all is over. */
+  run(): Outcome {
+    this.#loop(() => this.#open === 0 || this.now - this.#lastProgress > PATIENCE, LIFETIME);
+    for (const pair of this.#pairs) if (this.#failure === null) this.#judgePair(pair);
+    this.#end();
+    let bytes = 0;
+    let unconnected = 0;
+    for (const pair of this.#pairs) {
+      const [a, b] = pair.sides;
+      bytes += a.received + b.received;
+      if (pair.plan.meeting !== "nobody" && !a.connectedTold) unconnected++;
+    }
+    return {
+      seed: this.#seed,
+      failure: this.#failure,
+      connections: this.#pairs.length,
+      unconnected,
+      frames: this.#link.counters.sent,
+      bytes,
+      time: this.now - this.#begin,
+      digest: this.#digest,
+    };
+  }
+
+  /** The world in words: who, how, and what happened last. */
+  tell(): string {
+    const lines: string[] = [];
+    const { mtu, offloads, slots, ecn } = this.#hostOptions[0]!;
+    lines.push(
+      `${this.#hosts.length} hosts, MTU ${mtu}, offloads ${offloads}, ${slots} slots, ECN ${ecn}, ` +
+        `reno ${this.#hostOptions.map((options) => options.reno).join("/")}`,
+    );
+    this.#profiles.forEach((profile, i) => lines.push(`from host ${i}: ${describe(profile)}`));
+    lines.push(`link: ${JSON.stringify(this.#link.counters)}`);
+    for (const pair of this.#pairs) {
+      if (pair.over && pair.finished && this.#pairs.length > 8) continue;
+      const { plan } = pair;
+      lines.push(
+        `connection ${pair.index}: host ${plan.from} to ${plan.to}, ${plan.meeting}, at ${plan.at}${
+          pair.violent ? ", violent" : ""
+        }`,
+      );
+      for (const side of pair.sides) lines.push(`  ${side.name} ${tellSide(side)}`);
+    }
+    lines.push(...this.#story);
+    return lines.join("\n");
+  }
+
+  after(delay: number, run: () => void): void {
+    this.#queue.at(this.now + delay, run);
+  }
+
+  fail(what: string): void {
+    this.note(`FAILED: ${what}`);
+    this.#failure ??= `${what} (at ${this.now - this.#begin} µs)`;
+  }
+
+  note(what: string): void {
+    const most = this.#options.story ?? 0;
+    if (most === 0) return;
+    this.#story.push(`${((this.now - this.#begin) / 1e6).toFixed(6)} ${what}`);
+    if (this.#story.length > 2 * most) this.#story.splice(0, most);
+  }
+
+  progress(): void {
+    this.#lastProgress = this.now;
+  }
+
+  done(pair: Pair): void {
+    if (pair.finished) return;
+    pair.finished = true;
+    this.#open--;
+  }
+
+  sent(from: number, frame: Frame): void {
+    const { bytes } = frame;
+    let digest = Math.imul(this.#digest ^ frame.length ^ from << 24, 0x01000193) ^ this.now | 0;
+    for (let i = 30; i < Math.min(frame.length, 66); i++) digest = Math.imul(digest ^ bytes[i]!, 0x01000193);
+    this.#digest = digest;
+    this.#options.onFrame?.(frame, this.now);
+    this.#monitor.see(frame);
+    if (this.#monitor.told !== "") this.note(`${from} sends ${this.#monitor.told}`);
+  }
+
+  harmed(_from: number, how: string): void {
+    if (this.#monitor.told !== "") this.note(`  ${how}`);
+  }
+
+  arrived(to: number, frame: Frame): void {
+    if (this.#monitor.telling) this.note(`${to} gets a frame of ${frame.length} bytes`);
+  }
+
+  #makeLink(): Link {
+    return new Link(
+      this.#profiles,
+      this.#profiles.map((_, i) => new Random(this.#seed, LINK + 16 * i)),
+      this.#queue,
+      this,
+      this.#begin,
+      this,
+      (port) => this.#hosts[port]!.ready = true,
+    );
+  }
+
+  #makeHost(index: number, link: Link): Host {
+    return new Host(this.#seed, index, link, this.#hostOptions[index]!, (what) => this.fail(what));
+  }
+
+  #listen(host: Host): void {
+    const random = this.#random;
+    const { tcp } = host.stack;
+    const take = (listener: Listener) => this.#takeAll(host, listener);
+    this.#listeners.push(tcp.listen({ port: PORTS.listen }, { ready: take }));
+    const gap = random.scaled(10, 1_000_000);
+    const late = { ready: (listener: Listener) => this.after(gap, () => take(listener)) };
+    this.#listeners.push(tcp.listen({ port: PORTS.late }, late));
+    this.#listeners.push(tcp.listen({ port: PORTS.backlog, backlog: random.between(1, 3) }, late));
+    const closing = tcp.listen({ port: PORTS.closing }, random.chance(0.5) ? late : { ready: take });
+    this.#listeners.push(closing);
+    this.after(random.scaled(1000, 3_000_000), () => closing.close());
+  }
+
+  #plan(): void {
+    const random = new Random(this.#seed, APPLICATIONS);
+    const { connections } = this.#options;
+    const count = connections ?? (random.chance(0.03) ? random.between(30, 120) : random.between(1, 16));
+    const rate = Math.min(...this.#profiles.map((profile) => profile.rate));
+    const largest = random.chance(0.03) ? 6_000_000 : 400_000;
+    const budget = Math.max(1000, Math.min(largest, Math.floor(rate * 30 / 8 / count)));
+    const spread = random.chance(0.3) ? 0 : random.scaled(1000, 3_000_000);
+    for (let i = 0; i < count; i++) {
+      const plan = drawConnection(random, this.#hosts.length, budget, spread);
+      const pair = new Pair(this, i, plan, random.word() >>> 1);
+      // Whatever was under way when the link died is lost.
+      if (this.#dead) pair.violent = true;
+      this.#pairs.push(pair);
+      this.#open++;
+      this.after(plan.at, () => this.#start(pair));
+    }
+  }
+
+  #start(pair: Pair): void {
+    const { plan } = pair;
+    const from = this.#hosts[plan.from]!, to = this.#hosts[plan.to]!;
+    if (plan.meeting === "simultaneous") {
+      const port = 20_000 + pair.index, otherPort = 40_000 + pair.index;
+      this.#connect(pair.sides[0], from, to, port, otherPort);
+      this.#connect(pair.sides[1], to, from, otherPort, port);
+      return;
+    }
+    const c = this.#connect(pair.sides[0], from, to, PORTS[plan.meeting]);
+    if (c !== null) this.#expected.set(pairKey(plan.from, c.localPort, plan.to, c.remotePort), pair);
+  }
+
+  #connect(side: Side, from: Host, to: Host, port: number, localPort?: number): Connection | null {
+    try {
+      const c = from.stack.tcp.connect({
+        address: to.address,
+        port,
+        ...(localPort === undefined ? {} : { localPort }),
+      }, side);
+      side.attach(c);
+      return c;
+    } catch (error) {
+      if (!(error instanceof StackError)) throw error;
+      this.fail(`Connection ${side.name}: ${error.message}`);
+      return null;
+    }
+  }
+
+  #takeAll(host: Host, listener: Listener): void {
+    for (let c = listener.take(); c !== null; c = listener.take()) {
+      const from = this.#hosts.findIndex((other) => other.address.equals(c!.remote));
+      const pair = this.#expected.get(pairKey(from, c.remotePort, host.index, c.localPort));
+      if (pair === undefined) {
+        this.fail(`Accepted a connection that nobody made, from port ${c.remotePort} to ${c.localPort}`);
+        return;
+      }
+      this.#expected.delete(pairKey(from, c.remotePort, host.index, c.localPort));
+      this.#accept(pair, c);
+    }
+  }
+
+  #accept(pair: Pair, c: Connection): void {
+    const side = pair.sides[1];
+    this.note(`${side.name} accepted in ${State[c.state]}`);
+    this.progress();
+    side.attach(c);
+    side.connectedTold = true;
+    const begin = () => {
+      c.handler = side;
+      c.resume();
+      side.begin();
+    };
+    if (side.plan.handlerAfter > 0) this.after(side.plan.handlerAfter, begin);
+    else begin();
+  }
+
+  /** Lets time pass until `until`, `duration` µs, or a failure. */
+  #loop(until: () => boolean, duration: number): void {
+    const end = this.now + duration;
+    const queue = this.#queue;
+    while (this.#failure === null && !until()) {
+      let next = queue.next;
+      for (const host of this.#hosts) {
+        if (host.ready) next = this.now;
+        else if (host.deadline < next) next = host.deadline;
+      }
+      if (next === Infinity || next > end) return;
+      if (next > this.now) this.now = next;
+      for (const host of this.#hosts) host.stack.advance(this.now);
+      while (queue.next <= this.now) queue.take().run();
+      for (const host of this.#hosts) {
+        if (!host.ready && host.deadline > this.now) continue;
+        host.turn(this.now);
+        this.#inspect(host);
+      }
+      if (++this.#events > MOST_EVENTS) this.fail("Does not come to an end");
+    }
+  }
+
+  /** Holds connections of a host against the invariants: all of a few, some of many. */
+  #inspect(host: Host): void {
+    const pairs = this.#pairs;
+    const count = Math.min(pairs.length, 12);
+    for (let i = 0; i < count; i++) {
+      const pair = pairs[(this.#rotation + i) % pairs.length]!;
+      this.#inspectSide(host, pair.sides[0]);
+      this.#inspectSide(host, pair.sides[1]);
+    }
+    this.#rotation = (this.#rotation + count) % pairs.length;
+  }
+
+  #inspectSide(host: Host, side: Side): void {
+    const c = side.connection;
+    if (c === null || side.isClosed || c.tcp !== host.stack.tcp) return;
+    const walk = c.packetsOut < 40 || (this.#events & 15) === 0;
+    const wrong = judgeConnection(c, this.now, walk, host.nic.free === 0);
+    if (wrong !== null) this.fail(`Connection ${side.name}: ${wrong}`);
+  }
+
+  #judgePair(pair: Pair): void {
+    if (pair.over) return;
+    if (!pair.violent) {
+      this.fail(`Connection ${pair.index} came to a standstill`);
+      return;
+    }
+    // What a dead link leaves behind may wait for ever, but not with data in flight.
+    for (const side of pair.sides) {
+      const c = side.connection;
+      if (c === null || side.isClosed || c.state === State.TimeWait) continue;
+      if (c.head >= 0) this.fail(`Connection ${side.name} still has data in flight`);
+    }
+  }
+
+  /** Gives up what is left, and waits until nothing is. */
+  #end(): void {
+    if (this.#failure !== null) return;
+    for (const listener of this.#listeners) listener.close();
+    for (const pair of this.#pairs) for (const side of pair.sides) side.giveUp();
+    this.#loop(() => false, 1_000_000_000);
+    for (const host of this.#hosts) {
+      const wrong = this.#failure === null ? judgeRest(host) : null;
+      if (wrong !== null) this.fail(`Host ${host.index}: ${wrong}`);
+    }
+    for (const pair of this.#pairs) {
+      for (const side of pair.sides) {
+        // Without a handler nobody is told.
+        if (side.connection === null || side.isClosed || side.connection.handler === null) continue;
+        this.fail(`Connection ${side.name} was never told that it is closed`);
+      }
+    }
+  }
+}
+
+function pairKey(from: number, fromPort: number, to: number, toPort: number): number {
+  return (from * 16 + to) * 2 ** 32 + fromPort * 65536 + toPort;
+}
+
+function tellSide(side: Side): string {
+  const { plan } = side;
+  const told: TcpConnection | null = side.connection;
+  return `sent ${side.sent}/${plan.total} received ${side.received} ${plan.reading} ${plan.readChunk}/${plan.readGap}` +
+    ` writes ${plan.writeMost}/${plan.writeGap} ${plan.ending} ${plan.endAfter}` +
+    `${side.isClosed ? ` closed ${side.error?.code ?? "in order"}` : ""}` +
+    `${told === null ? "" : `\n    ${describeConnection(told)}`}`;
+}
