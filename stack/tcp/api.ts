@@ -50,7 +50,10 @@ export interface ConnectionHandler {
 
 /** One TCP connection. */
 export interface Connection {
-  /** Gets the callbacks. An accepted connection has none until its owner sets it; data waits meanwhile. */
+  /**
+   * Gets the callbacks. An accepted connection has none until its owner sets it; what happens meanwhile waits for
+   * the next {@link resume}.
+   */
   handler: ConnectionHandler | null;
   /** For the owner of the connection; the stack does not look at it. */
   user: unknown;
@@ -80,7 +83,10 @@ export interface Connection {
   write(bytes: Bytes, offset: number, length: number): number;
   /** Copies data that waits in the receive ring. @returns Bytes copied, 0 to `length`. */
   read(target: Bytes, offset: number, length: number): number;
-  /** Offers waiting data to the handler again, at the end of this turn, until it takes less than it is given. */
+  /**
+   * Offers waiting data to the handler again, at the end of this turn, until it takes less than it is given; a handler
+   * that was set late hears of the end as well.
+   */
   resume(): void;
   /** Sends FIN after everything written. Receiving goes on. Idempotent. */
   closeWrite(): void;

@@ -206,6 +206,8 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   readonly receiveRing: Ring;
   /** In-order bytes in {@link receiveRing}. */
   readable = 0;
+  /** Of these, bytes that the handler is looking at right now. */
+  lent = 0;
   assembler: Assembler | null = null;
   /** FIN was taken; RCV.NXT is past it. */
   finReceived = false;
@@ -360,6 +362,8 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
 
   resume(): void {
     this.paused = false;
+    // It may have ended before it had a handler.
+    if (this.closeDue) this.tcp.markDirty(this);
     if (this.readable > 0 || (this.finReceived && !this.finishedTold)) {
       this.offerDue = true;
       this.tcp.markDirty(this);
@@ -380,7 +384,7 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
       return;
     }
     this.orphan = true;
-    if (this.readable > 0 && this.state !== State.TimeWait) {
+    if (this.readable > this.lent && this.state !== State.TimeWait) {
       this.tcp.reset(this, null);
       return;
     }

@@ -88,6 +88,8 @@ export function input(c: TcpConnection, s: Segment, now: number): void {
     // Both opened at once: the SYN was taken before, only the ACK is news (RFC 9293, figure 7).
     s.sequence = s.sequence + 1 | 0;
     s.flags &= ~wire.SYN;
+    // The window of a SYN is not scaled (RFC 7323, section 2.2).
+    s.window >>= c.sndShift;
   }
   const length = s.length + (s.flags & wire.SYN ? 1 : 0) + (s.flags & wire.FIN ? 1 : 0);
 
@@ -440,6 +442,11 @@ function deliver(c: TcpConnection, bytes: Bytes, offset: number, length: number)
     if (taken > 0 && ring.region !== null) ring.advance(taken);
     if (taken === length) return;
     c.paused = true;
+    if (c.orphan) {
+      // Closed by its handler, which has left something (RFC 2525, section 2.17).
+      c.tcp.reset(c, null);
+      return;
+    }
   }
   const rest = length - taken;
   ring.grow(c.readable + rest + heldBeyond(c), c.readable + rest + heldBeyond(c));
@@ -512,10 +519,17 @@ export function offer(c: TcpConnection): void {
   while (c.readable > 0 && !c.paused && c.handler !== null) {
     const at = ring.position(0);
     const length = Math.min(c.readable, ring.capacity - at);
+    c.lent = length;
     const taken = c.tcp.callReceive(c, ring.region!.bytes, at, length);
-    if (c.state === State.Closed) return;
+    c.lent = 0;
+    // The handler may have ended it; what lies here outlives only the orderly end by the peer.
+    if (c.readable === 0) return;
     if (taken < length) c.paused = true;
     if (taken > 0) c.consumed(taken);
+    if (c.orphan && c.readable > 0) {
+      c.tcp.reset(c, null);
+      return;
+    }
   }
 }
 

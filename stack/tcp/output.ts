@@ -248,7 +248,7 @@ function transmit(
   if (packet === null) return false;
   if (length > 0) {
     const at = sequence - c.sendBase | 0;
-    if (length <= COPY_LIMIT) {
+    if (length <= COPY_LIMIT && packet.end + length <= packet.limit) {
       c.sendRing.copyTo(at, packet.bytes, packet.end, length);
       packet.end += length;
     } else {
@@ -292,7 +292,9 @@ function writeSegment(
     // What the shift can't say is given up, unless it was offered before: an edge is never taken back.
     const offered = c.rcvAdv - c.rcvNxt | 0;
     window >>= c.rcvShift;
-    if (window << c.rcvShift < offered) window = offered + (1 << c.rcvShift) - 1 >> c.rcvShift;
+    // Rounding up moves the edge, which tiny segments must not use to get ever more room.
+    const round = c.readable + offered <= c.receiveLimit + (c.receiveLimit >> 4);
+    if (round && window << c.rcvShift < offered) window = offered + (1 << c.rcvShift) - 1 >> c.rcvShift;
     if (window > 65535) window = 65535;
     const edge = c.rcvNxt + (window << c.rcvShift) | 0;
     if (after(edge, c.rcvAdv)) c.rcvAdv = edge;

@@ -235,7 +235,7 @@ function removeAcknowledged(c: TcpConnection, ack: number, now: number): void {
     c.sackedOut -= spoken;
     c.delivered -= spoken;
   }
-  if (c.sackedOut > c.packetsOut) c.sackedOut = c.packetsOut;
+  if (!c.sackPermitted) limitDuplicates(c);
   c.sndUna = ack;
   const data = Math.min(ack - c.sendBase | 0, c.sendQueued);
   if (data > 0) {
@@ -303,8 +303,14 @@ function detectWithoutSack(c: TcpConnection): void {
     if ((flags & (LOST | RETRANSMITTED)) === 0) {
       if (records.segments[r]! > 1) splitAt(c, r, records.start[r]! + c.mss | 0);
       markLost(c, r);
+      limitDuplicates(c);
     }
   }
+}
+
+/** Duplicate ACKs do not say of what: they can't have been of more segments than are neither lost nor acknowledged. */
+function limitDuplicates(c: TcpConnection): void {
+  c.sackedOut = Math.max(0, Math.min(c.sackedOut, c.packetsOut - c.lostOut));
 }
 
 function markLost(c: TcpConnection, r: number): void {

@@ -682,6 +682,8 @@ export class Tcp implements TcpApi, Transport {
 
   #offer(c: TcpConnection): void {
     c.offerDue = false;
+    // What came before an error is gone: nobody may take it for a whole.
+    if (c.error !== null) return;
     if (c.readable > 0 && !c.paused) offer(c);
     if (c.readable > 0 || !c.finReceived || c.finishedTold || c.handler === null || c.orphan) return;
     c.finishedTold = true;
@@ -701,11 +703,13 @@ export class Tcp implements TcpApi, Transport {
 
   #tellClosed(c: TcpConnection): void {
     // What has arrived can still be read after an orderly end.
-    if (c.error === null && !c.orphan && c.handler !== null && c.readable > 0) return;
+    if (c.error === null && !c.orphan && c.readable > 0) return;
     if (c.error === null && !c.orphan && c.finReceived && !c.finishedTold) this.#offer(c);
-    c.closeDue = false;
     if (c.state === State.Closed) c.receiveRing.free();
-    if (c.closedTold || c.handler === null) return;
+    // Who sets a handler later is told by `resume`.
+    if (c.handler === null) return;
+    c.closeDue = false;
+    if (c.closedTold) return;
     c.closedTold = true;
     try {
       c.handler.closed(c, c.error);

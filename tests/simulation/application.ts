@@ -76,6 +76,8 @@ export class Side implements ConnectionHandler {
   #blocked = false;
   #writeTimer = false;
   #readTimer = false;
+  /** µs added to the time between reads. */
+  #idle = 0;
   /** It has closed or aborted. */
   #ended = false;
   /** It has said that nothing more comes. */
@@ -185,7 +187,7 @@ export class Side implements ConnectionHandler {
   #judge(error: StackError | null): void {
     const { pair } = this;
     if (error !== null) {
-      const handshake = this.#index === 0 && !this.connectedTold;
+      const handshake = !this.connectedTold;
       const excused = handshake && this.#world.harsh &&
         (error.code === "TimedOut" || error.code === "HostUnreachable");
       if (excused) pair.violent = true;
@@ -291,7 +293,7 @@ export class Side implements ConnectionHandler {
   #readLater(): void {
     if (this.#readTimer) return;
     this.#readTimer = true;
-    this.#world.after(this.plan.readGap, () => this.#readNow());
+    this.#world.after(this.plan.readGap + this.#idle, () => this.#readNow());
   }
 
   #readNow(): void {
@@ -307,6 +309,8 @@ export class Side implements ConnectionHandler {
     const taken = c.read(scratch, 0, most);
     if (taken !== Math.min(waiting, most)) this.#fail(`Read ${taken} of ${waiting} bytes`);
     this.#verify(scratch, 0, taken);
+    // Who finds nothing comes back later.
+    this.#idle = taken > 0 ? 0 : Math.min(2 * this.#idle + 100, 1_000_000);
     if (!this.finishedTold) this.#readLater();
   }
 }

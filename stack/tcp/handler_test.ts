@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { Pair } from "../testing/pair.ts";
+import { Recording, TcpPair, type TcpPairOptions } from "../testing/tcp_pair.ts";
+import { type Connection, State } from "./api.ts";
+import type { TcpConnection } from "./connection.ts";
+
+const BYTES = Uint8Array.from({ length: 5000 }, (_, i) => i * 7 + (i >>> 8));
+
+/** Opens a connection from side 0 to side 1. @param handled Whether the accepted side gets its handler at once. */
+function open(options: TcpPairOptions = {}, handled = true) {
+  const pair = new TcpPair(options);
+  const client = new Recording(), server = new Recording();
+  let accepted: Connection | null = null;
+  pair.tcp(1).listen({ port: 80 }, {
+    ready: (listener) => {
+      accepted = listener.take()!;
+      if (handled) accepted.handler = server;
+    },
+  });
+  const a = pair.tcp(0).connect({ address: pair.hosts[1].address, port: 80 }, client) as TcpConnection;
+  assert(pair.run(1_000_000, () => accepted !== null));
+  return { pair, client, server, a, b: accepted! as TcpConnection };
+}
+
+Deno.test("ConnectionHandler.receive() gets each byte once when it takes them bit by bit after the end", () => {
+  const { pair, server, a, b } = open();
+  server.appetite = 1000;
+  a.write(BYTES, 0, 3000);
+  a.closeWrite();
+  pair.run(1_000_000);
+  b.closeWrite();
+  pair.run(1_000_000);
+  assert.equal(b.state, State.Closed);
+  for (const appetite of [1500, 2999, 3000]) {
+    assert(!server.events.includes("finished"));
+    server.appetite = appetite;
+    b.resume();
+    pair.run(1000);
+    assert.equal(server.received, appetite);
+  }
+  assert.deepEqual(server.bytes, BYTES.slice(0, 3000));
+  assert.deepEqual(server.events, ["finished", "closed"]);
+  assert.equal(pair.tcp(1).pool.used, 0);
+});
+
+Deno.test("ConnectionHandler.finished() is not called for a stream that a reset has cut short", () => {
+  const { pair, server, a } = open();
+  server.appetite = 0;
+  a.write(BYTES, 0, 100);
+  a.closeWrite();
+  pair.run(1_000_000);
+  a.abort();
+  pair.run(1_000_000);
+  assert.deepEqual(server.events, ["closed ConnectionReset"]);
+});
+
+Deno.test("Connection.close() from within receive() ends in order when all was taken", () => {
+  for (const appetite of [2000, 1999]) {
+    const { pair, client, server, a, b } = open();
+    server.appetite = 0;
+    a.write(BYTES, 0, 2000);
+    a.closeWrite();
+    pair.run(1_000_000);
+    server.appetite = appetite;
+    const receive = server.receive.bind(server);
+    server.receive = (connection, bytes, offset, length) => {
+      connection.close();
+      return receive(connection, bytes, offset, length);
+    };
+    b.resume();
+    pair.run(1_000_000);
+    const inOrder = appetite === 2000;
+    assert.equal(client.events.at(-1), inOrder ? "closed" : "closed ConnectionReset");
+    assert.deepEqual(server.events.at(-1), "closed");
+    assert.equal(pair.tcp(1).pool.used, 0);
+  }
+});
+
+Deno.test("ConnectionHandler.closed() is called when the handler is set after the end", () => {
+  const { pair, server, a, b } = open({}, false);
+  a.abort();
+  pair.run(1_000_000);
+  assert.equal(b.state, State.Closed);
+  b.handler = server;
+  b.resume();
+  pair.run(1000);
+  assert.deepEqual(server.events, ["closed ConnectionReset"]);
+});
+
+Deno.test("Tcp does not scale the window of a SYN-ACK when both sides open at once (RFC 7323, section 2.2)", () => {
+  const pair = new TcpPair();
+  const [one, two] = pair.hosts;
+  const a = pair.tcp(0).connect({ address: two.address, port: 2000, localPort: 1000 }, new Recording());
+  pair.tcp(1).connect({ address: one.address, port: 1000, localPort: 2000 }, new Recording());
+  assert(pair.run(1_000_000, () => a.state === State.Established));
+  const { sndWnd } = a as TcpConnection;
+  assert(sndWnd <= 65535, `${sndWnd}`);
+});
+
+Deno.test("Tcp never writes beyond a slot, however small the segments are", () => {
+  const pair = new Pair({ mtu: 576 });
+  let seen = 0;
+  pair.a.interface.tap("out", {
+    receive: (packet) => {
+      assert(packet.end <= packet.limit, `${packet.end} > ${packet.limit}`);
+      seen += packet.length;
+      return false;
+    },
+  });
+  const server = new Recording();
+  pair.b.stack.tcp.listen({ port: 80 }, { ready: (listener) => listener.take()!.handler = server });
+  const c = pair.a.stack.tcp.connect(
+    { address: pair.b.interface.addresses[0]!.address, port: 80 },
+    new Recording(),
+  );
+  c.noDelay = true;
+  c.write(BYTES, 0, 1020);
+  pair.pass(1_000_000);
+  assert.deepEqual(server.bytes, BYTES.slice(0, 1020));
+  assert(seen > 1020);
+  assert.deepEqual(pair.a.errors, []);
+});
+
+Deno.test("Tcp bounds what tiny segments add to the window of a reader that stands still", () => {
+  const { pair, server, a, b } = open({ delay: 10 });
+  b.receiveLimit = 65536;
+  server.appetite = 0;
+  a.noDelay = true;
+  for (let i = 0; i < 8000; i++) {
+    a.write(BYTES, 0, 1);
+    pair.run(50_000);
+  }
+  assert(b.readable > 7900);
+  const offered = b.readable + (b.rcvAdv - b.rcvNxt);
+  assert(offered <= 65536 + 4096 + 128, `${offered}`);
+});
