@@ -134,3 +134,19 @@ Deno.test("Tcp bounds what tiny segments add to the window of a reader that stan
   const offered = b.readable + (b.rcvAdv - b.rcvNxt);
   assert(offered <= 65536 + 4096 + 128, `${offered}`);
 });
+
+Deno.test("Tcp follows a path's MTU that another connection has learnt, with a time-out as well", () => {
+  const pair = new Pair();
+  const server = new Recording();
+  pair.b.stack.tcp.listen({ port: 80 }, { ready: (listener) => listener.take()!.handler = server });
+  const { address } = pair.b.interface.addresses[0]!;
+  const c = pair.a.stack.tcp.connect({ address, port: 80 }, new Recording());
+  pair.pass(1_000_000);
+  c.write(BYTES, 0, 3 * 1448);
+  pair.a.stack.poll(pair.now);
+  // All that was sent is lost, and meanwhile the path turns out to be narrower.
+  pair.a.device.take();
+  pair.a.stack.path(address)!.learnMtu(1000);
+  pair.pass(3_000_000);
+  assert.deepEqual(server.bytes, BYTES.slice(0, 3 * 1448));
+});

@@ -183,6 +183,8 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   let length = records.end[r]! - start | 0;
   let flags = wire.ACK;
   if (records.flags[r]! & SYN_RECORD) return retransmitSyn(c, r, now);
+  // Another connection may have found that the path takes less.
+  updateMss(c);
   if (records.flags[r]! & FIN_RECORD) length--;
   const before = records.segments[r]!;
   const segments = segmentsOf(c, length);
@@ -287,8 +289,11 @@ function writeSegment(
   if (c.ecnEcho && (flags & (wire.SYN | wire.RST)) === 0) flags |= wire.ECE;
   if (flags & wire.SYN) {
     if (window > 65535) window = 65535;
-    c.rcvAdv = c.rcvNxt + window | 0;
+    const edge = c.rcvNxt + window | 0;
+    if (after(edge, c.rcvAdv)) c.rcvAdv = edge;
   } else {
+    // Before the handshake is over, no more than a SYN can say: it may have to be said again.
+    if (c.state === State.SynReceived && window > 65535) window = 65535;
     // What the shift can't say is given up, unless it was offered before: an edge is never taken back.
     const offered = c.rcvAdv - c.rcvNxt | 0;
     window >>= c.rcvShift;

@@ -303,7 +303,6 @@ function detectWithoutSack(c: TcpConnection): void {
     if ((flags & (LOST | RETRANSMITTED)) === 0) {
       if (records.segments[r]! > 1) splitAt(c, r, records.start[r]! + c.mss | 0);
       markLost(c, r);
-      limitDuplicates(c);
     }
   }
 }
@@ -321,6 +320,7 @@ function markLost(c: TcpConnection, r: number): void {
   if ((flags & LOST) === 0) c.lostOut += segments;
   records.flags[r] = flags & ~RETRANSMITTED | LOST;
   c.tcp.counters.lostSegments += segments;
+  if (!c.sackPermitted) limitDuplicates(c);
 }
 
 export function enterRecovery(c: TcpConnection, now: number): void {

@@ -16,8 +16,10 @@ import type { ConnectionPlan, SidePlan } from "./plan.ts";
 export interface Surroundings {
   /** µs. */
   readonly now: number;
-  /** Whether frames may be lost so that a handshake may fail. */
+  /** Whether frames may be lost, so that a neighbour may not be found. */
   readonly harsh: boolean;
+  /** Whether so much is lost that a peer that is there may be given up. */
+  readonly brutal: boolean;
   /** Calls later. @param delay In µs. */
   after(delay: number, run: () => void): void;
   /** Reports what must not be. */
@@ -187,9 +189,10 @@ export class Side implements ConnectionHandler {
   #judge(error: StackError | null): void {
     const { pair } = this;
     if (error !== null) {
-      const handshake = !this.connectedTold;
-      const excused = handshake && this.#world.harsh &&
-        (error.code === "TimedOut" || error.code === "HostUnreachable");
+      // Who has closed is not waited for as long, and nobody waits long for a handshake.
+      const excused = error.code === "TimedOut"
+        ? (!this.connectedTold || this.#ended) && this.#world.brutal
+        : error.code === "HostUnreachable" && !this.connectedTold && this.#world.harsh;
       if (excused) pair.violent = true;
       if (pair.plan.meeting === "nobody" && error.code !== "ConnectionRefused" && !excused && !this.#ended) {
         this.#fail(`Connected to a closed port and got ${error.code}`);

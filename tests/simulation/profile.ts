@@ -87,6 +87,12 @@ export function lossy(p: Profile): boolean {
     p.mtu < 65535;
 }
 
+/** Whether so much may be lost that ten tries in a row fail. */
+export function brutal(p: Profile): boolean {
+  return p.loss + p.corrupt + p.truncate > 0.03 || p.blackouts.length > 0 || p.bursts.length > 0 ||
+    p.flaps.length > 0 || p.deadFrom < Infinity || p.queue < 10;
+}
+
 /** Options that middleboxes are known to blank out: window scale, SACK permitted, timestamps. */
 const STRIPPED: readonly (readonly number[])[] = [[3], [4], [8], [3, 4], [4, 8], [3, 4, 8]];
 

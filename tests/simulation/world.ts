@@ -15,7 +15,7 @@ import { Host, type HostOptions } from "./host.ts";
 import { describeConnection, judgeConnection, judgeRest } from "./invariants.ts";
 import { type Frame, Link, type Watcher } from "./link.ts";
 import { drawConnection, type Meeting } from "./plan.ts";
-import { describe, drawProfiles, lossy, type Profile } from "./profile.ts";
+import { brutal, describe, drawProfiles, lossy, type Profile } from "./profile.ts";
 import { Random } from "./random.ts";
 import { WireMonitor } from "./wire_monitor.ts";
 
@@ -70,6 +70,7 @@ export interface Outcome {
 export class World implements Surroundings, Watcher {
   now = 0;
   readonly harsh: boolean;
+  readonly brutal: boolean;
   readonly #seed: number;
   readonly #begin: number;
   readonly #options: WorldOptions;
@@ -104,6 +105,7 @@ export class World implements Surroundings, Watcher {
     const [there, back] = drawProfiles(random, offloads !== 0);
     this.#profiles = count === 2 ? [there, back] : [there, back, there];
     this.harsh = this.#profiles.some(lossy);
+    this.brutal = this.#profiles.some(brutal);
     this.#dead = this.#profiles.some((profile) => profile.deadFrom < Infinity);
     const mtu = random.pick([1500, 1500, 1500, 1500, 9000, 576]);
     const slots = offloads === 0 ? random.pick([16, 64, 128, 256]) : random.pick([8, 16]);
