@@ -89,6 +89,8 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   orphan = false;
   /** `closed` is to be called with {@link error}. */
   closeDue = false;
+  /** What came before a reset stays readable after `closed`: its owner reads it. */
+  keepUnread = false;
   /** `closed` was called. */
   closedTold = false;
   /** Why it ended. */

@@ -403,7 +403,8 @@ function inputData(c: TcpConnection, s: Segment, now: number): void {
   }
   if (c.orphan && length > 0) {
     // Nobody will ever read it (RFC 9293, section 3.10.4; RFC 2525, section 2.17).
-    c.tcp.reset(c, null);
+    c.tcp.rejectSegment(c.path, c.localPort, c.remotePort, s);
+    c.tcp.drop(c, null);
     return;
   }
   const frame = s.frame > 0 ? s.frame : s.length;

@@ -463,8 +463,12 @@ function ecnSetup(c: TcpConnection, answer: boolean): number {
 export function sendReset(c: TcpConnection): void {
   const packet = c.path.reserve();
   if (packet === null) return;
-  const at = packet.push(wire.HEADER_LENGTH);
-  writeSegment(c, packet, at, c.sndNxt, wire.HEADER_LENGTH, wire.RST | wire.ACK);
+  const length = wire.HEADER_LENGTH + (c.timestamps ? 12 : 0);
+  const at = packet.push(length);
+  if (c.timestamps) {
+    wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
+  }
+  writeSegment(c, packet, at, c.sndNxt, length, wire.RST | wire.ACK);
   c.tcp.counters.sentResets++;
   c.tcp.counters.sentSegments++;
   c.path.send(packet, wire.PROTOCOL, 0, 0);

@@ -29,8 +29,10 @@ export interface TcpSettings {
   reordering: number;
   /** First congestion window, in segments, at least 1 (RFC 6928). */
   initialWindow: number;
-  /** Retransmissions of a SYN. `tcp_syn_retries`. */
+  /** Retransmissions of a SYN, beside those of {@link synLinearTimeouts}. `tcp_syn_retries`. */
   synRetries: number;
+  /** Time-outs of a SYN before the intervals double. `tcp_syn_linear_timeouts`. */
+  synLinearTimeouts: number;
   /** Retransmissions of a SYN-ACK. `tcp_synack_retries`. */
   synAckRetries: number;
   /** Time-outs in a row before a connection is given up. `tcp_retries2`. */
@@ -70,6 +72,7 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   reordering: 3,
   initialWindow: INITIAL_WINDOW,
   synRetries: 6,
+  synLinearTimeouts: 4,
   synAckRetries: 5,
   dataRetries: 15,
   orphanRetries: 8,

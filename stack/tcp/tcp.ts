@@ -705,7 +705,7 @@ export class Tcp implements TcpApi, Transport {
     // What has arrived can still be read after an orderly end.
     if (c.error === null && !c.orphan && c.readable > 0) return;
     if (c.error === null && !c.orphan && c.finReceived && !c.finishedTold) this.#offer(c);
-    if (c.state === State.Closed) c.receiveRing.free();
+    if (c.state === State.Closed && c.readable === 0) c.receiveRing.free();
     // Who sets a handler later is told by `resume`.
     if (c.handler === null) return;
     c.closeDue = false;
@@ -716,6 +716,10 @@ export class Tcp implements TcpApi, Transport {
     } catch (error) {
       this.counters.handlerErrors++;
       this.stack.report(error, `TCP connection with ${c.remote} port ${c.remotePort}`);
+    }
+    if (c.state === State.Closed && !c.keepUnread) {
+      c.readable = 0;
+      c.receiveRing.free();
     }
   }
 
@@ -738,7 +742,8 @@ export class Tcp implements TcpApi, Transport {
     }
     if (error !== null) c.error = error;
     this.#forget(c);
-    if (error !== null || c.orphan) {
+    // What came before a reset can still be read, unless we have given the connection up ourselves.
+    if (c.orphan || error?.code === "ConnectionAborted") {
       c.readable = 0;
       c.receiveRing.free();
     }

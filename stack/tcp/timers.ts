@@ -32,7 +32,9 @@ export function armSendTimer(c: TcpConnection, now: number): void {
     return;
   }
   c.windowProbes = c.unansweredProbes = 0;
-  const rto = backedOff(c, c.timeouts);
+  // The first SYNs are not backed off, as with Linux's tcp_syn_linear_timeouts.
+  const linear = c.state === State.SynSent ? c.tcp.settings.synLinearTimeouts : 0;
+  const rto = backedOff(c, Math.max(0, c.timeouts - linear));
   c.sendTimer = SendTimer.Retransmit;
   c.sendTimerAt = now + rto;
   if (
@@ -42,10 +44,9 @@ export function armSendTimer(c: TcpConnection, now: number): void {
   ) {
     let probe = Math.max(2 * c.rtt.srtt, MIN_PROBE);
     if (c.packetsOut === 1) probe += WORST_DELAYED_ACK;
-    if (probe < rto) {
-      c.sendTimer = SendTimer.Probe;
-      c.sendTimerAt = now + probe;
-    }
+    // A probe is never worse than a time-out (RFC 8985, section 7.2).
+    c.sendTimer = SendTimer.Probe;
+    c.sendTimerAt = now + Math.min(probe, rto);
   }
   c.schedule();
 }
@@ -107,7 +108,7 @@ function expireRetransmit(c: TcpConnection, now: number): void {
   const { settings } = c.tcp;
   const handshake = (c.tcp.records.flags[c.head]! & SYN_RECORD) !== 0;
   const most = handshake
-    ? c.state === State.SynSent ? settings.synRetries : settings.synAckRetries
+    ? c.state === State.SynSent ? settings.synRetries + settings.synLinearTimeouts : settings.synAckRetries
     : c.orphan
     ? settings.orphanRetries
     : settings.dataRetries;

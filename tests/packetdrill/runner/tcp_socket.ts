@@ -148,6 +148,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       } catch (error) {
         throw new SysError(errnoOf(error));
       }
+      this.connection.keepUnread = true;
       this.options.apply(this.connection, this.host);
       this.connecting = true;
       if (this.nonblocking) throw new SysError("EINPROGRESS");
@@ -174,6 +175,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
   adopt(connection: TcpConnection): void {
     this.connection = connection;
     connection.handler = this;
+    connection.keepUnread = true;
     this.options.apply(connection, this.host);
     if (connection.error !== null) this.pendingError = this.#errno(connection.error);
   }
