@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { EchoHandler, EchoSession } from "../stack/icmp/icmpv4.ts";
+import type { EchoHandler, EchoSession } from "../stack/icmp/echo.ts";
 import { IcmpError } from "../stack/ip/path.ts";
 import type { Packet } from "../stack/packet.ts";
 import type { Stack } from "../stack/stack.ts";
@@ -82,7 +82,7 @@ class Probe implements EchoHandler {
     if (result === null || sequence !== (result.sequence & 0xffff)) return;
     result.rtt = (this.#clock.time() - this.#sentAt) / 1000;
     result.bytes = packet.end - packet.offset;
-    result.hopLimit = packet.view.getUint8(packet.network + 8);
+    result.hopLimit = packet.view.getUint8(packet.network + (packet.version === 4 ? 8 : 7));
     this.#settle();
   }
 

@@ -57,17 +57,15 @@ export class ArpDrops {
   unsolicited = 0;
 }
 
-/** Counters of address resolution on one interface. */
+/** Counters of address resolution on one interface, for both IP versions. */
 export class NeighbourCounters {
-  /** ARP messages. */
+  /** Messages. */
   received = 0;
-  /** ARP messages that were used. */
+  /** Messages that were used. */
   delivered = 0;
-  /** Reasons for the others. */
-  readonly dropped: ArpDrops = new ArpDrops();
-  /** Requests for our addresses that were answered. */
+  /** Questions about our addresses that were answered. */
   answered = 0;
-  /** Requests sent, probes and announcements included. */
+  /** Questions sent, probes and announcements included. */
   requested = 0;
   /** Neighbours that did not answer. */
   failed = 0;
@@ -77,6 +75,42 @@ export class NeighbourCounters {
   queueOverflow = 0;
   /** Packets dropped because the neighbour did not answer. */
   unreachable = 0;
+}
+
+/** Counters of ARP on one interface. */
+export class ArpCounters extends NeighbourCounters {
+  /** Reasons for the messages that were not used. */
+  readonly dropped: ArpDrops = new ArpDrops();
+}
+
+/** Why neighbour discovery dropped a message. */
+export class NdDrops {
+  /** Shorter than the message. */
+  truncated = 0;
+  /** The hop limit is not 255: it may come from off the link. */
+  badHopLimit = 0;
+  /** The code is not 0, or an option has no length or runs over the end. */
+  malformed = 0;
+  /** A source, destination or target that the message does not allow. */
+  badAddress = 0;
+  /** About an address that is not ours, or of a neighbour that we do not know. */
+  notForUs = 0;
+  /** Our own probe came back. */
+  looped = 0;
+  /** Somebody else claims an address that is ours for sure. */
+  conflict = 0;
+  /** A router's message on an interface that does not listen to routers, or a message for routers. */
+  ignored = 0;
+}
+
+/** Counters of neighbour discovery on one interface. */
+export class NdCounters extends NeighbourCounters {
+  /** Reasons for the messages that were not used. */
+  readonly dropped: NdDrops = new NdDrops();
+  /** Addresses that turned out to be somebody else's. */
+  duplicates = 0;
+  /** Routers, prefixes, routes, addresses and names that were not taken because there were as many as allowed. */
+  refused = 0;
 }
 
 /** Why IPv4 dropped a packet that came in. */
@@ -131,13 +165,55 @@ export class Ipv4Counters extends IpCounters {
   readonly dropped: Ipv4Drops = new Ipv4Drops();
 }
 
+/** Why IPv6 dropped a packet that came in. */
+export class Ipv6Drops {
+  /** Shorter than a header. */
+  truncated = 0;
+  /** The version is not 6. */
+  badVersion = 0;
+  /** The payload length is more than there is. */
+  badLength = 0;
+  /** The source is a multicast address, or :: in a packet to one host. */
+  badSource = 0;
+  /** The source is one of our own addresses. */
+  ownSource = 0;
+  /** A loopback or IPv4-mapped address came from a network. */
+  martian = 0;
+  /** A multicast address of a scope that does not cross a link, or of none. */
+  badDestination = 0;
+  /** To an address of ours that is not to be used yet, or that somebody else has. */
+  tentative = 0;
+  /** A unicast address in a link multicast. */
+  unicastInGroup = 0;
+  /** Not for us, and nobody forwards. */
+  notForUs = 0;
+  /** An extension header that is cut short, or a hop-by-hop header that is not the first. */
+  badExtension = 0;
+  /** More extension headers than a packet has any use for. */
+  tooManyExtensions = 0;
+  /** A malformed option, or an unknown one that forbids to go on. */
+  badOption = 0;
+  /** A routing header that wants the packet sent on (RFC 5095). */
+  routing = 0;
+  /** A fragment, and nobody reassembles. */
+  fragment = 0;
+  /** Nobody is attached to its protocol. */
+  unknownProtocol = 0;
+}
+
+/** Counters of IPv6. */
+export class Ipv6Counters extends IpCounters {
+  /** Reasons for the packets that were not delivered. */
+  readonly dropped: Ipv6Drops = new Ipv6Drops();
+}
+
 /** Why ICMP dropped a message. */
 export class IcmpDrops {
   /** Shorter than a header, or than the packet an error must quote. */
   truncated = 0;
   /** The checksum is wrong. */
   badChecksum = 0;
-  /** An echo request to a group address (RFC 1122, section 3.2.2.6). */
+  /** An echo request to a group address, over IPv4 (RFC 1122, section 3.2.2.6). */
   broadcastEcho = 0;
   /** An echo reply that nobody waits for. */
   unexpectedReply = 0;
@@ -163,7 +239,7 @@ export class IcmpCounters {
   errorsSent = 0;
   /** Errors not sent because of the rate limit. */
   errorsLimited = 0;
-  /** Errors not sent because RFC 1122, section 3.2.2 forbids them. */
+  /** Errors not sent because RFC 1122, section 3.2.2, or RFC 4443, section 2.4, forbids them. */
   errorsForbidden = 0;
   /** Errors not sent for want of a route or a slot. */
   errorsFailed = 0;

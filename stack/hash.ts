@@ -61,6 +61,29 @@ export class KeyedHash {
     return this.#finish1(4);
   }
 
+  /** As {@link address}, of the IPv6 address whose 16 bytes are at `at`. */
+  addressAt(view: DataView, at: number): number {
+    this.#begin();
+    for (let i = at; i < at + 16; i += 4) this.#block1(view.getInt32(i));
+    return this.#finish1(4);
+  }
+
+  /** Hash of two IPv6 addresses, for tables. */
+  addresses(one: IpAddress, other: IpAddress): number {
+    this.#begin();
+    this.#blockAddress(one);
+    this.#blockAddress(other);
+    return this.#finish1(8);
+  }
+
+  /** As {@link addresses}, of the 16 bytes each at `one` and `other`. */
+  addressesAt(view: DataView, one: number, other: number): number {
+    this.#begin();
+    for (let i = one; i < one + 16; i += 4) this.#block1(view.getInt32(i));
+    for (let i = other; i < other + 16; i += 4) this.#block1(view.getInt32(i));
+    return this.#finish1(8);
+  }
+
   /**
    * Hash of a flow seen from our side, for tables. Equal to {@link packet} of a packet the peer sends.
    * @param ports Ours in the upper half, the peer's in the lower.

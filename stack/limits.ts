@@ -23,6 +23,18 @@ export interface Limits {
   neighbourTries: number;
   /** µs for which an unreachable neighbour is not asked again. */
   neighbourNegative: number;
+  /** µs from the first packet to an IPv6 neighbour that was not heard for a while to the question whether it is there. */
+  neighbourDelay: number;
+  /** Probes for an IPv6 address of ours before it is used (RFC 4862). */
+  duplicateProbes: number;
+  /** IPv6 addresses that one interface makes for itself. When full, no more are made. */
+  addresses: number;
+  /** Default routers of one interface. When full, newcomers are ignored. */
+  routers: number;
+  /** Prefixes, and routes, that routers may advertise on one interface. When full, newcomers are ignored. */
+  prefixes: number;
+  /** Name servers, and search domains, that routers may advertise on one interface. When full, newcomers are ignored. */
+  nameServers: number;
   /** Paths that are shared. When full, one not used lately goes; its holders keep it. */
   paths: number;
   /** Routes. When full, `addRoute` throws `TooMany`. */
@@ -50,6 +62,12 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   neighbourRetransmit: 1_000_000,
   neighbourTries: 3,
   neighbourNegative: 5_000_000,
+  neighbourDelay: 5_000_000,
+  duplicateProbes: 1,
+  addresses: 16,
+  routers: 8,
+  prefixes: 16,
+  nameServers: 8,
   paths: 4096,
   routes: 65536,
   pathMtuLifetime: 600_000_000,

@@ -6,10 +6,14 @@
 
 import type { Device } from "./device.ts";
 import { KeyedHash } from "./hash.ts";
+import { EchoSessions } from "./icmp/echo.ts";
 import { Icmpv4 } from "./icmp/icmpv4.ts";
+import { Icmpv6 } from "./icmp/icmpv6.ts";
 import { Cidr, type IpAddress } from "./ip/address.ts";
 import { Ipv4 } from "./ip/ipv4.ts";
+import { Ipv6 } from "./ip/ipv6.ts";
 import { IcmpError, type Path, type Transport } from "./ip/path.ts";
+import { AddressState } from "./ip/own_address.ts";
 import { Route, type RouteOptions, RouteTable } from "./ip/routes.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { Interface, type InterfaceOptions } from "./link/interface.ts";
@@ -19,7 +23,10 @@ import { Tcp } from "./tcp/tcp.ts";
 import { TimerWheel } from "./timer_wheel.ts";
 import { Udp } from "./udp/udp.ts";
 import * as ethernet from "./wire/ethernet.ts";
+import * as icmpv4 from "./wire/icmpv4.ts";
+import * as icmpv6 from "./wire/icmpv6.ts";
 import * as ipv4 from "./wire/ipv4.ts";
+import * as ipv6 from "./wire/ipv6.ts";
 import { PROTOCOL as TCP } from "./wire/tcp.ts";
 
 /** Rounds of delivering to ourselves in one turn, and packets of one round. */
@@ -29,6 +36,11 @@ const LOOPBACK_ROUNDS = 4, LOOPBACK_BUDGET = 64;
 export interface StackOptions {
   /** Gives 32 random bits. Secrets are made of them, so they must not be guessable on a real network. */
   random: () => number;
+  /**
+   * 16 secret bytes that stay the same from one start to the next: with them the IPv6 addresses that the host makes
+   * for itself stay the same on one network and tell nothing on another (RFC 7217).
+   */
+  secret?: Uint8Array;
   /** What differs from {@link DEFAULT_LIMITS}. */
   limits?: Partial<Limits>;
   /** Gets what handlers of applications throw. Default: it is thrown away and counted in {@link Stack.handlerErrors}. */
@@ -55,6 +67,8 @@ export class Stack {
   readonly limits: Readonly<Limits>;
   /** Gives 32 random bits, signed or unsigned. */
   readonly random: () => number;
+  /** What {@link StackOptions.secret} said, or null. */
+  readonly secret: Uint8Array | null;
   /** For tables and secrets. */
   readonly hash: KeyedHash;
   /** The timers of all layers. */
@@ -67,8 +81,14 @@ export class Stack {
   readonly loopback: Interface;
   /** IPv4. */
   readonly ipv4: Ipv4;
+  /** IPv6. */
+  readonly ipv6: Ipv6;
   /** ICMP. */
   readonly icmp: Icmpv4;
+  /** ICMPv6. */
+  readonly icmpv6: Icmpv6;
+  /** Echo requests of ours, over both versions. */
+  readonly echoes: EchoSessions;
   /** UDP. */
   readonly udp: Udp;
   /** TCP. */
@@ -86,6 +106,7 @@ export class Stack {
   readonly #enders: BatchEnder[] = [];
   readonly #loopbackDevice: LoopbackDevice;
   #woken = false;
+  #madeSecret: Uint8Array | null = null;
 
   /**
    * Makes a host without interfaces but the loopback.
@@ -95,12 +116,20 @@ export class Stack {
     this.random = options.random;
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.hash = new KeyedHash(options.random);
+    this.secret = options.secret ?? null;
+    if (this.secret !== null && this.secret.length !== 16) {
+      throw new RangeError(`Secret must have 16 bytes, got ${this.secret.length}`);
+    }
     this.#report = options.report ?? null;
     this.routes = new RouteTable(this.limits.routes);
     this.ipv4 = new Ipv4(this);
+    this.ipv6 = new Ipv6(this);
     this.icmp = new Icmpv4(this);
+    this.icmpv6 = new Icmpv6(this);
+    this.echoes = new EchoSessions(this);
     this.udp = new Udp(this);
     this.attach(ipv4.ICMP, this.icmp);
+    this.attach(ipv6.ICMP, this.icmpv6);
     this.attach(ipv4.UDP, this.udp);
     this.tcp = new Tcp(this);
     this.attach(TCP, this.tcp);
@@ -108,7 +137,9 @@ export class Stack {
     this.#loopbackDevice = new LoopbackDevice(this.limits.loopbackSlots);
     this.loopback = new Interface(this, this.#loopbackDevice, {}, true);
     this.loopback.attach(ethernet.IPV4, this.ipv4);
+    this.loopback.attach(ethernet.IPV6, this.ipv6);
     this.loopback.addAddress(Cidr.parse("127.0.0.1/8"));
+    this.loopback.addAddress(Cidr.parse("::1/128"));
   }
 
   /** The interfaces, in the order in which they were added. */
@@ -123,8 +154,10 @@ export class Stack {
   addInterface(device: Device, options: InterfaceOptions = {}): Interface {
     const added = new Interface(this, device, options);
     added.attach(ethernet.IPV4, this.ipv4);
+    if (added.nd !== null) added.attach(ethernet.IPV6, this.ipv6);
     this.#interfaces.push(added);
     try {
+      added.nd?.start();
       for (const cidr of options.addresses ?? []) added.addAddress(cidr);
     } catch (error) {
       this.removeInterface(added);
@@ -141,6 +174,7 @@ export class Stack {
     this.#interfaces.splice(at, 1);
     removed.active = false;
     removed.arp.neighbours.clear();
+    removed.nd?.stop();
     this.routes.removeWhere((route) => route.interface === removed);
     this.generation++;
   }
@@ -175,7 +209,9 @@ export class Stack {
 
   /** Whether `address` is one of ours, loopback included. */
   isLocal(address: IpAddress): boolean {
-    return address.version === 4 && this.ipv4.isLocal(address.d);
+    if (address.version === 4) return this.ipv4.isLocal(address.d);
+    const own = this.ipv6.own(address);
+    return own !== null && own.state !== AddressState.Duplicate;
   }
 
   /**
@@ -186,13 +222,25 @@ export class Stack {
    * @returns null when no route leads there, or `source` is not ours.
    */
   path(destination: IpAddress, source?: IpAddress | null, by?: Interface | null): Path | null {
-    if (destination.version !== 4 || (source?.version ?? 4) !== 4) return null;
-    return this.ipv4.path(destination, source ?? null, by ?? null);
+    if (source != null && source.version !== destination.version) return null;
+    const layer = destination.version === 4 ? this.ipv4 : this.ipv6;
+    return layer.path(destination, source ?? null, by ?? null);
   }
 
   /** The way back to the sender of a packet for us, from the address that it was sent to; or null. */
   pathBack(packet: Packet): Path | null {
-    return packet.version === 4 ? this.ipv4.pathBack(packet) : null;
+    return packet.version === 4 ? this.ipv4.pathBack(packet) : this.ipv6.pathBack(packet);
+  }
+
+  /** Tells the sender of a datagram that nobody is bound to its port. */
+  refusePort(packet: Packet): void {
+    if (packet.version === 4) this.icmp.sendError(packet, icmpv4.UNREACHABLE, icmpv4.PORT, 0);
+    else this.icmpv6.sendError(packet, icmpv6.UNREACHABLE, icmpv6.PORT, 0);
+  }
+
+  /** @internal The secret that stable addresses are made with; a random one when none was handed in. */
+  stableSecret(): Uint8Array {
+    return this.secret ?? (this.#madeSecret ??= randomBytes(this.random));
   }
 
   /** Sets the time, in µs. It never goes back; an earlier time is taken as no progress. */
@@ -237,16 +285,20 @@ export class Stack {
   hostUnreachable(packet: Packet): void {
     const transport = this.transports[packet.protocol]!;
     // What was forwarded is nothing that our transports know of.
-    if (transport === null || packet.version !== 4) return;
-    if (!this.ipv4.isLocal(ipv4.source(packet.view, packet.network))) return;
+    if (transport === null) return;
+    const { view, network } = packet;
+    const ours = packet.version === 4
+      ? this.ipv4.isLocal(ipv4.source(view, network))
+      : this.ipv6.ownAt(view, network + ipv6.SOURCE) !== null;
+    if (!ours) return;
     packet.offset = packet.transport;
     transport.error(packet, IcmpError.HostUnreachable, 0);
   }
 
-  /** @internal An interface has got or lost an address: the route to its network comes and goes with it. */
-  addressesChanged(owner: Interface, cidr: Cidr, added: boolean): void {
+  /** @internal An interface has got or lost an address: the route to its network comes and goes with it, unless routers tell it. */
+  addressesChanged(owner: Interface, cidr: Cidr, added: boolean, withRoute: boolean): void {
     const { address } = cidr;
-    if (!owner.loopback && cidr.prefix < (address.version === 4 ? 32 : 128)) {
+    if (withRoute && !owner.loopback && cidr.prefix < (address.version === 4 ? 32 : 128)) {
       const network = cidr.network;
       if (added) {
         const known = this.routes.routes.some((route) =>
@@ -275,4 +327,10 @@ export class Stack {
     for (let i = 0; i < this.#enders.length; i++) if (this.#enders[i]!.finish()) more = true;
     return more;
   }
+}
+
+function randomBytes(random: () => number): Uint8Array {
+  const view = new DataView(new ArrayBuffer(16));
+  for (let at = 0; at < 16; at += 4) view.setInt32(at, random());
+  return new Uint8Array(view.buffer);
 }

@@ -5,15 +5,14 @@
  */
 
 import { IcmpCounters } from "../counters.ts";
-import { StackError } from "../errors.ts";
-import type { IpAddress } from "../ip/address.ts";
-import { IcmpError, type Path, type Transport } from "../ip/path.ts";
-import { type Bytes, CHECKSUM_VALID, type Packet, UNICAST } from "../packet.ts";
+import { IcmpError, type Transport } from "../ip/path.ts";
+import { CHECKSUM_VALID, type Packet, UNICAST } from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import { sum, update } from "../wire/checksum.ts";
 import * as wire from "../wire/icmpv4.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import { clearOffloads } from "../link/offload.ts";
+import type { EchoHandler, EchoOptions, EchoSession } from "./echo.ts";
 import { TokenBucket } from "./token_bucket.ts";
 
 /** An error with what it quotes is at most this long (RFC 1812, section 4.3.2.3). */
@@ -21,79 +20,12 @@ const LONGEST_ERROR = 576;
 /** Least bytes of the quoted packet behind its IP header (RFC 792). */
 const LEAST_QUOTE = 8;
 
-/** What a {@link EchoSession} tells. */
-export interface EchoHandler {
-  /** An answer has come; the packet's cursor spans its data, `network` is its IP header. Lent. */
-  reply(session: EchoSession, sequence: number, packet: Packet): void;
-  /** A router, or the host itself, says that a request did not get through; `packet.network` is not the sender's. */
-  error?(session: EchoSession, sequence: number, kind: IcmpError): void;
-}
-
-/** What {@link Icmpv4.echo} takes. */
-export interface EchoOptions {
-  /** Who is asked. */
-  destination: IpAddress;
-  /** Our address. Default: what the route says. */
-  source?: IpAddress;
-  /** Tells sessions apart, 0 to 65535. Default: a free one at random. */
-  identifier?: number;
-}
-
-/** Echo requests to one destination. */
-export class EchoSession {
-  /** What tells it from other sessions. */
-  readonly identifier: number;
-  /** The way. */
-  readonly path: Path;
-  /** Gets the answers. */
-  readonly handler: EchoHandler;
-  readonly #icmp: Icmpv4;
-
-  /** @internal {@link Icmpv4.echo} makes them. */
-  constructor(icmp: Icmpv4, path: Path, identifier: number, handler: EchoHandler) {
-    this.#icmp = icmp;
-    this.path = path;
-    this.identifier = identifier;
-    this.handler = handler;
-  }
-
-  /**
-   * Sends a request with a copy of the data.
-   * @param sequence 0 to 65535. @param hopLimit 1 to 255; 0 takes the default.
-   * @returns False when it was dropped at once: no slot, no route, or longer than the MTU.
-   */
-  send(sequence: number, bytes: Bytes, offset = 0, length: number = bytes.length, hopLimit = 0): boolean {
-    const packet = this.path.reserve();
-    if (packet === null) return false;
-    if (packet.offset + length > packet.limit) {
-      packet.discard();
-      return false;
-    }
-    packet.bytes.set(
-      length === bytes.length ? bytes : bytes.subarray(offset, offset + length),
-      packet.offset,
-    );
-    packet.end = packet.offset + length;
-    const at = packet.push(wire.HEADER_LENGTH);
-    wire.write(packet.view, at, wire.ECHO_REQUEST, 0, this.identifier << 16 | sequence);
-    wire.setChecksum(packet.view, at, ~sum(packet.region, at, packet.end - at) & 0xffff);
-    return this.path.send(packet, ipv4.ICMP, 0, hopLimit);
-  }
-
-  /** Takes no more answers. Idempotent. */
-  close(): void {
-    this.#icmp.endEcho(this);
-  }
-}
-
 /** The ICMP layer of a stack. */
 export class Icmpv4 implements Transport {
   /** What happened. */
   readonly counters: IcmpCounters = new IcmpCounters();
   readonly #stack: Stack;
   readonly #bucket: TokenBucket;
-  readonly #sessions = new Map<number, EchoSession>();
-
   /**
    * Makes the layer.
    * @param stack The owner.
@@ -104,32 +36,11 @@ export class Icmpv4 implements Transport {
   }
 
   /**
-   * Opens a session of echo requests.
+   * Opens a session of echo requests, to an address of either version.
    * @throws {StackError} `NetworkUnreachable`, `AddressInUse` for an identifier in use, `TooMany`.
    */
   echo(options: EchoOptions, handler: EchoHandler): EchoSession {
-    const { destination } = options;
-    if (this.#sessions.size >= this.#stack.limits.echoSessions) {
-      throw new StackError("TooMany", `Cannot ping ${destination}: ${this.#sessions.size} sessions are open`);
-    }
-    const path = this.#stack.path(destination, options.source);
-    if (path === null) {
-      throw new StackError("NetworkUnreachable", `Cannot ping ${destination}: no route leads there`);
-    }
-    let identifier = options.identifier ?? this.#stack.random() & 0xffff;
-    if (options.identifier === undefined) {
-      while (this.#sessions.has(identifier)) identifier = (identifier + 1) & 0xffff;
-    } else if (this.#sessions.has(identifier)) {
-      throw new StackError("AddressInUse", `Cannot ping with identifier ${identifier}: it is in use`);
-    }
-    const session = new EchoSession(this, path, identifier, handler);
-    this.#sessions.set(identifier, session);
-    return session;
-  }
-
-  /** @internal */
-  endEcho(session: EchoSession): void {
-    if (this.#sessions.get(session.identifier) === session) this.#sessions.delete(session.identifier);
+    return this.#stack.echoes.open(options, handler);
   }
 
   receive(packet: Packet): void {
@@ -146,24 +57,14 @@ export class Icmpv4 implements Transport {
     }
     const type = wire.type(view, at);
     if (type === wire.ECHO_REQUEST) this.#answer(packet);
-    else if (type === wire.ECHO_REPLY) this.#reply(packet);
+    else if (type === wire.ECHO_REPLY) this.#stack.echoes.reply(packet, counters);
     else if (type === wire.UNREACHABLE || type === wire.TIME_EXCEEDED || type === wire.PARAMETER_PROBLEM) {
       this.#error(packet, type, wire.code(view, at));
     } else counters.dropped.unknownType++;
   }
 
   error(packet: Packet, kind: IcmpError): void {
-    const { view, offset: at } = packet;
-    if (wire.type(view, at) !== wire.ECHO_REQUEST) return;
-    const session = this.#sessions.get(wire.identifier(view, at));
-    if (session === undefined || session.path.destination.d !== ipv4.destination(view, packet.network)) {
-      return;
-    }
-    try {
-      session.handler.error?.(session, wire.sequence(view, at), kind);
-    } catch (error) {
-      this.#stack.report(error, `echo handler of ${session.path.destination}`);
-    }
+    if (wire.type(packet.view, packet.offset) === wire.ECHO_REQUEST) this.#stack.echoes.error(packet, kind);
   }
 
   /**
@@ -230,28 +131,6 @@ export class Icmpv4 implements Transport {
       this.counters.delivered++;
       this.counters.echoed++;
     } else this.counters.dropped.answerFailed++;
-  }
-
-  #reply(packet: Packet): void {
-    const { view, offset: at } = packet;
-    const session = this.#sessions.get(wire.identifier(view, at));
-    if (session === undefined || !this.#isFrom(session, ipv4.source(view, packet.network))) {
-      this.counters.dropped.unexpectedReply++;
-      return;
-    }
-    this.counters.delivered++;
-    packet.pull(wire.HEADER_LENGTH);
-    try {
-      session.handler.reply(session, wire.sequence(view, at), packet);
-    } catch (error) {
-      this.#stack.report(error, `echo handler of ${session.path.destination}`);
-    }
-  }
-
-  /** Whoever is in a group may answer a request to it. */
-  #isFrom(session: EchoSession, source: number): boolean {
-    const asked = session.path.destination.d;
-    return asked === source || this.#stack.ipv4.isGroup(asked);
   }
 
   #error(packet: Packet, type: number, code: number): void {

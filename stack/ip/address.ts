@@ -109,6 +109,18 @@ export class IpAddress {
       this.version === other.version;
   }
 
+  /** Whether the 4 or 16 bytes at `offset` are this address. Allocates nothing. */
+  isAt(view: DataView, offset: number): boolean {
+    if (this.version === 4) return this.d === view.getInt32(offset);
+    return this.d === view.getInt32(offset + 12) && this.c === view.getInt32(offset + 8) &&
+      this.b === view.getInt32(offset + 4) && this.a === view.getInt32(offset);
+  }
+
+  /** True for 169.254.0.0/16 and fe80::/10: good on one link only. */
+  get isLinkLocal(): boolean {
+    return this.version === 4 ? this.d >>> 16 === 0xa9fe : this.a >>> 22 === 0x3fa;
+  }
+
   /** Writes the 4 or 16 bytes of the address to `view` at `offset`. */
   write(view: DataView, offset: number): void {
     if (this.version === 4) {

@@ -11,6 +11,7 @@ import type { Stack } from "../stack.ts";
 import * as ethernet from "../wire/ethernet.ts";
 import * as icmp from "../wire/icmpv4.ts";
 import * as wire from "../wire/ipv4.ts";
+import { ICMP as ICMPV6 } from "../wire/ipv6.ts";
 import { type Cidr, IpAddress } from "./address.ts";
 import { Ipv4Path } from "./ipv4_path.ts";
 import { IpLayer } from "./layer.ts";
@@ -26,6 +27,7 @@ const HOPS = 64;
 export class Ipv4 extends IpLayer {
   /** What happened. */
   readonly counters: Ipv4Counters = new Ipv4Counters();
+  protected readonly foreign: number = ICMPV6;
   readonly #paths: PathCache<Ipv4Path>;
   readonly #local = new Map<number, Interface>();
   readonly #broadcast = new Map<number, Interface>();

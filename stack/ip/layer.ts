@@ -56,6 +56,9 @@ export abstract class IpLayer implements Handler {
 
   abstract receive(packet: Packet): void;
 
+  /** Protocol number that belongs to the other version alone: its ICMP. */
+  protected abstract readonly foreign: number;
+
   /** Tells the sender of `packet` that nobody is attached to its protocol. */
   protected abstract refuseProtocol(packet: Packet): void;
 
@@ -87,7 +90,7 @@ export abstract class IpLayer implements Handler {
       return;
     }
     const transport = this.stack.transports[protocol]!;
-    if (transport === null) {
+    if (transport === null || protocol === this.foreign) {
       this.refuseProtocol(packet);
       return;
     }

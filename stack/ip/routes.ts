@@ -78,9 +78,14 @@ export class RouteTable {
     return this.#routes;
   }
 
+  /** Whether {@link add} would throw. */
+  get full(): boolean {
+    return this.#routes.length >= this.#limit;
+  }
+
   /** Adds a route. @throws {StackError} `TooMany` when the table is full. */
   add(route: Route): void {
-    if (this.#routes.length >= this.#limit) {
+    if (this.full) {
       throw new StackError("TooMany", `Cannot add route ${route}: there are ${this.#limit} already`);
     }
     const { destination, metric } = route;

@@ -10,12 +10,12 @@ import * as arp from "../wire/arp.ts";
 import * as ethernet from "../wire/ethernet.ts";
 import type { Interface } from "./interface.ts";
 import { type Neighbour, NeighbourCache, type NeighbourContext, type Solicitor } from "./neighbour.ts";
-import { NeighbourCounters } from "../counters.ts";
+import { ArpCounters } from "../counters.ts";
 
 /** Answers for the interface's addresses, and asks for its neighbours'. */
 export class Arp implements Handler, Solicitor {
   /** What happened. */
-  readonly counters: NeighbourCounters = new NeighbourCounters();
+  readonly counters: ArpCounters = new ArpCounters();
   /** Who was found. */
   readonly neighbours: NeighbourCache;
   readonly #interface: Interface;

@@ -26,6 +26,9 @@ import {
 import type { Stack } from "../stack.ts";
 import { Taps } from "../taps.ts";
 import * as ethernet from "../wire/ethernet.ts";
+import { AddressOrigin } from "../ip/own_address.ts";
+import { type Ipv6Options, NeighbourDiscovery } from "../nd/discovery.ts";
+import { LEAST_MTU } from "../wire/ipv6.ts";
 import { Arp } from "./arp.ts";
 import type { Neighbour } from "./neighbour.ts";
 import { completeChecksum, MALFORMED, segment } from "./offload.ts";
@@ -40,6 +43,8 @@ export interface InterfaceOptions {
   mtu?: number;
   /** False to keep addresses to ourselves until somebody asks. Default true. */
   announce?: boolean;
+  /** How it speaks IPv6; false: not at all, as with an MTU below 1280. Default true: as {@link Ipv6Options} say. */
+  ipv6?: boolean | Ipv6Options;
 }
 
 /**
@@ -65,6 +70,8 @@ export class Interface implements Handler {
   readonly counters: LinkCounters = new LinkCounters();
   /** Address resolution for IPv4. */
   readonly arp: Arp;
+  /** Neighbour discovery and addresses of IPv6; null when it does not speak IPv6, and on the loopback interface. */
+  readonly nd: NeighbourDiscovery | null;
   /** False once it was removed from its stack. */
   active = true;
   readonly #announce: boolean;
@@ -97,6 +104,10 @@ export class Interface implements Handler {
     this.#announce = (options.announce ?? true) && !loopback;
     this.arp = new Arp(this, stack);
     if (!loopback) this.attach(ethernet.ARP, this.arp);
+    const ipv6 = options.ipv6 ?? true;
+    this.nd = loopback || ipv6 === false || mtu < LEAST_MTU
+      ? null
+      : new NeighbourDiscovery(this, stack, ipv6 === true ? {} : ipv6);
   }
 
   /** Its addresses, each with its network. */
@@ -127,11 +138,15 @@ export class Interface implements Handler {
 
   /**
    * Gives the interface one more address, a route to its network, and tells the neighbours.
+   * An IPv6 address is used when it has turned out that nobody else has it: see {@link Ipv6Options.duplicates}.
    * @throws {StackError} `AddressInUse` when an interface of the stack has it; `AddressNotAvailable` for a
-   *   multicast, unspecified or network's broadcast address.
+   *   multicast, unspecified or network's broadcast address, and for IPv6 on an interface that does not speak it.
    */
-  addAddress(cidr: Cidr): void {
+  addAddress(cidr: Cidr, origin: AddressOrigin = AddressOrigin.Manual): void {
     const { address } = cidr;
+    if (address.version === 6 && this.nd === null && !this.loopback) {
+      throw new StackError("AddressNotAvailable", `Cannot use ${cidr}: interface ${this.name} has no IPv6`);
+    }
     if (
       address.isMulticast || address.isUnspecified || (address.version === 4 && address.d >>> 28 === 15) ||
       (cidr.broadcast !== null && cidr.broadcast.equals(address))
@@ -142,7 +157,11 @@ export class Interface implements Handler {
       throw new StackError("AddressInUse", `Cannot use ${cidr}: the stack has this address already`);
     }
     this.#addresses = [...this.#addresses, cidr];
-    this.stack.addressesChanged(this, cidr, true);
+    if (address.version === 6) {
+      if (this.nd === null) this.stack.ipv6.addLoopback(this, cidr);
+      else this.nd.add(cidr, origin);
+    }
+    this.stack.addressesChanged(this, cidr, true, origin === AddressOrigin.Manual);
     if (this.#announce && address.version === 4) this.arp.announce(address);
   }
 
@@ -151,7 +170,9 @@ export class Interface implements Handler {
     const cidr = this.#addresses.find((own) => own.address.equals(address));
     if (cidr === undefined) return;
     this.#addresses = this.#addresses.filter((own) => own !== cidr);
-    this.stack.addressesChanged(this, cidr, false);
+    const manual = this.nd?.originOf(address) === AddressOrigin.Manual;
+    if (address.version === 6) this.nd?.remove(address);
+    this.stack.addressesChanged(this, cidr, false, address.version === 4 || manual);
   }
 
   /** Gives frames of an ethertype (0x600 to 0xffff) to `handler`, its cursor behind the link header. Replaces. */

@@ -24,6 +24,8 @@ export enum NeighbourState {
   Reachable,
   /** It has not been heard for a while; the next packet goes out and asks. */
   Stale,
+  /** It has not been heard for a while; packets go out, and it is asked soon unless it is heard. */
+  Delay,
   /** It is being asked again, at its old address; packets go out. */
   Probe,
   /** It did not answer; packets are dropped for a while. */
@@ -38,6 +40,8 @@ export enum NeighbourState {
 export interface Solicitor {
   /** Asks everyone, or only the neighbour itself when its link address is known. */
   solicit(neighbour: Neighbour, unicast: boolean): void;
+  /** A neighbour has not answered. */
+  unreachable?(neighbour: Neighbour): void;
 }
 
 /** What the cache needs from around it. */
@@ -101,13 +105,12 @@ export class Neighbour implements TimerOwner {
     const cache = this.#cache;
     switch (this.state) {
       case NeighbourState.Reachable:
-        if (cache.context.now - this.confirmedAt >= cache.context.limits.neighbourReachable) {
-          cache.probe(this);
-        }
+        if (cache.context.now - this.confirmedAt >= cache.reachable) cache.doubt(this);
         return cache.output.send(packet, this.macHigh, this.macLow, ethertype);
       case NeighbourState.Stale:
-        cache.probe(this);
+        cache.doubt(this);
         return cache.output.send(packet, this.macHigh, this.macLow, ethertype);
+      case NeighbourState.Delay:
       case NeighbourState.Probe:
       case NeighbourState.Permanent:
         return cache.output.send(packet, this.macHigh, this.macLow, ethertype);
@@ -188,6 +191,12 @@ export class NeighbourCache {
   readonly counters: NeighbourCounters;
   /** Packets that wait for all of them. */
   queued = 0;
+  /** µs for which a neighbour counts as reachable after it has answered. */
+  reachable: number;
+  /** µs between two requests for one neighbour. */
+  retransmit: number;
+  /** µs from the first packet to a neighbour that was not heard for a while to the first request. */
+  readonly delay: number;
   readonly #solicitor: Solicitor;
   readonly #buckets: (Neighbour | null)[];
   readonly #entries: Neighbour[] = [];
@@ -199,16 +208,21 @@ export class NeighbourCache {
    * @param counters Its counters.
    * @param solicitor Asks.
    * @param context The stack.
+   * @param delay See {@link delay}. Default 0: it is asked at once.
    */
   constructor(
     output: Interface,
     counters: NeighbourCounters,
     solicitor: Solicitor,
     context: NeighbourContext,
+    delay = 0,
   ) {
     this.output = output;
     this.counters = counters;
     this.context = context;
+    this.reachable = context.limits.neighbourReachable;
+    this.retransmit = context.limits.neighbourRetransmit;
+    this.delay = delay;
     this.#solicitor = solicitor;
     let size = 16;
     while (size < context.limits.neighbours && size < 65536) size *= 2;
@@ -230,6 +244,15 @@ export class NeighbourCache {
     const mask = this.#buckets.length - 1;
     let entry = this.#buckets[this.context.hash.words1(word) & mask]!;
     while (entry !== null && !(entry.address.d === word && entry.address.version === 4)) entry = entry.next!;
+    return entry;
+  }
+
+  /** The entry of the IPv6 address whose 16 bytes are at `at`, or null. Allocates nothing. */
+  findV6(view: DataView, at: number): Neighbour | null {
+    let entry = this.#buckets[this.context.hash.addressAt(view, at) & (this.#buckets.length - 1)]!;
+    while (entry !== null && !(entry.address.version === 6 && entry.address.isAt(view, at))) {
+      entry = entry.next!;
+    }
     return entry;
   }
 
@@ -281,6 +304,33 @@ export class NeighbourCache {
     if (entry.queued > 0) entry.flush();
   }
 
+  /**
+   * Takes note of a neighbour advertisement (RFC 4861, section 7.2.5).
+   * @param entry What {@link findV6} gave. @param told Whether it says a link address; else the next two mean nothing.
+   * @param solicited It answers a question of ours. @param override It is to replace what is known.
+   */
+  advertised(
+    entry: Neighbour,
+    told: boolean,
+    macHigh: number,
+    macLow: number,
+    solicited: boolean,
+    override: boolean,
+  ): void {
+    if (entry.state === NeighbourState.Incomplete || entry.state === NeighbourState.Failed) {
+      if (told) this.learn(entry, macHigh, macLow, solicited);
+      return;
+    }
+    if (entry.state === NeighbourState.Permanent) return;
+    const changed = told && (entry.macHigh !== macHigh || entry.macLow !== macLow);
+    if (changed && !override) {
+      if (entry.state === NeighbourState.Reachable) entry.state = NeighbourState.Stale;
+      return;
+    }
+    if (changed) this.learn(entry, macHigh, macLow, false);
+    if (solicited) this.confirm(entry);
+  }
+
   /** Enters somebody who has asked for us and will be answered. */
   add(address: IpAddress, macHigh: number, macLow: number): void {
     const entry = this.#insert(address);
@@ -325,8 +375,18 @@ export class NeighbourCache {
     entry.tries = 0;
   }
 
-  /** @internal Asks a neighbour whether it is still there. */
-  probe(entry: Neighbour): void {
+  /** @internal A packet goes to a neighbour that was not heard for a while. */
+  doubt(entry: Neighbour): void {
+    if (this.delay === 0) {
+      this.#probe(entry);
+      return;
+    }
+    entry.state = NeighbourState.Delay;
+    entry.tries = 0;
+    this.context.timers.arm(entry.timer, this.context.now + this.delay);
+  }
+
+  #probe(entry: Neighbour): void {
     entry.state = NeighbourState.Probe;
     entry.tries = 0;
     this.#ask(entry);
@@ -336,6 +396,8 @@ export class NeighbourCache {
   expired(entry: Neighbour): void {
     if (entry.state === NeighbourState.Failed) {
       this.remove(entry);
+    } else if (entry.state === NeighbourState.Delay) {
+      this.#probe(entry);
     } else if (entry.tries < this.context.limits.neighbourTries) {
       this.#ask(entry);
     } else if (entry.state === NeighbourState.Probe) {
@@ -345,6 +407,7 @@ export class NeighbourCache {
       this.counters.failed++;
       entry.state = NeighbourState.Failed;
       this.context.timers.arm(entry.timer, this.context.now + this.context.limits.neighbourNegative);
+      this.#solicitor.unreachable?.(entry);
       entry.fail(true);
     }
   }
@@ -379,7 +442,7 @@ export class NeighbourCache {
 
   #ask(entry: Neighbour): void {
     entry.tries++;
-    this.context.timers.arm(entry.timer, this.context.now + this.context.limits.neighbourRetransmit);
+    this.context.timers.arm(entry.timer, this.context.now + this.retransmit);
     this.counters.requested++;
     this.#solicitor.solicit(entry, entry.state === NeighbourState.Probe);
   }

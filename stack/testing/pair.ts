@@ -6,6 +6,7 @@
 
 import { Cidr } from "../ip/address.ts";
 import type { Interface } from "../link/interface.ts";
+import type { Ipv6Options } from "../nd/discovery.ts";
 import { Stack, type StackOptions } from "../stack.ts";
 import { TestDevice, type TestDeviceOptions } from "./test_device.ts";
 
@@ -32,6 +33,7 @@ export class Host {
     address: string,
     device: TestDeviceOptions = {},
     options: Partial<StackOptions> = {},
+    ipv6: boolean | Ipv6Options = false,
   ) {
     this.device = new TestDevice({ mac, ...device });
     this.stack = new Stack({
@@ -39,19 +41,25 @@ export class Host {
       report: (error) => this.errors.push(error),
       ...options,
     });
-    this.interface = this.stack.addInterface(this.device, { addresses: [Cidr.parse(address)] });
+    const addresses = address === "" ? [] : [Cidr.parse(address)];
+    this.interface = this.stack.addInterface(this.device, { addresses, ipv6 });
   }
 }
 
-/** 10.0.0.1 (`a`) and 10.0.0.2 (`b`) on a wire without delay or loss. */
+/** Two hosts on a wire without delay or loss: 10.0.0.1 (`a`) and 10.0.0.2 (`b`), unless told otherwise. */
 export class Pair {
   readonly a: Host;
   readonly b: Host;
   now = 0;
 
-  constructor(device: TestDeviceOptions = {}, options: Partial<StackOptions> = {}) {
-    this.a = new Host(1, "10.0.0.1/24", device, options);
-    this.b = new Host(2, "10.0.0.2/24", device, options);
+  constructor(
+    device: TestDeviceOptions = {},
+    options: Partial<StackOptions> = {},
+    addresses: readonly [string, string] = ["10.0.0.1/24", "10.0.0.2/24"],
+    ipv6: boolean | Ipv6Options = false,
+  ) {
+    this.a = new Host(1, addresses[0], device, options, ipv6);
+    this.b = new Host(2, addresses[1], device, options, ipv6);
     this.run();
   }
 

@@ -10,8 +10,9 @@ import type { IcmpError, Path } from "../ip/path.ts";
 import { clearOffloads } from "../link/offload.ts";
 import { type Bytes, CHECKSUM_PARTIAL, GSO_NONE, type Packet, RECEIVED, UNICAST } from "../packet.ts";
 import type { Stack } from "../stack.ts";
-import { fold } from "../wire/checksum.ts";
+import { fold, sum } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
+import * as ipv6 from "../wire/ipv6.ts";
 import * as wire from "../wire/udp.ts";
 import type { Udp } from "./udp.ts";
 
@@ -166,23 +167,27 @@ export class UdpSocket {
     }
     const total = length + wire.HEADER_LENGTH;
     const to = wire.sourcePort(view, transport);
-    const source = packet.cast === UNICAST
-      ? ipv4.destination(view, packet.network)
-      : packet.interface!.sourceV4For(ipv4.source(view, packet.network));
-    // IPv6 is answered here once it is there.
-    if (packet.version !== 4 || to === 0 || offset + length > packet.limit) {
+    // IPv6 wants to know our address before the checksum: a group's datagram is answered from one of ours.
+    const group = packet.version === 6 && packet.cast !== UNICAST ? this.#stack.ipv6.sourceOf(packet) : null;
+    if (
+      to === 0 || offset + length > packet.limit ||
+      (packet.version === 6 && packet.cast !== UNICAST && group === null)
+    ) {
       this.#udp.counters.sendFailed++;
       return false;
     }
     packet.offset = transport;
     packet.end = offset + length;
     clearOffloads(packet);
-    const addresses = fold(fold(source) + fold(ipv4.source(view, packet.network)));
+    const addresses = this.#addressSum(packet, group);
     wire.write(view, transport, this.port, to, total, fold(addresses + ipv4.UDP + total));
     packet.flags = CHECKSUM_PARTIAL;
     packet.checksumStart = transport;
     packet.checksumOffset = wire.CHECKSUM_OFFSET;
-    if (this.#stack.ipv4.answer(packet, ipv4.UDP)) {
+    const sent = packet.version === 4
+      ? this.#stack.ipv4.answer(packet, ipv4.UDP)
+      : this.#stack.ipv6.answer(packet, ipv4.UDP);
+    if (sent) {
       this.#udp.counters.sent++;
       return true;
     }
@@ -195,6 +200,20 @@ export class UdpSocket {
     if (this.closed) return;
     this.closed = true;
     this.#udp.unbind(this);
+  }
+
+  /** Sum of the addresses of the answer to a packet. @param source Ours, when it is not the one that was asked. */
+  #addressSum(packet: Packet, source: IpAddress | null): number {
+    const { view, network } = packet;
+    if (packet.version === 6) {
+      source?.write(view, network + ipv6.DESTINATION);
+      return sum(packet.region, network + ipv6.SOURCE, 32);
+    }
+    const asker = ipv4.source(view, network);
+    const own = packet.cast === UNICAST
+      ? ipv4.destination(view, network)
+      : packet.interface!.sourceV4For(asker);
+    return fold(fold(own) + fold(asker));
   }
 
   #path(destination: IpAddress, port: number): Path {

@@ -11,7 +11,6 @@ import type { IcmpError, Transport } from "../ip/path.ts";
 import { transportChecksumOk } from "../link/offload.ts";
 import { GSO_UDP, type Packet } from "../packet.ts";
 import type { Stack } from "../stack.ts";
-import * as icmp from "../wire/icmpv4.ts";
 import * as wire from "../wire/udp.ts";
 import { type UdpHandler, UdpSocket } from "./socket.ts";
 
@@ -132,7 +131,7 @@ export class Udp implements Transport {
     const socket = this.#find(packet, port);
     if (socket === null) {
       dropped.noListener++;
-      this.#stack.icmp.sendError(packet, icmp.UNREACHABLE, icmp.PORT, 0);
+      this.#stack.refusePort(packet);
       return;
     }
     counters.delivered++;
