@@ -83,6 +83,10 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   paused = false;
   /** `finished` was called. */
   finishedTold = false;
+  /** It waits for the device to have a free slot. */
+  waiting = false;
+  /** A SYN waits for a free slot. */
+  synDue = false;
   /** {@link write} took less than it was given. */
   writeBlocked = false;
   /** The application has given it up with `close`. */

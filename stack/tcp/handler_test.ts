@@ -150,3 +150,32 @@ Deno.test("Tcp follows a path's MTU that another connection has learnt, with a t
   pair.pass(3_000_000);
   assert.deepEqual(server.bytes, BYTES.slice(0, 3 * 1448));
 });
+
+Deno.test("Tcp shares the slots of a busy device among its connections, SYNs included", () => {
+  const pair = new Pair({ slots: 8 });
+  const { device, stack } = pair.a;
+  const { address } = pair.b.interface.addresses[0]!;
+  pair.b.stack.tcp.listen({ port: 80 }, { ready: (listener) => listener.take() });
+  pair.run();
+  const open = () => {
+    const c = stack.tcp.connect({ address, port: 80 }, new Recording()) as TcpConnection;
+    pair.run();
+    return c;
+  };
+  const busy = [open(), open(), open()];
+  // All slots but one are in hardware, and that one comes back at each turn.
+  const held = [];
+  while (device.free > 1) held.push(device.reserve()!);
+  const one = device.reserve()!;
+  for (const c of busy) c.write(BYTES, 0, 5000);
+  const late = stack.tcp.connect({ address, port: 80 }, new Recording()) as TcpConnection;
+  assert(stack.poll(pair.now) <= pair.now, "does not want another turn");
+  let current = one;
+  for (let turn = 0; turn < 8; turn++) {
+    device.release(current);
+    stack.poll(pair.now);
+    current = device.reserve()!;
+  }
+  assert.deepEqual(busy.map((c) => c.packetsOut > 0), [true, true, true]);
+  assert.equal(late.synDue, false);
+});

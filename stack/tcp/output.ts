@@ -42,6 +42,12 @@ export function output(c: TcpConnection): void {
     updateMss(c);
     if (c.lostOut > c.retransOut) retransmitLost(c, now);
     sendNew(c, now);
+  } else if (c.synDue) {
+    c.synDue = false;
+    if (c.head >= 0) {
+      stamp(c, c.head, now);
+      trySyn(c);
+    }
   }
   if (c.ackNow && c.state >= State.SynReceived) sendAck(c);
 }
@@ -402,8 +408,16 @@ export function sendSyn(c: TcpConnection, now: number): void {
   c.sndNxt = c.iss + 1 | 0;
   stamp(c, r, now);
   link(c, r);
-  writeSyn(c);
+  trySyn(c);
   armSendTimer(c, now);
+}
+
+/** Sends the SYN, or does so when the device has a slot again: until a time-out might find none once more. */
+function trySyn(c: TcpConnection): boolean {
+  if (writeSyn(c)) return true;
+  c.synDue = true;
+  c.tcp.retryLater(c);
+  return false;
 }
 
 function retransmitSyn(c: TcpConnection, r: number, now: number): boolean {
@@ -415,7 +429,7 @@ function retransmitSyn(c: TcpConnection, r: number, now: number): boolean {
   c.retransmissions++;
   c.tcp.counters.retransmittedSegments++;
   stamp(c, r, now);
-  return writeSyn(c);
+  return trySyn(c);
 }
 
 /** Builds SYN or SYN-ACK. A SYN offers every option; a SYN-ACK those that the SYN had (RFC 7323, section 1.3). */
@@ -474,16 +488,20 @@ export function sendReset(c: TcpConnection): void {
   c.path.send(packet, wire.PROTOCOL, 0, 0);
 }
 
-/** A probe that the peer must answer: one old byte's number, no data (zero window, keep-alive). */
-export function sendProbe(c: TcpConnection): void {
+/**
+ * A probe that the peer must answer: one old byte's number, no data (zero window, keep-alive).
+ * @returns False when no slot is free.
+ */
+export function sendProbe(c: TcpConnection): boolean {
   const packet = c.path.reserve();
-  if (packet === null) return;
+  if (packet === null) return false;
   const options = c.timestamps ? 12 : 0;
   const at = packet.push(wire.HEADER_LENGTH + options);
   if (options > 0) wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
   writeSegment(c, packet, at, c.sndUna - 1 | 0, wire.HEADER_LENGTH + options, wire.ACK);
   c.tcp.counters.sentSegments++;
   c.path.send(packet, wire.PROTOCOL, 0, 0);
+  return true;
 }
 
 /** Says when the data received so far is to be acknowledged (RFC 9293, section 3.8.6.3; RFC 5681, section 4.2). */

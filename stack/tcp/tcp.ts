@@ -172,7 +172,10 @@ export class Tcp implements TcpApi, Transport {
   /** What the end of the turn has to look at. */
   #dirty: TcpConnection[] = [];
   #dirtyCount = 0;
+  /** Those for whom the device had no slot, in the order in which they get the next ones. */
   #retry: TcpConnection[] = [];
+  #retrying: TcpConnection[] = [];
+  readonly #served: TcpConnection[] = [];
   readonly #segment = new Segment();
   #makeCongestion: (() => Congestion) | null = null;
 
@@ -377,21 +380,41 @@ export class Tcp implements TcpApi, Transport {
 
   /** Ends a turn: tells handlers what waits for them, then sends what is to be sent. */
   finish(): boolean {
-    for (let i = 0; i < this.#retry.length; i++) this.markDirty(this.#retry[i]!);
-    this.#retry.length = 0;
+    // Who has waited comes first, so that nobody waits for ever.
+    const waiting = this.#retry;
+    this.#retry = this.#retrying;
+    this.#retrying = waiting;
+    for (let i = 0; i < waiting.length; i++) {
+      waiting[i]!.waiting = false;
+      this.#send(waiting[i]!);
+    }
+    waiting.length = 0;
     // Handlers may mark more connections: those come at the end of the list.
     for (let i = 0; i < this.#dirtyCount; i++) {
       const c = this.#dirty[i]!;
       c.dirty = false;
       if (c.offerDue) this.#offer(c);
-      if (c.state !== State.Closed) output(c);
+      this.#send(c);
       if (c.closeDue) this.#tellClosed(c);
     }
+    for (let i = 0; i < this.#served.length; i++) this.#retry.push(this.#served[i]!);
+    this.#served.length = 0;
     // Nothing here may keep a dead connection alive.
     if (this.#dirtyCount > 0) this.#dirty.fill(NOBODY, 0, this.#dirtyCount);
     this.#dirtyCount = 0;
     if (this.#dirty.length > 65536) this.#dirty = [];
     return this.#retry.length > 0;
+  }
+
+  /** Sends what a connection may send. One that got a slot waits for its next behind those that got none. */
+  #send(c: TcpConnection): void {
+    if (c.state === State.Closed) return;
+    const waiting = this.#retry.length, sent = this.counters.sentSegments;
+    output(c);
+    if (this.#retry.length > waiting && this.counters.sentSegments > sent) {
+      this.#retry.pop();
+      this.#served.push(c);
+    }
   }
 
   /** @internal Has the end of the turn look at a connection. */
@@ -407,6 +430,8 @@ export class Tcp implements TcpApi, Transport {
   /** @internal Nothing could be sent. While the device has no slot, the next turn tries again; without a route, timers do. */
   retryLater(c: TcpConnection): void {
     if (c.path.interface.device.free > 0) return;
+    if (c.waiting) return;
+    c.waiting = true;
     this.#retry.push(c);
     this.stack.wake();
   }

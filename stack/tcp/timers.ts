@@ -144,8 +144,13 @@ function expireWindow(c: TcpConnection, now: number): void {
     c.tcp.drop(c, c.failure("TimedOut", "Peer does not answer window probes"));
     return;
   }
-  c.tcp.counters.windowProbes++;
-  sendProbe(c);
+  if (sendProbe(c)) {
+    c.tcp.counters.windowProbes++;
+  } else {
+    // Our own device was busy: that says nothing of the peer.
+    c.windowProbes--;
+    c.unansweredProbes--;
+  }
   armSendTimer(c, now);
 }
 
@@ -164,8 +169,9 @@ function expireKeepAlive(c: TcpConnection, now: number): void {
     c.tcp.reset(c, c.failure("TimedOut", "Peer does not answer keep-alive probes"));
     return;
   }
-  c.keepAliveProbes++;
-  c.tcp.counters.keepAliveProbes++;
-  sendProbe(c);
+  if (sendProbe(c)) {
+    c.keepAliveProbes++;
+    c.tcp.counters.keepAliveProbes++;
+  }
   c.keepAliveAt = now + c.tcp.settings.keepAliveInterval;
 }

@@ -374,6 +374,7 @@ export class World implements Surroundings, Watcher {
       return;
     }
     // What a dead link leaves behind may wait for ever, but not with data in flight.
+    if (this.now - this.#lastProgress <= PATIENCE) return;
     for (const side of pair.sides) {
       const c = side.connection;
       if (c === null || side.isClosed || c.state === State.TimeWait) continue;
