@@ -384,7 +384,11 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   }
 
   close(): void {
-    if (this.orphan || this.state === State.Closed) return;
+    if (this.orphan) return;
+    if (this.state === State.Closed) {
+      this.#discard();
+      return;
+    }
     if (this.state === State.SynSent) {
       this.tcp.drop(this, null);
       return;
@@ -404,8 +408,18 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   }
 
   abort(): void {
-    if (this.state === State.Closed) return;
+    if (this.state === State.Closed) {
+      this.#discard();
+      return;
+    }
     this.tcp.reset(this, this.failure("ConnectionAborted", "Connection was aborted"));
+  }
+
+  /** Nobody wants what has outlived the connection. */
+  #discard(): void {
+    this.readable = 0;
+    this.receiveRing.free();
+    if (this.closeDue) this.tcp.markDirty(this);
   }
 
   get keepAlive(): number {

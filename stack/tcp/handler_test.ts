@@ -87,6 +87,36 @@ Deno.test("ConnectionHandler.closed() is called when the handler is set after th
   assert.deepEqual(server.events, ["closed ConnectionReset"]);
 });
 
+Deno.test("Connection.close() gives back what was not read when the connection has ended before", () => {
+  for (const end of ["close", "abort"] as const) {
+    const { pair, server, a, b } = open();
+    server.appetite = 0;
+    a.write(BYTES, 0, 3000);
+    a.closeWrite();
+    pair.run(1_000_000);
+    b.closeWrite();
+    pair.run(1_000_000);
+    assert.equal(b.state, State.Closed);
+    assert.deepEqual(server.events, []);
+    b[end]();
+    pair.run(1000);
+    assert.deepEqual(server.events, ["closed"]);
+    assert.equal(pair.tcp(1).pool.used, 0);
+  }
+});
+
+Deno.test("Listener.close() gives back what connections that were reset in its queue had received", () => {
+  const pair = new TcpPair();
+  const listener = pair.tcp(1).listen({ port: 80 }, { ready() {} });
+  const a = pair.tcp(0).connect({ address: pair.hosts[1].address, port: 80 }, new Recording());
+  a.write(BYTES, 0, 3000);
+  pair.run(1_000_000);
+  a.abort();
+  pair.run(1_000_000);
+  listener.close();
+  assert.equal(pair.tcp(1).pool.used, 0);
+});
+
 Deno.test("Tcp does not scale the window of a SYN-ACK when both sides open at once (RFC 7323, section 2.2)", () => {
   const pair = new TcpPair();
   const [one, two] = pair.hosts;
