@@ -27,6 +27,7 @@ const HOPS = 64;
 export class Ipv4 extends IpLayer {
   /** What happened. */
   readonly counters: Ipv4Counters = new Ipv4Counters();
+  /** The ICMP of the other version. */
   protected readonly foreign: number = ICMPV6;
   readonly #paths: PathCache<Ipv4Path>;
   readonly #local = new Map<number, Interface>();

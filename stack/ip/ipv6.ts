@@ -39,7 +39,9 @@ interface Membership {
 
 /** The IPv6 layer of a stack. */
 export class Ipv6 extends IpLayer {
+  /** What happened. */
   readonly counters: Ipv6Counters = new Ipv6Counters();
+  /** The ICMP of the other version. */
   protected readonly foreign: number = ICMPV4;
   /** Told when an interface enters its first, or leaves its last, membership of a group. */
   onMembership: ((group: IpAddress, owner: Interface, joined: boolean) => void) | null = null;
@@ -98,6 +100,7 @@ export class Ipv6 extends IpLayer {
     this.onMembership?.(group, owner, false);
   }
 
+  /** Takes a packet from a link, cursor at the IPv6 header. */
   receive(packet: Packet): void {
     const { counters } = this;
     const { dropped } = counters;
@@ -286,6 +289,7 @@ export class Ipv6 extends IpLayer {
     return this.stack.hash.words2(addresses, ports) & 0xfffff;
   }
 
+  /** Answers a packet whose next header nobody takes. */
   protected refuseProtocol(packet: Packet): void {
     if (packet.protocol === wire.NO_NEXT_HEADER) {
       this.counters.delivered++;

@@ -19,7 +19,9 @@ const HOPS = 64, MULTICAST_HOPS = 1;
 
 /** How to reach one IPv6 destination from one address of ours. */
 export class Ipv6Path extends IpPath {
+  /** IPv6. */
   readonly version = 6;
+  /** Bytes of the IPv6 header. */
   readonly headerLength: number = wire.HEADER_LENGTH;
   /** No link has less (RFC 8201, section 4). */
   protected readonly leastMtu: number = wire.LEAST_MTU;
@@ -43,6 +45,7 @@ export class Ipv6Path extends IpPath {
     this.#layer = layer;
   }
 
+  /** Puts the IPv6 header in front and sends. */
   send(packet: Packet, protocol: number, trafficClass: number, hopLimit: number): boolean {
     const length = this.admit(packet, 65535 + wire.HEADER_LENGTH);
     if (length < 0) return false;
@@ -67,14 +70,17 @@ export class Ipv6Path extends IpPath {
     return this.#layer.tapOutgoing(packet) || this.forward(packet, ethernet.IPV6);
   }
 
+  /** Looks the way up. @returns Whether there is one. */
   protected route(): boolean {
     return this.#layer.route(this);
   }
 
+  /** What the link takes: the router may say less than the interface. */
   protected linkMtu(): number {
     return this.interface.nd?.mtu ?? this.interface.mtu;
   }
 
+  /** Who is next on the way. */
   protected resolve(): Neighbour {
     return this.interface.nd!.neighbours.resolve(this.hop);
   }

@@ -44,9 +44,9 @@ export class OwnAddress {
   /** How far it may be used. */
   state: AddressState;
   /** When it stops to be preferred, in µs. */
-  preferredUntil = Infinity;
+  preferredUntil: number = Infinity;
   /** When it goes, in µs. */
-  validUntil = Infinity;
+  validUntil: number = Infinity;
 
   /** How many addresses before it were given up because somebody else had them. */
   attempt = 0;

@@ -29,7 +29,7 @@ export class DuplicateProbe implements TimerOwner {
   readonly #timer: Timer = new Timer(this);
   #left: number;
 
-  /** @param transmits How many probes. @param interval µs to wait after each. @param random Gives the nonce. */
+  /** Makes it; nothing is sent yet. @param transmits How many probes. @param interval µs to wait after each. @param random Gives the nonce. */
   constructor(
     own: OwnAddress,
     owner: ProbeOwner,

@@ -417,6 +417,7 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
 
   /** Nobody wants what has outlived the connection. */
   #discard(): void {
+    this.orphan = true;
     this.readable = 0;
     this.receiveRing.free();
     if (this.closeDue) this.tcp.markDirty(this);
