@@ -108,7 +108,8 @@ await main({
   const port = numberOption(run, "port", 1, 65535, 80);
   const onListen = () => {
     for (const cidr of network.interface.addresses) {
-      console.log(`Listening on http://${cidr.address}${port === 80 ? "" : `:${port}`}/`);
+      const host = cidr.address.version === 6 ? `[${cidr.address}]` : `${cidr.address}`;
+      console.log(`Listening on http://${host}${port === 80 ? "" : `:${port}`}/`);
     }
   };
   const server = network.serve({ port, onListen }, (request, info) => answer(request, info, network));

@@ -157,8 +157,8 @@ export class Stack {
     if (added.nd !== null) added.attach(ethernet.IPV6, this.ipv6);
     this.#interfaces.push(added);
     try {
-      added.nd?.start();
       for (const cidr of options.addresses ?? []) added.addAddress(cidr);
+      added.nd?.start();
     } catch (error) {
       this.removeInterface(added);
       throw error;

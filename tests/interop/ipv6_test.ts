@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { bytesOf, icmpv6Frame, linkOption } from "../../stack/testing/frames_v6.ts";
+import { Namespace } from "../harness/namespace.ts";
+import type { Process } from "../harness/process.ts";
+import { requireTools } from "../harness/tools.ts";
+import { randomFile } from "./host.ts";
+
+const KERNEL = "fd00:80::1", HOST = "fd00:80::2";
+const PING = ["-6", "-q", "-c", "3", "-i", "0.02", "-W", "5"];
+
+/** A namespace whose kernel speaks IPv6 on a TAP, and `examples/http_echo.ts` on the TAP's other end. */
+class Ipv6Host implements AsyncDisposable {
+  private constructor(readonly namespace: Namespace, readonly program: Process) {}
+
+  static async start(...args: string[]): Promise<Ipv6Host> {
+    const namespace = await Namespace.create();
+    try {
+      await namespace.sysctl("net.ipv6.conf.default.disable_ipv6", "0");
+      await namespace.tap("tap0");
+      await namespace.ip("address", "add", `${KERNEL}/64`, "dev", "tap0", "nodad");
+      const program = namespace.deno("examples/http_echo.ts", ["--device", "tap:tap0", ...args], {
+        deadline: 120_000,
+      });
+      await program.printed(/listening/i);
+      return new Ipv6Host(namespace, program);
+    } catch (error) {
+      await namespace[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Pings until somebody answers: addresses are used a second or two after a start. */
+  async reach(address: string): Promise<void> {
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const { code } = await this.namespace.attempt("ping", ["-6", "-q", "-c", "1", "-W", "1", address]);
+      if (code === 0) return;
+    }
+    assert.fail(`${address} does not answer: ${this.program.stderr}`);
+  }
+
+  /** Our link address, as the kernel has learned it. */
+  async mac(): Promise<number[]> {
+    const known = JSON.parse(await this.namespace.ip("-6", "-json", "neighbour", "show", HOST)) as {
+      lladdr: string;
+    }[];
+    return (known[0]?.lladdr ?? "").split(":").map((part) => parseInt(part, 16));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.program.stop();
+    await this.namespace[Symbol.asyncDispose]();
+  }
+}
+
+/** The address that a host with this link address makes of a prefix (RFC 4291, appendix A). */
+function eui64(prefix: string, mac: number[]): string {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac;
+  const group = (high: number, low: number) => (high << 8 | low).toString(16);
+  return `${prefix}:${group(a ^ 2, b)}:${group(c, 0xff)}:${group(0xfe, d)}:${group(e, f)}`;
+}
+
+Deno.test("A host on a TAP answers ping -6 and curl at all of its addresses", async () => {
+  await requireTools("ip", "ping", "curl", "nc");
+  await using host = await Ipv6Host.start("--address", `${HOST}/64`);
+  const { namespace } = host;
+  await host.reach(HOST);
+  const local = eui64("fe80:", await host.mac());
+  for (const to of [HOST, `${local}%tap0`, "ff02::1%tap0"]) {
+    const size = to.startsWith("ff") ? "56" : "1452";
+    const { stdout } = await namespace.run("ping", [...PING, "-s", size, to]);
+    assert.match(stdout, / 0% packet loss/);
+  }
+  for (const size of [0, 1, 20_000_000]) {
+    await using file = await randomFile(size);
+    await using back = await randomFile(0);
+    const args = ["-gsS", "--fail", "--max-time", "30", "--data-binary", `@${file.path}`, "-o", back.path];
+    await namespace.run("curl", [...args, `http://[${HOST}]/`]);
+    await namespace.run("cmp", [file.path, back.path]);
+  }
+  const page = await namespace.run("curl", ["-gsS", "--max-time", "10", `http://[${local}%25tap0]/`]);
+  assert.match(page.stdout, new RegExp(HOST));
+  const refused = await namespace.attempt("nc", ["-6", "-v", "-w", "5", HOST, "9"]);
+  assert.match(refused.stderr, /refused/);
+  // A port without a listener is told at once, not found out by waiting.
+  const datagram = await namespace.attempt("nc", ["-6", "-u", "-v", "-z", "-w", "1", HOST, "9"]);
+  assert.notEqual(datagram.code, 0);
+});
+
+Deno.test("The kernel gives up an address that a host has, and a host one that the kernel has", async () => {
+  await requireTools("ip", "ping");
+  await using host = await Ipv6Host.start("--address", `${HOST}/64`, "--address", `${KERNEL}/64`);
+  const { namespace } = host;
+  await host.reach(HOST);
+  const found = JSON.parse(await namespace.ip("-6", "-json", "neighbour", "show", KERNEL)) as unknown[];
+  assert.deepEqual(found, [], "the kernel still speaks to itself");
+  await namespace.ip("address", "add", `${HOST}/64`, "dev", "tap0");
+  let flags = "";
+  for (let attempt = 0; attempt < 40 && !flags.includes("dadfailed"); attempt++) {
+    flags = await namespace.ip("-6", "address", "show", "dev", "tap0");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.match(flags, /fd00:80::2\/64 .*dadfailed/);
+});
+
+Deno.test("A host makes itself an address of the prefix that a router advertises", async () => {
+  await requireTools("ip", "ping");
+  await using host = await Ipv6Host.start("--address", `${HOST}/64`);
+  const { namespace } = host;
+  await host.reach(HOST);
+  await namespace.ip("address", "add", "2001:db8:1::1/64", "dev", "tap0", "nodad");
+  const prefix = [3, 4, 64, 0xc0, 0, 0, 14, 16, 0, 0, 14, 16, 0, 0, 0, 0, ...bytesOf("2001:db8:1::")];
+  const frame = icmpv6Frame(134, 0, [64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, ...prefix, ...linkOption(1, 9)], {
+    source: "fe80::9",
+    from: 9,
+    destination: "ff02::1",
+    hopLimit: 255,
+  });
+  await namespace.deno("tests/harness/programs/inject.ts", ["tap0"], { input: `${frame.toHex()}\n` }).ended;
+  const made = eui64("2001:db8:1:", await host.mac());
+  await host.reach(made);
+  const { stdout } = await namespace.run("ping", [...PING, "-I", "2001:db8:1::1", made]);
+  assert.match(stdout, / 0% packet loss/);
+});
