@@ -160,6 +160,14 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   duplicateAcks = 0;
   /** The window was used up when the last segment was sent (RFC 7661). */
   cwndLimited = false;
+  /** Most segments that were outstanding since {@link cwndUsageEnd} was set. */
+  maxPacketsOut = 0;
+  /** SND.NXT when {@link cwndLimited} was judged. */
+  cwndUsageEnd = 0;
+  /** When data was sent last, in µs. */
+  lastSent: number = -Infinity;
+  /** When data was received last, in µs. */
+  lastData: number = -Infinity;
   /** Segments delivered in all. */
   delivered = 0;
   /** Retransmissions in all, in segments. */
@@ -198,6 +206,8 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   /** SND.NXT when the tail loss probe was sent; valid while {@link probing}. */
   probeEnd = 0;
   probing = false;
+  /** The probe was data sent again, and not new data. */
+  probeAgain = false;
 
   // Receiving.
   irs = 0;

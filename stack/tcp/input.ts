@@ -72,6 +72,7 @@ export function takeSynOptions(c: TcpConnection, options: SynOptions, now: numbe
 export function input(c: TcpConnection, s: Segment, now: number): void {
   c.lastReceived = now;
   c.segmentsIn += s.frame > 0 ? Math.max(1, Math.ceil(s.length / s.frame)) : 1;
+  if (s.length > 0) c.lastData = now;
   if (s.length > 0) c.dataSegmentsIn += s.frame > 0 ? Math.ceil(s.length / s.frame) : 1;
   if (c.keepAliveProbes > 0) {
     c.keepAliveProbes = 0;
@@ -265,7 +266,7 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
     }
     return true;
   }
-  if (ack !== c.sndUna || s.options.sackBlocks > 0 || c.head >= 0) {
+  if (ack !== c.sndUna || s.options.sackBlocks > 0 || c.head >= 0 || c.probing) {
     const queued = c.sendQueued;
     if (c.ecn && s.flags & wire.ECE) echoed(c, now);
     acknowledge(c, ack, s.options, data, changed, now);
@@ -364,9 +365,10 @@ export function challenge(c: TcpConnection, now: number): void {
 
 /** RFC 2883: the next ACK tells of a segment that came twice. */
 function reportDuplicate(c: TcpConnection, s: Segment): void {
-  if (!c.sackPermitted || s.length === 0) return;
+  if (!c.sackPermitted || !c.tcp.settings.duplicateSack || s.length === 0) return;
+  if (!before(s.sequence, c.rcvNxt)) return;
   c.dsackStart = s.sequence;
-  c.dsackEnd = s.sequence + s.length | 0;
+  c.dsackEnd = s.sequence + Math.min(s.length, c.rcvNxt - s.sequence | 0) | 0;
 }
 
 /** Takes payload and FIN of an acceptable segment (RFC 9293, section 3.10.7.4, seventh and eighth step). */
@@ -380,7 +382,7 @@ function inputData(c: TcpConnection, s: Segment, now: number): void {
   let fin = (s.flags & wire.FIN) !== 0;
   const old = c.rcvNxt - sequence | 0;
   if (old > 0) {
-    if (length > 0 && c.sackPermitted) {
+    if (length > 0 && c.sackPermitted && c.tcp.settings.duplicateSack) {
       c.dsackStart = sequence;
       c.dsackEnd = sequence + Math.min(old, length) | 0;
     }
@@ -475,7 +477,7 @@ function holdOutOfOrder(
   if (length > 0) {
     const assembler = c.assembler ??= new Assembler();
     const end = sequence + length | 0;
-    if (c.sackPermitted && assembler.covers(sequence, end)) {
+    if (c.sackPermitted && c.tcp.settings.duplicateSack && assembler.covers(sequence, end)) {
       c.dsackStart = sequence;
       c.dsackEnd = end;
     }

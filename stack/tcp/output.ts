@@ -61,18 +61,21 @@ export function updateMss(c: TcpConnection): void {
   c.mss = Math.max(Math.min(c.peerMss, fits) - (c.timestamps ? 12 : 0), 48);
 }
 
-function sendNew(c: TcpConnection, now: number): void {
+/**
+ * Sends what was never sent, as far as the windows let.
+ * @param probe One segment at most, whatever the congestion window says: a tail loss probe.
+ */
+export function sendNew(c: TcpConnection, now: number, probe = false): void {
   const records = c.tcp.records;
   let unsent = c.sendQueued - (c.sndNxt - c.sendBase | 0);
   if (c.finSent) return;
-  c.cwndLimited = false;
+  const waiting = unsent > 0;
+  const before_ = c.sndNxt;
+  if (waiting && c.packetsOut === 0) restartAfterIdle(c, now);
   const right = c.sndUna + c.sndWnd | 0;
   while (unsent > 0 || c.finQueued) {
-    const quota = c.cwnd - c.inFlight;
-    if (quota <= 0) {
-      c.cwndLimited = true;
-      break;
-    }
+    const quota = probe ? 1 : c.cwnd - c.inFlight;
+    if (quota <= 0) break;
     const room = right - c.sndNxt | 0;
     if (room <= 0) break;
     let length = Math.min(unsent, room, quota * c.mss, largest(c));
@@ -81,7 +84,7 @@ function sendNew(c: TcpConnection, now: number): void {
       // Whole segments only; the rest waits for ACKs or for more (Nagle, silly window).
       const whole = length - length % c.mss;
       if (whole > 0) length = whole;
-      else if (!sendsSmall(c, length, last)) break;
+      else if (!probe && !sendsSmall(c, length, last)) break;
     }
     const fin = c.finQueued && length === unsent;
     if (length === 0 && !fin) break;
@@ -111,7 +114,8 @@ function sendNew(c: TcpConnection, now: number): void {
       c.prrOut += records.segments[record]!;
     }
     // A response carries the ACK of its request; from then on ACKs wait for responses.
-    if (c.unacked > 0) c.interactive = true;
+    if (now - c.lastData < DELAYED_ACK) c.interactive = true;
+    if (length > 0) c.lastSent = now;
     acked(c);
     if (fin) {
       c.finSent = true;
@@ -123,9 +127,35 @@ function sendNew(c: TcpConnection, now: number): void {
     ) {
       armSendTimer(c, now);
     }
-    if (fin) break;
+    if (fin || probe) break;
   }
+  if (waiting) judgeWindowUse(c, c.sndNxt !== before_);
   if (c.packetsOut === 0 && c.sendTimer === SendTimer.None) armSendTimer(c, now);
+}
+
+/** Notes how much of the congestion window is in use: one that is not used does not grow (RFC 7661). */
+function judgeWindowUse(c: TcpConnection, sent: boolean): void {
+  const limited = c.inFlight >= c.cwnd;
+  if (!sent && !limited) return;
+  if (!before(c.sndUna, c.cwndUsageEnd) || limited || (!c.cwndLimited && c.packetsOut > c.maxPacketsOut)) {
+    c.cwndLimited = limited;
+    c.maxPacketsOut = c.packetsOut;
+    c.cwndUsageEnd = c.sndNxt;
+  }
+}
+
+/** Halves the window for every time-out of silence, down to where it began (RFC 5681, section 4.1; RFC 2861). */
+function restartAfterIdle(c: TcpConnection, now: number): void {
+  const { settings } = c.tcp;
+  const { rto } = c.rtt;
+  let idle = now - c.lastSent;
+  if (!settings.slowStartAfterIdle || idle <= rto || idle === Infinity || c.cwnd <= settings.initialWindow) {
+    return;
+  }
+  let { cwnd } = c;
+  if (c.recovery === Recovery.Open) c.ssthresh = Math.max(c.ssthresh, (cwnd >> 1) + (cwnd >> 2));
+  while ((idle -= rto) > 0 && cwnd > settings.initialWindow) cwnd >>= 1;
+  c.cwnd = Math.max(cwnd, settings.initialWindow);
 }
 
 /** Whether less than a segment may go out (RFC 9293, sections 3.7.4 and 3.8.6.2.1). */

@@ -7,7 +7,7 @@
 
 import type { TcpOptions } from "../wire/tcp.ts";
 import { Recovery, SendTimer, type TcpConnection } from "./connection.ts";
-import { retransmit, updateMss } from "./output.ts";
+import { retransmit, sendNew, updateMss } from "./output.ts";
 import { after, before, later } from "./sequence.ts";
 import { EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { armSendTimer } from "./timers.ts";
@@ -29,12 +29,10 @@ export function acknowledge(
   now: number,
 ): void {
   const before_ = c.delivered;
-  const wasLimited = c.cwndLimited;
   const priorUna = c.sndUna;
-  const priorInFlight = c.inFlight;
   sample.reset();
   let news = false;
-  if (options.sackBlocks > 0 && c.sackPermitted && c.head >= 0) news = markSacked(c, options, ack, now);
+  if (options.sackBlocks > 0 && c.sackPermitted) news = markSacked(c, options, ack, now);
   const advanced = after(ack, c.sndUna);
   if (advanced) {
     removeAcknowledged(c, ack, now);
@@ -48,7 +46,9 @@ export function acknowledge(
     news = true;
   }
   takeRttSample(c, options, advanced, now);
-  if (c.probing && !before(ack, c.probeEnd)) endProbe(c, ack, options);
+  if (c.probing && !before(ack, c.probeEnd)) {
+    endProbe(c, ack, options, !advanced && !news && !data && !windowChanged);
+  }
 
   const delivered = c.delivered - before_;
   const lostBefore = c.lostOut;
@@ -60,7 +60,7 @@ export function acknowledge(
   if (c.recovery <= Recovery.Reduced && c.lostOut > 0) enterRecovery(c, now);
   if (c.recovery === Recovery.Fast || c.recovery === Recovery.Reduced) {
     proportional(c, delivered, newlyLost, advanced && !newlyLost);
-  } else if (delivered > 0 && advanced && (wasLimited || priorInFlight >= c.cwnd)) {
+  } else if (delivered > 0 && advanced && isWindowUsed(c)) {
     c.congestion.acked(c, delivered, now);
   }
   if (c.head < 0) {
@@ -455,31 +455,45 @@ export function retransmissionTimeout(c: TcpConnection, now: number): void {
   }
 }
 
-/** Sends the tail loss probe: the last segment again (new data has been sent by output already). */
+/** Sends the tail loss probe: new data if there is some, the last segment again if not. */
 export function sendTailProbe(c: TcpConnection, now: number): void {
   const records = c.tcp.records;
   const r = c.tail;
   if (r < 0 || records.flags[r]! & (SACKED | SYN_RECORD)) return;
   c.tcp.counters.tailLossProbes++;
+  const end = c.sndNxt;
+  sendNew(c, now, true);
+  c.probing = true;
+  c.probeEnd = c.sndNxt;
+  c.probeAgain = c.sndNxt === end;
+  if (!c.probeAgain) return;
   let last = r;
   if (records.segments[r]! > 1) {
     const cut = splitAt(c, r, records.start[r]! + (records.segments[r]! - 1) * c.mss | 0);
     if (cut >= 0) last = cut;
   }
-  c.probing = true;
-  c.probeEnd = c.sndNxt;
   retransmit(c, last, 1, now);
 }
 
-/** RFC 8985, section 7.4: if nobody says that the probe arrived twice, it repaired a loss. */
-function endProbe(c: TcpConnection, ack: number, options: TcpOptions): void {
-  c.probing = false;
-  const duplicate = options.sackBlocks > 0 && !after(options.sack[1]!, ack);
-  if (duplicate || c.recovery !== Recovery.Open) return;
-  if (!c.sackPermitted || !after(ack, c.probeEnd)) {
+/**
+ * RFC 8985, section 7.4: what was sent again and is not reported as a duplicate repaired a loss, of which the window
+ * has to know. @param duplicate The segment is a duplicate ACK and nothing else.
+ */
+function endProbe(c: TcpConnection, ack: number, options: TcpOptions, duplicate: boolean): void {
+  const reported = options.sackBlocks > 0 && options.sack[1] === c.probeEnd && !after(c.probeEnd, ack);
+  if (!c.probeAgain || reported || duplicate) {
+    c.probing = false;
+  } else if (after(ack, c.probeEnd)) {
+    c.probing = false;
+    if (c.recovery !== Recovery.Open) return;
     c.ssthresh = c.congestion.reduce(c, c.tcp.stack.now);
     c.cwnd = Math.min(c.cwnd, c.ssthresh);
   }
+}
+
+/** Whether so much of the window was in use that it may grow; in slow start half of it is enough. */
+function isWindowUsed(c: TcpConnection): boolean {
+  return c.cwndLimited || (c.cwnd < c.ssthresh && c.cwnd < 2 * c.maxPacketsOut);
 }
 
 /** A router has refused what was sent from `sequence` on: it goes out again in smaller segments (RFC 1191, section 6.4). */
