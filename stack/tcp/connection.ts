@@ -272,6 +272,24 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   /** When challenge ACKs may be sent again, in µs. */
   challengeAt: number = -Infinity;
 
+  // What its owner has set for it alone.
+  /** µs between keep-alive probes. */
+  keepAliveInterval: number;
+  /** Keep-alive probes without an answer before it is given up. */
+  keepAliveLimit: number;
+  /** µs that data may stay without an ACK before it is given up (RFC 5482); 0 for what the retries make. */
+  userTimeout = 0;
+  /** Retransmissions of a SYN. */
+  synRetries: number;
+  /** Largest segment, in bytes, that is offered and sent; 0 for what the path takes. */
+  mssLimit = 0;
+  /** Traffic class of its packets; the two low bits are the congestion notification's. */
+  trafficClass = 0;
+  /** Hop limit of its packets; 0 for the usual one. */
+  hopLimit = 0;
+  /** When something was sent again first since the last progress, in µs. */
+  firstRetransmission: number = Infinity;
+
   // Totals.
   bytesSent = 0;
   bytesAcked = 0;
@@ -293,7 +311,11 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
     this.localPort = localPort;
     this.remotePort = remotePort;
     this.hash = hash;
-    this.cwnd = tcp.settings.initialWindow;
+    const { settings } = tcp;
+    this.cwnd = settings.initialWindow;
+    this.keepAliveInterval = settings.keepAliveInterval;
+    this.keepAliveLimit = settings.keepAliveProbes;
+    this.synRetries = settings.synRetries;
     this.congestion = tcp.makeCongestion();
     this.sendRing = new Ring(tcp.pool);
     this.receiveRing = new Ring(tcp.pool);

@@ -49,6 +49,7 @@ export type SynOptions = Pick<
 /** Takes the options of a SYN. */
 export function takeSynOptions(c: TcpConnection, options: SynOptions, now: number): void {
   c.peerMss = options.mss === 0 ? DEFAULT_MSS : Math.max(options.mss, 64);
+  if (c.mssLimit > 0) c.peerMss = Math.min(c.peerMss, c.mssLimit);
   const settings = c.tcp.settings;
   c.sackPermitted = options.sackPermitted && settings.sack;
   c.timestamps = options.timestamps && settings.timestamps;

@@ -239,6 +239,7 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   }
   const count = records.segments[r]!;
   c.bytesRetransmitted += length;
+  if (now < c.firstRetransmission) c.firstRetransmission = now;
   if ((records.flags[r]! & RETRANSMITTED) === 0) {
     records.flags[r]! |= RETRANSMITTED | EVER_RETRANSMITTED;
     c.retransOut += count;
@@ -308,7 +309,7 @@ function transmit(
     packet.gsoSize = c.mss;
   }
   c.tcp.counters.sentSegments++;
-  path.send(packet, wire.PROTOCOL, c.ecn && fresh && length > 0 ? ECT0 : 0, 0);
+  path.send(packet, wire.PROTOCOL, c.trafficClass | (c.ecn && fresh && length > 0 ? ECT0 : 0), c.hopLimit);
   return true;
 }
 
@@ -391,7 +392,7 @@ export function sendAck(c: TcpConnection): void {
   if (blocks > 0) writeSack(c, packet.view, at + wire.HEADER_LENGTH + stamps, blocks);
   writeSegment(c, packet, at, c.sndNxt, wire.HEADER_LENGTH + options, wire.ACK);
   c.tcp.counters.sentSegments++;
-  c.path.send(packet, wire.PROTOCOL, 0, 0);
+  c.path.send(packet, wire.PROTOCOL, c.trafficClass, c.hopLimit);
   acked(c);
 }
 
@@ -475,7 +476,8 @@ export function writeSyn(c: TcpConnection): boolean {
   const at = packet.push(length);
   const view = packet.view;
   let p = at + wire.HEADER_LENGTH;
-  const mss = Math.min(c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH, 65495);
+  const most = c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH;
+  const mss = Math.min(most, c.mssLimit || 65495, 65495);
   view.setInt32(p, wire.OPTION_MSS << 24 | 4 << 16 | mss);
   p += 4;
   if (stamps) {
@@ -491,7 +493,7 @@ export function writeSyn(c: TcpConnection): boolean {
   if (scale) view.setInt32(p, 0x01030300 | c.rcvShift);
   writeSegment(c, packet, at, c.iss, length, wire.SYN | (answer ? wire.ACK : 0) | ecnSetup(c, answer));
   c.tcp.counters.sentSegments++;
-  c.path.send(packet, wire.PROTOCOL, 0, 0);
+  c.path.send(packet, wire.PROTOCOL, c.trafficClass, c.hopLimit);
   c.lastAck = c.rcvNxt;
   c.ackNow = false;
   return true;
@@ -515,7 +517,7 @@ export function sendReset(c: TcpConnection): void {
   writeSegment(c, packet, at, c.sndNxt, length, wire.RST | wire.ACK);
   c.tcp.counters.sentResets++;
   c.tcp.counters.sentSegments++;
-  c.path.send(packet, wire.PROTOCOL, 0, 0);
+  c.path.send(packet, wire.PROTOCOL, c.trafficClass, c.hopLimit);
 }
 
 /**
@@ -530,7 +532,7 @@ export function sendProbe(c: TcpConnection): boolean {
   if (options > 0) wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
   writeSegment(c, packet, at, c.sndUna - 1 | 0, wire.HEADER_LENGTH + options, wire.ACK);
   c.tcp.counters.sentSegments++;
-  c.path.send(packet, wire.PROTOCOL, 0, 0);
+  c.path.send(packet, wire.PROTOCOL, c.trafficClass, c.hopLimit);
   return true;
 }
 

@@ -37,6 +37,7 @@ export function acknowledge(
   if (advanced) {
     removeAcknowledged(c, ack, now);
     c.timeouts = 0;
+    c.firstRetransmission = Infinity;
     c.duplicateAcks = 0;
   } else if (!data && !windowChanged && !c.sackPermitted && c.head >= 0 && ack === priorUna) {
     // Without SACK a duplicate ACK stands for one segment that has left the network.

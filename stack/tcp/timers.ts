@@ -37,6 +37,10 @@ export function armSendTimer(c: TcpConnection, now: number): void {
   const rto = backedOff(c, Math.max(0, c.timeouts - linear));
   c.sendTimer = SendTimer.Retransmit;
   c.sendTimerAt = now + rto;
+  if (c.userTimeout > 0 && c.timeouts > 0) {
+    const left = c.firstRetransmission + c.userTimeout - now;
+    if (left < rto) c.sendTimerAt = now + Math.max(left, 1000);
+  }
   if (
     c.tcp.settings.tailLossProbe && c.sackPermitted && c.recovery === Recovery.Open && c.sackedOut === 0 &&
     c.timeouts === 0 && !c.probing &&
@@ -108,11 +112,11 @@ function expireRetransmit(c: TcpConnection, now: number): void {
   const { settings } = c.tcp;
   const handshake = (c.tcp.records.flags[c.head]! & SYN_RECORD) !== 0;
   const most = handshake
-    ? c.state === State.SynSent ? settings.synRetries + settings.synLinearTimeouts : settings.synAckRetries
+    ? c.state === State.SynSent ? c.synRetries + settings.synLinearTimeouts : settings.synAckRetries
     : c.orphan
     ? settings.orphanRetries
     : settings.dataRetries;
-  if (c.timeouts > most) {
+  if (c.timeouts > most || now - c.firstRetransmission >= (c.userTimeout || Infinity)) {
     c.tcp.counters.timedOut++;
     c.tcp.drop(c, c.failure("TimedOut", handshake ? "Connection attempt timed out" : "Peer does not answer"));
     return;
@@ -164,7 +168,10 @@ function expireKeepAlive(c: TcpConnection, now: number): void {
     c.keepAliveAt = c.lastReceived + c.keepAlive;
     return;
   }
-  if (c.keepAliveProbes >= c.tcp.settings.keepAliveProbes) {
+  const over = c.userTimeout > 0
+    ? c.keepAliveProbes > 0 && idle >= c.userTimeout
+    : c.keepAliveProbes >= c.keepAliveLimit;
+  if (over) {
     c.tcp.counters.timedOut++;
     c.tcp.reset(c, c.failure("TimedOut", "Peer does not answer keep-alive probes"));
     return;
@@ -173,5 +180,5 @@ function expireKeepAlive(c: TcpConnection, now: number): void {
     c.keepAliveProbes++;
     c.tcp.counters.keepAliveProbes++;
   }
-  c.keepAliveAt = now + c.tcp.settings.keepAliveInterval;
+  c.keepAliveAt = now + c.keepAliveInterval;
 }

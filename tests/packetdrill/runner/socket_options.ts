@@ -4,6 +4,7 @@
  * @module
  */
 
+import { State } from "../../../stack/tcp/api.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import type { Expression } from "./ast.ts";
 import { CONSTANTS as K } from "./constants.ts";
@@ -305,6 +306,15 @@ export class SocketOptions {
         break;
       case "TCP_NOTSENT_LOWAT":
       case "TCP_INQ":
+      case "TCP_FASTOPEN":
+      case "TCP_LINGER2":
+      case "TCP_TIMESTAMP":
+      case "TCP_DEFER_ACCEPT":
+      case "IP_MTU_DISCOVER":
+      case "IPV6_MTU_DISCOVER":
+      case "IP_RECVERR":
+      case "IPV6_RECVERR":
+      case "SO_ZEROCOPY":
       case "TCP_SAVE_SYN":
       case "SO_REUSEADDR":
       case "SO_REUSEPORT":
@@ -313,16 +323,44 @@ export class SocketOptions {
       case "SO_OOBINLINE":
         break;
       default:
-        applyMore(name, value, c, this);
+        applyMore(name, n, c, this);
     }
   }
 }
 
-/** Options whose connections have a field of their own, where the stack knows them. */
-function applyMore(name: string, value: number | string, c: TcpConnection, options: SocketOptions): void {
-  void c;
-  void value;
-  options.unsupported(`Socket option ${name}`);
+/** Options that are a field of the connection. */
+function applyMore(name: string, value: number, c: TcpConnection, options: SocketOptions): void {
+  switch (name) {
+    case "TCP_KEEPINTVL":
+      c.keepAliveInterval = value * 1e6;
+      break;
+    case "TCP_KEEPCNT":
+      c.keepAliveLimit = value;
+      break;
+    case "TCP_USER_TIMEOUT":
+      c.userTimeout = value * 1000;
+      break;
+    case "TCP_SYNCNT":
+      c.synRetries = value;
+      break;
+    case "TCP_MAXSEG":
+      c.mssLimit = value;
+      if (value > 0 && c.state >= State.Established) {
+        c.peerMss = Math.min(c.peerMss, value);
+        c.mssMtu = 0;
+      }
+      break;
+    case "IP_TOS":
+    case "IPV6_TCLASS":
+      c.trafficClass = value & 0xfc;
+      break;
+    case "IP_TTL":
+    case "IPV6_UNICAST_HOPS":
+      c.hopLimit = Math.max(0, value);
+      break;
+    default:
+      options.unsupported(`Socket option ${name}`);
+  }
 }
 
 /** `[x]` and `x` are the same. */
