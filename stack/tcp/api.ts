@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Interface } from "../link/interface.ts";
 import type { TcpInfo } from "./info.ts";
 import type { StackError } from "../errors.ts";
 import type { IpAddress } from "../ip/address.ts";
@@ -145,6 +146,8 @@ export interface ConnectOptions {
   localAddress?: IpAddress;
   /** Our port. Default: a free one (RFC 6056). */
   localPort?: number;
+  /** The only interface to leave by: which link a link-local address is on, when there are several. */
+  interface?: Interface;
 }
 
 /** The TCP layer's verbs. */

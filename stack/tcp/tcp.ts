@@ -264,7 +264,7 @@ export class Tcp implements TcpApi, Transport {
     if (localAddress !== undefined && !this.stack.isLocal(localAddress)) {
       throw new StackError("AddressNotAvailable", `Address is not one of this stack: ${localAddress}`);
     }
-    const path = this.stack.path(address, localAddress);
+    const path = this.stack.path(address, localAddress, options.interface);
     if (path === null || path.group || address.isUnspecified) {
       throw new StackError("NetworkUnreachable", `Network is unreachable: no route to ${address}`);
     }
