@@ -5,6 +5,7 @@
  */
 
 import { IpAddress } from "../stack/ip/address.ts";
+import type { Interface } from "../stack/link/interface.ts";
 
 /** Formats `address:port`, with brackets around IPv6. */
 export function formatHostPort(hostname: string, port: number): string {
@@ -14,18 +15,51 @@ export function formatHostPort(hostname: string, port: number): string {
 /**
  * Reads the IP address that a host name is; names need a resolver, which this stack does not have yet.
  *
- * @param hostname An IP address, with or without the brackets of a URL.
- * @throws {TypeError} When it is a name.
+ * @param hostname An IP address, with or without the brackets of a URL and the zone of RFC 4007 (`fe80::1%tap0`).
+ * @throws {TypeError} When it is a name, or has a zone without being link-local.
  */
 export function parseHost(hostname: string): IpAddress {
-  const bare = hostname.startsWith("[") && hostname.endsWith("]") ? hostname.slice(1, -1) : hostname;
+  const [bare, zone] = splitZone(hostname);
   const address = IpAddress.tryParse(bare);
+  if (
+    address !== null && zone !== null &&
+    !(address.version === 6 && (address.isLinkLocal || address.isMulticast))
+  ) {
+    throw new TypeError(
+      `Cannot use zone "${zone}" with ${address}: only link-local and multicast addresses have one`,
+    );
+  }
   if (address === null) {
     throw new TypeError(
       `Cannot resolve "${hostname}": give an IP address, names need DNS which is not there yet`,
     );
   }
   return address;
+}
+
+/**
+ * The interface that the zone of a host name means (RFC 4007, section 11).
+ *
+ * @returns null when it has no zone.
+ * @throws {TypeError} When no interface has that name.
+ */
+export function zoneOf(hostname: string, interfaces: readonly Interface[]): Interface | null {
+  const [, zone] = splitZone(hostname);
+  if (zone === null) return null;
+  const found = interfaces.find((one) => one.name === zone);
+  if (found !== undefined) return found;
+  const names = interfaces.map((one) => one.name).join(", ");
+  throw new TypeError(`No interface is called "${zone}", as "${hostname}" says; there are ${names}`);
+}
+
+/** A host name without brackets, and its zone. In a URL the `%` is written `%25` (RFC 6874). */
+function splitZone(hostname: string): [bare: string, zone: string | null] {
+  const url = hostname.startsWith("[") && hostname.endsWith("]");
+  const bare = url ? hostname.slice(1, -1) : hostname;
+  const at = bare.indexOf("%");
+  if (at < 0) return [bare, null];
+  const skip = url && bare.startsWith("%25", at) ? 3 : 1;
+  return [bare.slice(0, at), bare.slice(at + skip)];
 }
 
 /**

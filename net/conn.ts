@@ -5,6 +5,7 @@
  */
 
 import { StackError } from "../stack/errors.ts";
+import type { Interface } from "../stack/link/interface.ts";
 import type { Bytes } from "../stack/packet.ts";
 import type { Connection, ConnectionHandler, ConnectOptions, TcpApi } from "../stack/tcp/api.ts";
 import { checkPort, formatHostPort, parseHost } from "./address.ts";
@@ -150,10 +151,12 @@ export class TcpConn implements Disposable {
 
 /** What `connect` takes. */
 export interface TcpConnectOptions {
-  /** The peer's IP address. */
+  /** The peer's IP address. With several interfaces, a link-local one needs its zone: `fe80::1%tap0`. */
   hostname: string;
   /** The peer's port, 1 to 65535. */
   port: number;
+  /** The only interface to leave by. Default: what the zone or the route says. */
+  interface?: Interface;
   /** Our IP address. Default: that of the interface which the route says. */
   localHostname?: string;
   /** Our port, 1 to 65535. Default: a free one. */
@@ -224,6 +227,7 @@ function start<T>(
     const target: ConnectOptions = { address: parseHost(options.hostname), port: checkPort(options.port, 1) };
     if (options.localHostname !== undefined) target.localAddress = parseHost(options.localHostname);
     if (options.localPort !== undefined) target.localPort = checkPort(options.localPort, 1);
+    if (options.interface !== undefined) target.interface = options.interface;
     let alarm: Alarm | null = null;
     const settled = () => {
       alarm?.cancel();

@@ -12,8 +12,10 @@ import { Cidr, IpAddress } from "../stack/ip/address.ts";
 import type { RouteOptions } from "../stack/ip/routes.ts";
 import type { Limits } from "../stack/limits.ts";
 import type { Interface, InterfaceOptions } from "../stack/link/interface.ts";
-import { Stack } from "../stack/stack.ts";
+import type { Ipv6Options } from "../stack/nd/discovery.ts";
+import { Stack, type StackOptions } from "../stack/stack.ts";
 import type { Connection } from "../stack/tcp/api.ts";
+import { zoneOf } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import { Alarm } from "./clock.ts";
 import { connect, open, type TcpConn, type TcpConnectOptions } from "./conn.ts";
@@ -37,6 +39,8 @@ export interface InterfaceSpec<D = Device | string> {
   name?: string;
   /** Largest IP packet, in bytes. Default: the device's. */
   mtu?: number;
+  /** How it speaks IPv6: see {@link Ipv6Options}; false: not at all. Default: it makes itself addresses. */
+  ipv6?: boolean | Ipv6Options;
 }
 
 /** A route of a {@link Network}. */
@@ -71,6 +75,8 @@ export interface NetworkOptions<D = Device | string> {
   budget?: number;
   /** The time in µs. Default: since the process started. */
   clock?: () => number;
+  /** 16 secret bytes that outlive the process: see {@link StackOptions.secret}. Default: addresses made of link addresses. */
+  secret?: Uint8Array;
   /** 32 random bits. Default: from the system's generator. */
   random?: () => number;
   /** False for a network that is driven by {@link Network.step} alone, in the time that it is told. Default true. */
@@ -107,11 +113,13 @@ export class Network implements Disposable, AsyncDisposable {
   private constructor(options: NetworkOptions<Device>) {
     const { clock, onError } = options;
     const report = onError ?? ((error: unknown, where: string) => console.error(`Error in ${where}:`, error));
-    this.stack = new Stack({
+    const settings: StackOptions = {
       random: options.random ?? systemRandom(),
       limits: options.limits ?? {},
       report,
-    });
+    };
+    if (options.secret !== undefined) settings.secret = options.secret;
+    this.stack = new Stack(settings);
     this.#budget = options.budget ?? 64;
     if (options.loop === false) {
       this.#loop = null;
@@ -166,7 +174,10 @@ export class Network implements Disposable, AsyncDisposable {
       for (const spec of specs) network.addInterface(spec);
       for (const route of options.routes ?? []) network.addRoute(route);
       if (options.gateway !== undefined) {
-        network.addRoute({ destination: "0.0.0.0/0", gateway: options.gateway });
+        network.addRoute({
+          destination: options.gateway.includes(":") ? "::/0" : "0.0.0.0/0",
+          gateway: options.gateway,
+        });
       }
       return network;
     } catch (error) {
@@ -194,6 +205,7 @@ export class Network implements Disposable, AsyncDisposable {
     const options: InterfaceOptions = { addresses: (spec.addresses ?? []).map((text) => parseCidr(text)) };
     if (spec.name !== undefined) options.name = spec.name;
     if (spec.mtu !== undefined) options.mtu = spec.mtu;
+    if (spec.ipv6 !== undefined) options.ipv6 = spec.ipv6;
     try {
       const added = this.stack.addInterface(spec.device, options);
       this.#loop?.add(spec.device, added);
@@ -224,7 +236,7 @@ export class Network implements Disposable, AsyncDisposable {
 
   /** Opens a TCP connection. */
   connect(options: TcpConnectOptions): Promise<TcpConn> {
-    return connect(this.stack.tcp, this.clock, options);
+    return connect(this.stack.tcp, this.clock, this.#withZone(options));
   }
 
   /** Opens a TCP connection as a `Duplex` of Node's, for `node:tls`, `node:http`, undici and whatever else takes one. */
@@ -232,7 +244,7 @@ export class Network implements Disposable, AsyncDisposable {
     return open(
       this.stack.tcp,
       this.clock,
-      options,
+      this.#withZone(options),
       (connection) => new TcpDuplex(connection, this.clock, { allowHalfOpen: false }),
     );
   }
@@ -278,12 +290,15 @@ export class Network implements Disposable, AsyncDisposable {
         device: plainCounters(one.device.counters),
         link: plainCounters(one.counters),
         arp: plainCounters(one.arp.counters),
+        ...(one.nd === null ? {} : { nd: plainCounters(one.nd.counters) }),
       };
     }
     return {
       interfaces,
       ipv4: plainCounters(stack.ipv4.counters),
+      ipv6: plainCounters(stack.ipv6.counters),
       icmp: plainCounters(stack.icmp.counters),
+      icmpv6: plainCounters(stack.icmpv6.counters),
       udp: plainCounters(stack.udp.counters),
       tcp: { connections: stack.tcp.size, ...plainCounters(stack.tcp.counters) },
       handlerErrors: stack.handlerErrors,
@@ -360,6 +375,12 @@ export class Network implements Disposable, AsyncDisposable {
     this.#open.add(one);
     one.onclosed = () => this.#open.delete(one);
     return one;
+  }
+
+  /** Options with the interface that the zone of a link-local address means. */
+  #withZone(options: TcpConnectOptions): TcpConnectOptions {
+    const zone = zoneOf(options.hostname, this.stack.interfaces);
+    return zone === null ? options : { ...options, interface: zone };
   }
 
   #interfaceFor(spec: RouteSpec, gateway: IpAddress | null): Interface {

@@ -8,7 +8,7 @@ import type { EchoHandler, EchoSession } from "../stack/icmp/echo.ts";
 import { IcmpError } from "../stack/ip/path.ts";
 import type { Packet } from "../stack/packet.ts";
 import type { Stack } from "../stack/stack.ts";
-import { parseHost } from "./address.ts";
+import { parseHost, zoneOf } from "./address.ts";
 import { Alarm, type Clock } from "./clock.ts";
 import { toDenoError } from "./errors.ts";
 
@@ -118,7 +118,8 @@ export async function* ping(
   const probe = new Probe(clock);
   let session: EchoSession;
   try {
-    session = stack.icmp.echo({ destination: parseHost(hostname) }, probe);
+    const destination = parseHost(hostname), zone = zoneOf(hostname, stack.interfaces);
+    session = stack.echoes.open(zone === null ? { destination } : { destination, interface: zone }, probe);
   } catch (error) {
     throw toDenoError(error);
   }
