@@ -6,8 +6,7 @@
 
 import http, { type ClientRequest, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { gone, pump } from "./http/body.ts";
-import { bodyStream } from "./http/body.ts";
+import { bodyStream, gone, pump, soon } from "./http/body.ts";
 
 /** Opens a connection for a request. */
 export type OpenStream = (hostname: string, port: number, signal: AbortSignal | null) => Promise<Duplex>;
@@ -23,6 +22,7 @@ const REDIRECTS = 20;
  * @param init As for `fetch`.
  * @returns The response, as soon as its header is there; its body is read as it is asked for.
  * @throws {TypeError} The URL is not of a kind that is supported, or there were too many redirects.
+ * @throws {Deno.errors.InvalidData} The server's answer can't be made a Response, such as one with status 700.
  */
 export async function fetchOver(
   open: OpenStream,
@@ -97,7 +97,17 @@ async function send(message: ClientRequest, request: Request): Promise<void> {
     return;
   }
   const reader = request.body.getReader();
-  await pump(reader, reader.read(), message);
+  const pending = reader.read();
+  // A body that was made of a string or of bytes is there at once, and ends at once: written by `end` alone, it gets a
+  // Content-Length, which servers understand that know no chunks.
+  const first = await soon(pending);
+  if (first === null || message.hasHeader("content-length")) return await pump(reader, pending, message);
+  if (first.done) return void message.end();
+  const next = reader.read();
+  const second = await soon(next);
+  if (second?.done) return void message.end(first.value);
+  message.write(first.value);
+  await pump(reader, next, message);
 }
 
 function responseOf(message: ClientRequest, request: Request): Promise<Response> {
@@ -105,16 +115,27 @@ function responseOf(message: ClientRequest, request: Request): Promise<Response>
     message.on("error", reject);
     message.on("close", () => reject(gone()));
     message.on("response", (incoming: IncomingMessage) => {
-      const headers = new Headers();
-      const raw = incoming.rawHeaders;
-      for (let i = 0; i < raw.length; i += 2) headers.append(raw[i]!, raw[i + 1]!);
-      const status = incoming.statusCode!;
-      const bare = request.method === "HEAD" || status === 204 || status === 205 || status === 304;
-      if (bare) incoming.resume();
-      const init = { status, statusText: incoming.statusMessage ?? "", headers };
-      const response = new Response(bare ? null : bodyStream(incoming, null), init);
-      Object.defineProperty(response, "url", { value: request.url });
-      resolve(response);
+      try {
+        resolve(toResponse(incoming, request));
+      } catch (error) {
+        // Node's parser lets statuses and headers pass which a Response can't have.
+        const { url } = request;
+        reject(new Deno.errors.InvalidData(`Cannot understand the answer from "${url}"`, { cause: error }));
+        message.destroy();
+      }
     });
   });
+}
+
+function toResponse(incoming: IncomingMessage, request: Request): Response {
+  const headers = new Headers();
+  const raw = incoming.rawHeaders;
+  for (let i = 0; i < raw.length; i += 2) headers.append(raw[i]!, raw[i + 1]!);
+  const status = incoming.statusCode!;
+  const bare = request.method === "HEAD" || status === 204 || status === 205 || status === 304;
+  const init = { status, statusText: incoming.statusMessage ?? "", headers };
+  const response = new Response(bare ? null : bodyStream(incoming, null), init);
+  if (bare) incoming.resume();
+  Object.defineProperty(response, "url", { value: request.url });
+  return response;
 }

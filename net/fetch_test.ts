@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Duplex } from "node:stream";
 import { open } from "./conn.ts";
 import { fetchOver } from "./fetch.ts";
+import { TcpListener } from "./listener.ts";
 import { TcpDuplex } from "./node_stream.ts";
 import { HttpServer, type ServeHandler, type ServeOptions } from "./serve.ts";
 import { FakeTcp } from "./testing/fake_tcp.ts";
@@ -102,6 +103,48 @@ Deno.test("fetchOver() fails when it is aborted, before and after the header", a
   await server.shutdown();
   tcp[Symbol.dispose]();
   assert.equal(cancelled, 1);
+});
+
+Deno.test("fetchOver() tells the length of a body that is there at once", async () => {
+  const { tcp, server, fetch } = serve((request) =>
+    new Response(`${request.headers.get("content-length")} ${request.headers.get("transfer-encoding")}`)
+  );
+  const post = async (body: BodyInit | null) => await (await fetch("/", { method: "POST", body })).text();
+  assert.equal(await post("some text"), "9 null");
+  assert.equal(await post(new Uint8Array(100_000)), "100000 null");
+  assert.equal(await post(""), "0 null");
+  assert.equal(await post(null), "0 null");
+  const stream = new Blob(["abc"]).stream();
+  const response = await fetch("/", { method: "POST", body: stream, duplex: "half" } as RequestInit);
+  assert.match(await response.text(), /^(3 null|null chunked)$/);
+  await server.shutdown();
+  tcp[Symbol.dispose]();
+});
+
+Deno.test("fetchOver() rejects, and nothing else fails, when the answer is none", async () => {
+  for (
+    const answer of [
+      "HTTP/1.1 700 Odd\r\n\r\n",
+      "HTTP/1.1 101 Odd\r\n\r\n",
+      "HTTP/1.1 200 A\u00ff\u0001\r\n\r\n",
+      "no",
+    ]
+  ) {
+    const { tcp, server, fetch } = serve(() => new Response("x"));
+    const listener = new TcpListener(tcp, { port: 81 });
+    const served = (async () => {
+      using connection = await listener.accept();
+      await connection.read(new Uint8Array(1000));
+      await connection.write(new TextEncoder().encode(answer));
+      await connection.closeWrite();
+      await connection.read(new Uint8Array(1000)).catch(() => null);
+    })();
+    await assert.rejects(fetch("http://10.0.0.3:81/"), Error, answer);
+    await served;
+    listener.close();
+    await server.shutdown();
+    tcp[Symbol.dispose]();
+  }
 });
 
 Deno.test("fetchOver() says clearly what it cannot do", async () => {

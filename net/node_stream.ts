@@ -40,7 +40,7 @@ class Events implements ConnectionHandler {
   }
 
   finished(): void {
-    this.#stream.push(null);
+    this.#stream.peerEnded();
   }
 
   writable(): void {
@@ -96,9 +96,13 @@ export class TcpDuplex extends Duplex {
   #written: StreamCallback | null = null;
   /** Destroyed while a write was under way: the rest still goes out. */
   #closing = false;
+  /** The peer's FIN has come. */
+  #peerEnded = false;
   #alarm: Alarm | null = null;
   /** When `timeout` is due, in µs. */
   #due = 0;
+  /** Destroyed, and waits for the peer's FIN. */
+  #lingering: Alarm | null = null;
 
   /** Wraps a connection. @param connection An established one, whose callbacks are taken over. @param clock The stack's time. */
   constructor(connection: Connection, clock: Clock, options: TcpDuplexOptions = {}) {
@@ -161,6 +165,15 @@ export class TcpDuplex extends Duplex {
   /** Whether the reader would take more. */
   get hungry(): boolean {
     return this.#wanted;
+  }
+
+  /**
+   * µs for which the peer may go on sending after the stream was destroyed without an error; what comes is thrown away.
+   * 0, the default, closes at once, which resets a connection with data that was not read (RFC 2525, section 2.17): the
+   * peer may lose what it has not read either.
+   */
+  protected get linger(): number {
+    return 0;
   }
 
   /** Sends small writes at once instead of waiting for ACKs. */
@@ -259,10 +272,29 @@ export class TcpDuplex extends Duplex {
     this.#alarm?.cancel();
     if (!this.#over) {
       // As in Node, an error does not reset the connection; what was not handed over is lost with it.
-      if (error === null && this.#written !== null) this.#closing = true;
-      else this.connection.close();
+      if (error !== null) this.connection.close();
+      else if (this.#written !== null) this.#closing = true;
+      else this.#close();
     }
     callback(error);
+  }
+
+  /** Ends the connection in order, once everything was handed to it. */
+  #close(): void {
+    const { connection, linger } = this;
+    if (linger === 0 || this.#peerEnded) return connection.close();
+    connection.closeWrite();
+    this.#lingering = new Alarm(this.#clock, () => connection.close());
+    this.#lingering.set(linger);
+    // What waits is thrown away by `deliver`.
+    connection.resume();
+  }
+
+  /** @internal The peer will send no more. */
+  peerEnded(): void {
+    this.#peerEnded = true;
+    if (this.#lingering !== null) this.connection.close();
+    else this.push(null);
   }
 
   /** @internal Takes data from the stack. @returns How much. */
@@ -304,13 +336,14 @@ export class TcpDuplex extends Duplex {
     const written = this.#written;
     this.#written = null;
     this.#chunks = [];
-    if (this.#closing && !this.#over) connection.close();
+    if (this.#closing && !this.#over) this.#close();
     written?.();
   }
 
   /** @internal The stack has let go of the connection. */
   ended(error: StackError | null): void {
     this.#over = true;
+    this.#lingering?.cancel();
     const written = this.#written;
     this.#written = null;
     this.#chunks = [];

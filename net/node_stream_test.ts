@@ -4,7 +4,7 @@ import { once } from "node:events";
 import http2 from "node:http2";
 import tls from "node:tls";
 import { MemoryDevice } from "../drivers/memory.ts";
-import { open } from "./conn.ts";
+import { connect, open } from "./conn.ts";
 import { Network } from "./network.ts";
 import { TcpDuplex } from "./node_stream.ts";
 import { CERTIFICATE, KEY } from "./testing/certificate.ts";
@@ -93,6 +93,31 @@ Deno.test("TcpDuplex.destroySoon() and destroy() let go only after what was writ
     assert.equal(chunks.reduce((sum, chunk) => sum + chunk.length, 0), 3 * RING, way);
     far.destroy();
   }
+});
+
+Deno.test("TcpDuplex.destroy() throws away what comes while it lingers, and ends when that takes too long", async () => {
+  class Lingering extends TcpDuplex {
+    protected override get linger(): number {
+      return 50_000;
+    }
+  }
+  using tcp = new FakeTcp();
+  const { promise, resolve } = Promise.withResolvers<TcpDuplex>();
+  const listener = tcp.listen({ port: 7 }, { ready: (one) => resolve(new Lingering(one.take()!, tcp)) });
+  const client = await connect(tcp, tcp, { hostname: "10.0.0.3", port: 7 });
+  const far = await promise;
+  listener.close();
+  await client.write(new Uint8Array(100));
+  far.write("answer");
+  far.destroy();
+  assert.equal(await client.read(new Uint8Array(100)), 6);
+  assert.equal(await client.read(new Uint8Array(100)), null);
+  await client.write(new Uint8Array(3 * RING));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await assert.rejects(async () => {
+    for (;;) await client.write(new Uint8Array(RING));
+  }, { name: /ConnectionReset|BrokenPipe/ });
+  client.close();
 });
 
 Deno.test("TcpDuplex tells a reset as an error with Node's code", async () => {

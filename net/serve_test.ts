@@ -206,6 +206,47 @@ Deno.test("HttpServer does not read a body that nobody wants, and holds a respon
   await Promise.all([upload.rest().catch(() => {}), writing.catch(() => {}), upload.conn.abort()]);
 });
 
+Deno.test("HttpServer answers a client that is still sending, and lets it finish before the connection ends", async () => {
+  await using fixture = new Fixture(() => new Response("enough"));
+  for (
+    const [request, status] of [
+      ["POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n", 200],
+      ["no HTTP at all\r\n\r\n", 400],
+    ] as const
+  ) {
+    const client = await fixture.client();
+    await client.send(request);
+    for (let written = 0; written < 1_000_000; written += 10_000) {
+      await client.conn.write(new Uint8Array(10_000));
+    }
+    await client.conn.closeWrite();
+    assert.match(await client.rest(), new RegExp(`^HTTP/1.1 ${status} `));
+    client.conn.close();
+  }
+});
+
+Deno.test("HttpServer resets a connection whose response failed when nothing else tells that it is not whole", async () => {
+  const body = () =>
+    new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new TextEncoder().encode("half")),
+      async pull() {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        throw new Error("Out of data");
+      },
+    });
+  const fixture = new Fixture(() => new Response(body()));
+  const old = await fixture.client();
+  await old.send("GET / HTTP/1.0\r\n\r\n");
+  await assert.rejects(old.rest(), Deno.errors.ConnectionReset);
+  old.conn.close();
+  const client = await fixture.client();
+  await client.send(GET);
+  assert.match(await client.rest(), /\r\n4\r\nhalf\r\n$/);
+  client.conn.close();
+  assert.equal(fixture.errors.splice(0).length, 2);
+  await fixture[Symbol.asyncDispose]();
+});
+
 Deno.test("HttpServer sends the first chunk of a stream without waiting for the second", async () => {
   let next = (_text: string) => {};
   await using fixture = new Fixture(() => {

@@ -15,12 +15,17 @@ import type { EngineOptions, HttpEngine, ServeInfo } from "./engine.ts";
 import { abortRequest, makeRequest, requestUrl } from "./request.ts";
 import { writeResponse } from "./response.ts";
 
+/** µs that a client gets to send what nobody wants any more, so that it reads the answer (RFC 9112, section 9.6). */
+const LINGER = 2_000_000;
+
 /** A connection with requests on it. */
 class HttpConnection extends TcpDuplex {
   /** Requests that are not answered yet. */
   active = 0;
   /** The request whose body the client owes us, or null. */
   incoming: IncomingMessage | null = null;
+  /** It was refused: what it sends is not looked at. */
+  refused = false;
   /** Progress when it was last looked at: bytes of both directions. */
   progress = 0;
   /** When the client has to have done what it has to do, in µs. */
@@ -42,6 +47,10 @@ class HttpConnection extends TcpDuplex {
 
   get localAddr(): TcpAddr {
     return this.#localAddr ??= { transport: "tcp", hostname: this.localAddress, port: this.localPort };
+  }
+
+  protected override get linger(): number {
+    return this.refused || (this.incoming !== null && !this.incoming.complete) ? LINGER : 0;
   }
 
   /** Whether it is the client that everything waits for. */
@@ -95,6 +104,7 @@ class Info implements ServeInfo {
 
 /** Ends a connection with a bare response; for what never becomes a request. */
 function refuse(stream: HttpConnection, status: number): void {
+  stream.refused = true;
   if (stream.writable && stream.active === 0) {
     stream.write(
       `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
@@ -182,6 +192,7 @@ export class NodeHttpEngine implements HttpEngine {
     const url = requestUrl(message);
     const status = url === null ? 400 : message.method === "TRACE" ? 501 : 0;
     if (url === null || status !== 0) {
+      stream.refused = true;
       response.writeHead(status, { connection: "close", "content-length": 0 }).end();
       return;
     }
@@ -227,7 +238,8 @@ export class NodeHttpEngine implements HttpEngine {
       response = new Response("Internal Server Error", { status: 500 });
     }
     if (message.headersSent || message.destroyed) {
-      // Half a response must not look like a whole one.
+      // Half a response must not look like a whole one, as it would where the end of the connection is its end.
+      if (message.req.httpVersionMinor === 0) (message.socket as HttpConnection | null)?.resetAndDestroy();
       message.destroy();
       return;
     }

@@ -5,7 +5,7 @@
  */
 
 import { type ServerResponse, STATUS_CODES } from "node:http";
-import { gone, pump } from "./body.ts";
+import { gone, pump, soon } from "./body.ts";
 
 let dateSecond = 0;
 let dateText = "";
@@ -32,14 +32,6 @@ function headerList(response: Response): string[] {
   }
   if (!dated) list.push("date", date());
   return list;
-}
-
-/** What `promise` gives, if it does so without waiting for anything outside; otherwise null. Leaves failures to others. */
-async function soon<T>(promise: Promise<T>): Promise<T | null> {
-  let value: T | null = null;
-  promise.then((result) => value = result, () => {});
-  for (let turn = 0; turn < 4 && value === null; turn++) await null;
-  return value;
 }
 
 /**
