@@ -53,7 +53,7 @@ import {
   STATUS_NEEDS_RESET,
   type VirtioTransport,
 } from "./virtio/transport.ts";
-import { findVirtioNet } from "./virtio/uio.ts";
+import { checkBound, findVirtioNet, uioNumber } from "./virtio/uio.ts";
 
 /** Features of network devices (section 5.1.3), bits 0 to 31. */
 const CSUM = 1 << 0;
@@ -193,7 +193,8 @@ export class VirtioNet implements Device {
    */
   static open(where = "auto", options: VirtioNetOptions = {}): VirtioNet {
     const found = findVirtioNet();
-    const address = where === "auto" ? found[0] : where;
+    // One that the kernel drives itself is not taken from it.
+    const address = where === "auto" ? found.find((one) => uioNumber(one) >= 0) ?? found[0] : where;
     if (address === undefined) {
       throw new Error(
         "Cannot find a modern virtio-net device on the PCI bus: give the machine one, or use a TAP",
@@ -204,6 +205,7 @@ export class VirtioNet implements Device {
         `Cannot find a modern virtio-net device at "${where}"; use ${found.join(" or ") || "a TAP"}`,
       );
     }
+    checkBound(address);
     const memory = HugePages.allocate(MEMORY_PAGES);
     let transport: VirtioPci;
     try {

@@ -61,8 +61,8 @@ await main({
 }, async (run) => {
   const { network, positionals: [text, ...more], signal } = run;
   if (more.length > 0) throw new UsageError("Give one range");
-  const own = network.interface.addresses[0];
-  if (own === undefined) throw new UsageError("No address is given to ask from: add --address CIDR");
+  const own = network.interface.addresses.find((cidr) => cidr.address.version === 4);
+  if (own === undefined) throw new UsageError("No IPv4 address is given to ask from: add --address CIDR");
   const { first, last } = parseRange(text ?? own.network.toString());
   if (last - first >= MOST) {
     throw new UsageError(`Range has ${last - first + 1} addresses: at most ${MOST} are asked`);

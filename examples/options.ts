@@ -103,7 +103,12 @@ async function start(program: Program, body: (run: Run) => Promise<number | void
   const addresses = (values["address"] ?? []) as string[];
   const gateway = values["gateway"] as string | undefined;
   check(addresses, gateway);
-  const options = gateway === undefined ? { device, addresses } : { device, addresses, gateway };
+  const onError = (error: unknown, where: string) => {
+    if (!network.interface.device.closed) return console.error(`${program.name}: Error in ${where}:`, error);
+    console.error(`${program.name}: ${(error as Error).message}`);
+    Deno.exit(1);
+  };
+  const options = { device, addresses, onError, ...gateway !== undefined && { gateway } };
   await using network = await open(options);
   const controller = new AbortController();
   let status: number | null = null;

@@ -27,15 +27,21 @@ await main({
   const size = numberOption(run, "size", 0, 65507, 56);
   const times: number[] = [];
   let sent = 0;
-  for await (const result of network.ping(host, { count, interval, timeout, size, signal })) {
-    sent++;
-    const { sequence, rtt, bytes, hopLimit, error } = result;
-    if (rtt === null) {
-      console.log(`${host}: seq=${sequence} ${error ?? "no answer"}`);
-    } else {
-      times.push(rtt);
-      console.log(`${bytes} bytes from ${host}: seq=${sequence} ttl=${hopLimit} time=${rtt.toFixed(3)} ms`);
+  try {
+    for await (const result of network.ping(host, { count, interval, timeout, size, signal })) {
+      sent++;
+      const { sequence, rtt, bytes, hopLimit, error } = result;
+      if (rtt === null) {
+        console.log(`${host}: seq=${sequence} ${error ?? "no answer"}`);
+      } else {
+        times.push(rtt);
+        console.log(`${bytes} bytes from ${host}: seq=${sequence} ttl=${hopLimit} time=${rtt.toFixed(3)} ms`);
+      }
     }
+  } catch (error) {
+    // What the host is called, or a size that fits no packet.
+    if (error instanceof TypeError || error instanceof RangeError) throw new UsageError(error.message);
+    throw error;
   }
   const lost = sent === 0 ? 0 : 100 * (1 - times.length / sent);
   console.log(`${sent} sent, ${times.length} received, ${lost.toFixed(0)}% lost`);

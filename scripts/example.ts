@@ -11,7 +11,12 @@ export function summary(source: string): string {
   const comment = /^\s*(?:\/\*\*?([\s\S]*?)\*\/|((?:\/\/[^\n]*\n)+))/.exec(source);
   const text = (comment?.[1] ?? comment?.[2] ?? "").replace(/^\s*(\*|\/\/)/gm, " ").replace(/\s+/g, " ")
     .trim();
-  return /^.*?[.:](?=\s|$)/.exec(text)?.[0] ?? text;
+  return /^.*?\.(?=\s|$)/.exec(text)?.[0] ?? text;
+}
+
+/** Whether a module is a program, which says how to run it, and not a part of others. */
+export function isExample(source: string): boolean {
+  return source.includes("deno task example ") && /^await main\(/m.test(source);
 }
 
 async function list(): Promise<void> {
@@ -20,8 +25,9 @@ async function list(): Promise<void> {
   const names = entries.map((entry) => entry.name).filter((name) => /^[a-z_0-9]+(?<!_test)\.ts$/.test(name))
     .sort();
   for (const name of names) {
-    const text = summary(await Deno.readTextFile(new URL(name, DIRECTORY)));
-    console.log(`  ${name.slice(0, -3).padEnd(12)} ${text}`);
+    const source = await Deno.readTextFile(new URL(name, DIRECTORY));
+    // What the others share is no example.
+    if (isExample(source)) console.log(`  ${name.slice(0, -3).padEnd(12)} ${summary(source)}`);
   }
 }
 

@@ -43,6 +43,9 @@ const PAGE = 4096;
 /** Released memory, for the next one who asks. It is never unmapped: somebody may still hold a packet in it. */
 const released: HugePages[] = [];
 
+/** The kernel does not tell physical addresses to this process. */
+class AddressesHidden extends Error {}
+
 /** Locked huge pages. */
 export class HugePages implements DmaMemory {
   readonly buffer: ArrayBuffer;
@@ -68,6 +71,7 @@ export class HugePages implements DmaMemory {
     try {
       return new HugePages(pages);
     } catch (error) {
+      if (error instanceof AddressesHidden) throw error;
       throw new Error(
         `Cannot get ${pages} huge pages for the network device: write at least ${pages} to ` +
           `/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages as root`,
@@ -95,7 +99,11 @@ function physicalAddresses(address: number, pages: number): Float64Array {
       readAt(fd, new Uint8Array(entry.buffer), (address + page * HUGE_PAGE) / PAGE * 8);
       // Bits 0 to 54 are the frame number, 0 for those who may not know; bit 63 says that the page is there.
       const frame = (entry[1]! & 0x7fffff) * 2 ** 32 + entry[0]!;
-      if (entry[1]! >>> 31 === 0 || frame === 0) throw new Error("Cannot read physical addresses");
+      if (entry[1]! >>> 31 === 0 || frame === 0) {
+        throw new AddressesHidden(
+          "Cannot read the physical addresses of memory for the network device: run as root",
+        );
+      }
       physical[page] = frame * PAGE;
     }
   } finally {

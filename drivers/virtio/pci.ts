@@ -23,7 +23,7 @@ import {
 } from "../ffi/system.ts";
 import type { DmaMemory } from "./dma.ts";
 import type { VirtioTransport } from "./transport.ts";
-import { PCI_DEVICES, uioNumber } from "./uio.ts";
+import { checkBound, PCI_DEVICES } from "./uio.ts";
 import { UioInterrupt } from "./uio_interrupt.ts";
 
 /** Offsets in the PCI configuration space. */
@@ -142,12 +142,7 @@ export class VirtioPci implements VirtioTransport {
    * @throws {Error} When it is not bound to UIO, or is not a modern virtio device.
    */
   constructor(address: string, memory: DmaMemory) {
-    const uio = uioNumber(address);
-    if (uio < 0) {
-      throw new Error(
-        `Cannot take over the PCI device "${address}": bind it to the kernel driver "uio_pci_generic" first`,
-      );
-    }
+    const uio = checkBound(address);
     this.memory = memory;
     const folder = `${PCI_DEVICES}/${address}`;
     this.#configFd = openFile(`${folder}/config`, O_RDWR | O_CLOEXEC);

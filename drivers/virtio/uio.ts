@@ -68,6 +68,33 @@ export function uioNumber(address: string): number {
 }
 
 /**
+ * Makes sure that a device is bound to UIO.
+ * @returns The number N of its `/dev/uioN`.
+ * @throws {Error} When it is not; the message says who has it, and how to hand it over.
+ */
+export function checkBound(address: string): number {
+  const number = uioNumber(address);
+  if (number >= 0) return number;
+  const driver = driverOf(address);
+  throw new Error(
+    `Cannot take over the PCI device "${address}": ` +
+      (driver === null
+        ? `bind it to the kernel driver "uio_pci_generic" as root`
+        : `the kernel's "${driver}" drives it; if this machine can do without, unbind it from there and bind it to ` +
+          `"uio_pci_generic" as root`),
+  );
+}
+
+/** The kernel driver that has the device, or null. */
+function driverOf(address: string): string | null {
+  try {
+    return Deno.readLinkSync(`${PCI_DEVICES}/${address}/driver`).replace(/^.*\//, "");
+  } catch {
+    return null;
+  }
+}
+
+/**
  * Asks the kernel for huge pages of 2 MiB; never takes away what is reserved already.
  * @returns How many there are now, which may be less.
  */

@@ -140,7 +140,7 @@ export class Interface implements Handler {
    * Gives the interface one more address, a route to its network, and tells the neighbours.
    * An IPv6 address is used when it has turned out that nobody else has it: see {@link Ipv6Options.duplicates}.
    * @throws {StackError} `AddressInUse` when an interface of the stack has it; `AddressNotAvailable` for a
-   *   multicast, unspecified or network's broadcast address, and for IPv6 on an interface that does not speak it.
+   *   multicast, unspecified or network's own or broadcast address, and for IPv6 on an interface that does not speak it.
    */
   addAddress(cidr: Cidr, origin: AddressOrigin = AddressOrigin.Manual): void {
     const { address } = cidr;
@@ -152,6 +152,12 @@ export class Interface implements Handler {
       (cidr.broadcast !== null && cidr.broadcast.equals(address))
     ) {
       throw new StackError("AddressNotAvailable", `Cannot use ${cidr}: it is not the address of one host`);
+    }
+    if (address.version === 4 && cidr.prefix < 31 && cidr.network.address.equals(address)) {
+      throw new StackError(
+        "AddressNotAvailable",
+        `Cannot use ${cidr}: it is the address of the network, not of a host in it`,
+      );
     }
     if (!this.loopback && this.stack.isLocal(address)) {
       throw new StackError("AddressInUse", `Cannot use ${cidr}: the stack has this address already`);
