@@ -84,7 +84,7 @@ export class BenchNetwork implements AsyncDisposable {
       `-c${connections}`,
       `-d${seconds}s`,
       "--latency",
-      `http://${PLACES[contender].address}/`,
+      `http://${PLACES[contender].address}:80/`,
     ];
     return readWrk((await this.#peer.run("wrk", args, { deadline: limit(seconds) })).stdout);
   }
