@@ -5,17 +5,33 @@ import { runFile, verdictText } from "./packetdrill/runner/file_runner.ts";
 
 const ROOT = fileURLToPath(new URL("./packetdrill", import.meta.url));
 
-function run(file: string, text: string, warnings: string[] = []): string {
-  return verdictText(runFile(file, [], () => text, { print: () => {}, warn: (line) => warnings.push(line) }));
+type Options = [name: string, value: string][];
+
+function run(file: string, text: string, warnings: string[] = [], options: Options = []): string {
+  return verdictText(
+    runFile(file, options, () => text, { print: () => {}, warn: (line) => warnings.push(line) }),
+  );
 }
 
+/** With an MTU of 1520 segments are as long over IPv6 as over IPv4. */
+const VERSIONS: [name: string, options: Options][] = [
+  ["ipv4", []],
+  ["ipv6", [["ip_version", "ipv6"], ["mtu", "1520"]]],
+  ["ipv4-mapped-ipv6", [["ip_version", "ipv4-mapped-ipv6"]]],
+];
+
 for (const file of scriptsAt(ROOT)) {
-  Deno.test(`packetdrill ${file.slice(ROOT.length + 1)}`, () => {
-    const warnings: string[] = [];
-    assert.equal(run(file, Deno.readTextFileSync(file), warnings), `PASS ${file}`);
-    // What the runner passes over proves nothing.
-    assert.deepEqual(warnings, []);
-  });
+  const text = Deno.readTextFileSync(file);
+  for (const [version, options] of VERSIONS) {
+    // Scripts that name a version speak of what is not the same in the other.
+    if (version !== "ipv4" && /^--ip_version=/m.test(text)) continue;
+    Deno.test(`packetdrill ${file.slice(ROOT.length + 1)} ${version}`, () => {
+      const warnings: string[] = [];
+      assert.equal(run(file, text, warnings, options), `PASS ${file}`);
+      // What the runner passes over proves nothing.
+      assert.deepEqual(warnings, []);
+    });
+  }
 }
 
 const OPEN = `

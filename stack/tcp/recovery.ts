@@ -151,7 +151,8 @@ function markSacked(c: TcpConnection, options: TcpOptions, ack: number, now: num
       }
       if (after(records.end[r]!, right) && splitAt(c, r, right) < 0) continue;
       const flags = records.flags[r]!;
-      if ((flags & EVER_RETRANSMITTED) === 0 && before(records.end[r]!, c.fack) && after(c.fack, c.sndUna)) {
+      // Without anything sacked, the highest of it is an old number that means nothing.
+      if ((flags & EVER_RETRANSMITTED) === 0 && c.sackedOut > 0 && before(records.end[r]!, c.fack)) {
         c.reordering = true;
       }
       unmark(c, r);

@@ -11,7 +11,7 @@ import { CHECKSUM_VALID } from "../../../stack/packet.ts";
 import { Stack } from "../../../stack/stack.ts";
 import { xorshift } from "../../../stack/testing/pair.ts";
 import { TestDevice } from "../../../stack/testing/test_device.ts";
-import { type Captured, decode } from "./codec.ts";
+import { type Captured, decode, encodeIp } from "./codec.ts";
 import type { RunOptions } from "./options.ts";
 
 const GATEWAY_MAC = [2, 0, 0, 0, 0, 2];
@@ -47,6 +47,7 @@ export class Link {
     this.#interface = this.stack.addInterface(this.#device, {
       addresses: [new Cidr(this.localAddress, v6 ? 48 : 16)],
       announce: false,
+      ipv6: v6 ? { linkLocal: false, routers: false, duplicates: "off" } : false,
     });
     this.stack.addRoute({
       destination: Cidr.parse(v6 ? "::/0" : "0.0.0.0/0"),
@@ -72,7 +73,7 @@ export class Link {
       const frames = this.#device.take();
       let asked = false;
       for (const { bytes } of frames) {
-        if (this.#answerArp(bytes)) asked = true;
+        if (this.#answerArp(bytes) || this.#answerSolicitation(bytes)) asked = true;
         else {
           const packet = decode(bytes, this.stack.now);
           if (packet !== null) this.queue.push(packet);
@@ -80,6 +81,26 @@ export class Link {
       }
       if (!asked || round > 16) return deadline;
     }
+  }
+
+  /** Answers neighbour solicitations for the gateway (RFC 4861, section 7.2.4). */
+  #answerSolicitation(frame: Uint8Array): boolean {
+    const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
+    if (frame.length < 78 || view.getUint16(12) !== 0x86dd || frame[20] !== 58 || frame[54] !== 135) {
+      return false;
+    }
+    if (!IpAddress.read(6, view, 62).equals(this.#gateway)) return false;
+    const message = new Uint8Array(32);
+    const out = new DataView(message.buffer);
+    out.setUint16(0, 136 << 8);
+    // Solicited, and to replace what was known.
+    out.setUint32(4, 0x60000000);
+    this.#gateway.write(out, 8);
+    message.set([2, 1, ...GATEWAY_MAC], 24);
+    const ip = { trafficClass: 0, hopLimit: 255, flowLabel: 0 };
+    const destination = IpAddress.read(6, view, 22);
+    this.deliverUnchecked(encodeIp({ ...ip, source: this.#gateway, destination }, 58, message, 2));
+    return true;
   }
 
   /** Answers for the gateway, at once. */
