@@ -65,9 +65,10 @@ export const COMMAND_LINE = [
 /**
  * Builds an image. The same inputs give the same bytes.
  * @returns What {@link Manifest} says about it.
- * @throws {ImageError} When something is missing; nothing is written then.
+ * @throws {ImageError} When something is missing; nothing is written then. Or when `out` can't be written.
  */
 export async function build(options: BuildOptions): Promise<Manifest> {
+  await checkTarget(options.out);
   const stages = new Stages(options.print);
   const { init, main } = await stages.run(
     "bundle",
@@ -115,7 +116,6 @@ export async function build(options: BuildOptions): Promise<Manifest> {
     (packed) => options.level === 0 ? "none" : `zstd -${options.level}: ${megabytes(packed.length)}`,
   );
   const manifest = await stages.run("write", async () => {
-    await Deno.mkdir(options.out, { recursive: true });
     const configuration = configArchive(options.config);
     const initramfs = concatenate(packed, configuration);
     const manifest: Manifest = {
@@ -133,14 +133,27 @@ export async function build(options: BuildOptions): Promise<Manifest> {
         "initramfs.img": { length: initramfs.length, sha256: await sha256(initramfs) },
       },
     };
-    await Deno.writeFile(join(options.out, "vmlinuz"), image);
-    await Deno.writeFile(join(options.out, "initramfs.img"), initramfs);
-    await writeManifest(options.out, manifest);
+    try {
+      await Deno.mkdir(options.out, { recursive: true });
+      await Deno.writeFile(join(options.out, "vmlinuz"), image);
+      await Deno.writeFile(join(options.out, "initramfs.img"), initramfs);
+      await writeManifest(options.out, manifest);
+    } catch (error) {
+      throw new ImageError(`Cannot write the image to "${options.out}": ${(error as Error).message}`);
+    }
     return manifest;
   }, (manifest) => `sha256 ${manifest.files["initramfs.img"].sha256.slice(0, 16)}`);
   const { "vmlinuz": vmlinuz, "initramfs.img": initramfs } = manifest.files;
   stages.end(`${options.out} (${megabytes(vmlinuz.length + initramfs.length)})`);
   return manifest;
+}
+
+/** Says before the work what would stop its end. */
+async function checkTarget(out: string): Promise<void> {
+  const info = await Deno.stat(out).catch(() => null);
+  if (info !== null && !info.isDirectory) {
+    throw new ImageError(`Cannot write the image to "${out}": it is not a directory; give another name`);
+  }
 }
 
 function projectRoot(): string {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { basename } from "node:path";
 import { ImageError } from "./errors.ts";
 
 const decoder = new TextDecoder();
@@ -20,7 +21,7 @@ const PACKAGES: Record<string, string> = {
 /**
  * Runs a program to its end.
  * @returns What it wrote to its standard output.
- * @throws {ImageError} When it is missing, or ends with another status than 0; the message has its last line.
+ * @throws {ImageError} When it is missing, or ends with another status than 0; the message has the line that says why.
  */
 export async function output(
   program: string,
@@ -43,10 +44,20 @@ export async function output(
     throw error;
   }
   if (!result.success) {
-    const lines = decoder.decode(result.stderr).trim().split("\n");
-    throw new ImageError(`"${program} ${args.join(" ")}" failed (status ${result.code}): ${lines.at(-1)}`);
+    const command = `${basename(program)} ${args[0] ?? ""}`.trim();
+    const why = reason(decoder.decode(result.stderr));
+    throw new ImageError(`"${command}" failed (status ${result.code}): ${why}`);
   }
   return decoder.decode(result.stdout);
+}
+
+/** The line in which a program says what went wrong: its first error and the root of it, or else its last line. */
+export function reason(errors: string): string {
+  const lines = errors.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  const first = lines.find((line) => /^(error|E):? /i.test(line));
+  if (first === undefined) return lines.at(-1) ?? "it did not say why";
+  const cause = lines.indexOf("Caused by:") + 1;
+  return first.replace(/^(error|E):? /i, "") + (cause === 0 ? "" : ` (${lines[cause]})`);
 }
 
 /** @returns Where a program is in `PATH`, or null. */

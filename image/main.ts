@@ -249,7 +249,7 @@ export async function main(args: string[]): Promise<number> {
     }
   } catch (error) {
     if (isForUser(error)) {
-      console.error(`error: ${error.message}`);
+      console.error(`error: ${error.message.replaceAll("\n", " ")}`);
       return 1;
     }
     throw error;

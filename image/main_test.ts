@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { reason } from "./command.ts";
 import { DEFAULT_CONFIG } from "./config.ts";
 import { configuration, main, parseCompression } from "./main.ts";
 import { dependencies, kernel } from "./kernel.ts";
@@ -61,8 +62,10 @@ Deno.test("main() says in one line what is wrong", async () => {
         /Cannot find the program ".*none\.ts"/,
       ],
       [["build", "a.ts", "-o", "x", "--address", "1.2.3/4"], /Cannot parse CIDR "1\.2\.3\/4"/],
+      [["build", "a.ts", "-o", import.meta.filename!], /main_test\.ts": it is not a directory/],
       [["build", "a.ts", "-o", "x", "--compress", "lzma"], /compression "lzma"/],
       [["run", directory], /Cannot find an image in ".*": build one with/],
+      [["run", directory, "--qemu", "-frob"], /--qemu=-XYZ/],
       [["run", directory, "--frob"], /Unknown option '--frob'/],
       [["inspect", join(directory, "none")], /Cannot find an image/],
       [["configure", directory], /Cannot find an image/],
@@ -136,4 +139,13 @@ Deno.test("main() says what to install when a program is missing", async () => {
     else Deno.env.set("XDG_CACHE_HOME", XDG_CACHE_HOME);
     await Deno.remove(directory, { recursive: true });
   }
+});
+
+Deno.test("reason() finds the line in which a program says what went wrong", () => {
+  const deno =
+    "error: Failed loading https://a/b\n\nCaused by:\n    dns error: no such host\n\nStack backtrace:\n   0: <unknown>\n";
+  assert.equal(reason(deno), "Failed loading https://a/b (dns error: no such host)");
+  assert.equal(reason("Reading...\nE: Unable to locate package x\n"), "Unable to locate package x");
+  assert.equal(reason("one\ntwo\n\n"), "two");
+  assert.equal(reason(""), "it did not say why");
 });

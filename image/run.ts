@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { accelerator as probe } from "./accelerator.ts";
+import { accelerator as probe, works } from "./accelerator.ts";
 import { find, missing } from "./command.ts";
 import type { GuestConfig } from "./config.ts";
 import { ImageError } from "./errors.ts";
@@ -26,7 +26,7 @@ export interface RunOptions {
   readonly accelerator?: Accelerator | "auto";
   /** Memory in MiB. Default {@link DEFAULT_MEMORY}. */
   readonly memory?: number;
-  /** Processors. Default 2. */
+  /** Processors. Default {@link DEFAULT_PROCESSORS}. */
   readonly processors?: number;
   /** File for every frame that passes (pcap). */
   readonly capture?: string;
@@ -38,6 +38,9 @@ export interface RunOptions {
 
 /** Memory of a guest, in MiB. */
 export const DEFAULT_MEMORY = 512;
+
+/** Processors of a guest. */
+export const DEFAULT_PROCESSORS = 2;
 
 /** What the kernel, Deno's heap and the network device's huge pages need beside the files, in bytes. */
 const WORKING_MEMORY = 160 * 2 ** 20;
@@ -72,7 +75,7 @@ export async function command(options: RunOptions): Promise<string[]> {
       initramfs: join(options.image, "initramfs.img"),
       commandLine: manifest.commandLine,
       memory,
-      processors: options.processors ?? 2,
+      processors: options.processors ?? DEFAULT_PROCESSORS,
       accelerator: choice === "auto" ? await probe() : choice,
       network: options.network,
       config: options.config ?? manifest.config,
@@ -118,6 +121,9 @@ export class Guest {
   static async start(options: RunOptions): Promise<Guest> {
     if (await find(QEMU) === null) throw missing(QEMU);
     await checkNetwork(options.network);
+    if (options.accelerator === "kvm" && !await works("kvm")) {
+      throw new ImageError("KVM does not work on this machine: let it be tcg, or auto");
+    }
     const words = [...await tied(), ...await command(options)];
     const process = new Deno.Command(words[0]!, {
       args: words.slice(1),
@@ -177,8 +183,11 @@ async function tied(): Promise<string[]> {
   return path === null ? [] : [path, "--pdeathsig", "TERM", "--"];
 }
 
-/** Finds what QEMU would not say in one line, or would not say at all. */
-async function checkNetwork(network: Network): Promise<void> {
+/**
+ * Finds what QEMU would not say in one line, or would not say at all.
+ * @throws {ImageError} When a port is in use, or a TAP or socket is not there.
+ */
+export async function checkNetwork(network: Network): Promise<void> {
   const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
   if (network.kind === "user") {
     for (const { protocol, host } of network.forwards) if (protocol === "tcp") checkPort(host);
@@ -188,11 +197,17 @@ async function checkNetwork(network: Network): Promise<void> {
         `Cannot find the socket "${network.path}": start the program that listens on it first`,
       );
     }
-  } else if (network.kind === "tap" && !await exists(`/sys/class/net/${network.name}`)) {
+  } else if (network.kind === "tap") {
     const { name } = network;
-    throw new ImageError(
-      `Cannot find the TAP device "${name}": make it as root with "ip tuntap add dev ${name} mode tap"`,
-    );
+    const path = `/sys/class/net/${name}`;
+    if (!await exists(path)) {
+      throw new ImageError(
+        `Cannot find the TAP device "${name}": make it as root with "ip tuntap add dev ${name} mode tap"`,
+      );
+    }
+    if (!await exists(`${path}/tun_flags`)) {
+      throw new ImageError(`Interface "${name}" is not a TAP device: give the name of one`);
+    }
   }
 }
 

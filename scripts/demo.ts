@@ -7,12 +7,13 @@
 
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
-import { build } from "../image/build.ts";
+import { accelerator } from "../image/accelerator.ts";
+import { build, COMMAND_LINE } from "../image/build.ts";
 import { DEFAULT_CONFIG } from "../image/config.ts";
 import { ImageError } from "../image/errors.ts";
 import { attend, isForUser } from "../image/main.ts";
-import type { Accelerator } from "../image/qemu.ts";
-import { Guest } from "../image/run.ts";
+import { type Accelerator, type Network, QEMU, qemuArguments, shellLine } from "../image/qemu.ts";
+import { checkNetwork, DEFAULT_MEMORY, DEFAULT_PROCESSORS, Guest } from "../image/run.ts";
 import {
   type Command,
   completePath,
@@ -25,7 +26,7 @@ import {
 const USAGE = `Usage: deno task demo [--port N] [--dry-run] [--accel auto|kvm|tcg] [--exit-after SECONDS]
 
   --port N              port of this machine that leads to the guest's port 80 (8080)
-  --dry-run             say what would be done, and do nothing
+  --dry-run             print the commands, QEMU's as well, and run none
   --accel auto|kvm|tcg  how the guest's processor is made (auto: KVM where it works)
   --exit-after SECONDS  end the guest this long after it has answered`;
 
@@ -39,7 +40,7 @@ const PATIENCE = 180_000;
 export interface DemoOptions {
   /** Port of the host. */
   readonly port: number;
-  /** Whether to do nothing. */
+  /** Whether to print the commands only. */
   readonly dryRun: boolean;
   /** How the processor is made. */
   readonly accelerator: Accelerator | "auto";
@@ -89,18 +90,47 @@ const root = join(import.meta.dirname!, "..");
 const program = join(root, "examples/http_echo.ts");
 const image = join(root, "build/demo");
 
-async function dryRun(options: DemoOptions): Promise<void> {
+function networkOf(options: DemoOptions): Network {
+  return { kind: "user", forwards: [{ protocol: "tcp", host: options.port, guest: GUEST_PORT }] };
+}
+
+/** @returns The commands that a demo runs, each a line for a shell. */
+export async function commands(options: DemoOptions): Promise<string[]> {
   completePath();
+  const lines: string[] = [];
   for (const command of COMMANDS) {
     if (!await hasCommand(command)) {
-      console.log(`apt-get install -y --no-install-recommends ${PACKAGES[command]}`);
+      lines.push(`apt-get install -y --no-install-recommends ${PACKAGES[command]}`);
     }
   }
-  const [source, target] = [program, image].map((path) => relative(Deno.cwd(), path) || ".");
-  console.log(`deno task image build ${source} -o ${target} --compress none`);
-  console.log(
-    `deno task image run ${target} --forward tcp:${options.port}:${GUEST_PORT} --accel ${options.accelerator}`,
-  );
+  const [source, target] = [program, image].map((path) => relative(Deno.cwd(), path) || ".") as [
+    string,
+    string,
+  ];
+  lines.push(shellLine(["deno", "task", "image", "build", source, "-o", target, "--compress", "none"]));
+  // Without QEMU there is no telling whether KVM works.
+  const choice = options.accelerator !== "auto"
+    ? options.accelerator
+    : lines.length > 1
+    ? "tcg"
+    : await accelerator();
+  lines.push(shellLine([
+    QEMU,
+    ...qemuArguments({
+      kernel: join(target, "vmlinuz"),
+      initramfs: join(target, "initramfs.img"),
+      commandLine: COMMAND_LINE,
+      memory: DEFAULT_MEMORY,
+      processors: DEFAULT_PROCESSORS,
+      accelerator: choice,
+      network: networkOf(options),
+      config: DEFAULT_CONFIG,
+      handOver: false,
+      capture: "",
+      extra: [],
+    }),
+  ]));
+  return lines;
 }
 
 /** Asks until the guest answers. @returns False when it does not, or `ended` comes first. */
@@ -169,10 +199,13 @@ async function ask(port: number, signal: AbortSignal): Promise<boolean> {
 async function demo(options: DemoOptions): Promise<number> {
   const started = performance.now();
   await ensureCommands(COMMANDS);
+  const network = networkOf(options);
+  // Said before the work rather than after it.
+  await checkNetwork(network);
   console.log(`Building an image of ${relative(Deno.cwd(), program)}`);
   await build({
-    program,
-    out: image,
+    program: relative(Deno.cwd(), program),
+    out: relative(Deno.cwd(), image),
     config: DEFAULT_CONFIG,
     level: 0,
     print: (line) => console.log(`  ${line}`),
@@ -182,7 +215,7 @@ async function demo(options: DemoOptions): Promise<number> {
   const guest = await Guest.start({
     image,
     accelerator: options.accelerator,
-    network: { kind: "user", forwards: [{ protocol: "tcp", host: options.port, guest: GUEST_PORT }] },
+    network,
     console: (line) => {
       console.log(`  ${line}`);
       if (line.includes("starting the program")) running.resolve();
@@ -234,7 +267,7 @@ async function main(args: string[]): Promise<number> {
   try {
     const options = parseDemo(args);
     if (options.help) console.log(USAGE);
-    else if (options.dryRun) await dryRun(options);
+    else if (options.dryRun) { for (const line of await commands(options)) console.log(line); }
     else return await demo(options);
     return 0;
   } catch (error) {

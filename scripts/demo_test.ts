@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseDemo } from "./demo.ts";
+import { commands, parseDemo } from "./demo.ts";
 
 Deno.test("parseDemo() has the defaults of the README", () => {
   assert.deepEqual(parseDemo([]), {
@@ -31,4 +31,16 @@ Deno.test("parseDemo() quotes what it can't use", () => {
     assert.throws(() => parseDemo([option!, value!]), new RegExp(`${option}.*"${value}"`));
   }
   assert.throws(() => parseDemo(["--frob"]), /--frob/);
+});
+
+Deno.test("commands() builds the image and starts QEMU with what was asked for", async () => {
+  const lines = await commands(parseDemo(["--port", "8099", "--accel", "tcg", "--dry-run"]));
+  assert.match(
+    lines.at(-2)!,
+    /^deno task image build \S*examples\/http_echo\.ts -o \S*build\/demo --compress none$/,
+  );
+  assert.match(
+    lines.at(-1)!,
+    /^qemu-system-x86_64 .*-accel tcg .*-kernel \S*build\/demo\/vmlinuz .*hostfwd=tcp:127\.0\.0\.1:8099-10\.0\.2\.15:80 /,
+  );
 });

@@ -137,6 +137,11 @@ Deno.test("Guest ends as its program does", async (t) => {
     await assert.rejects(() => image.run({ network: socket }), /Cannot find the socket/);
     const tap = { kind: "tap", name: "ethox-none" } as const;
     await assert.rejects(() => image.run({ network: tap }), /Cannot find the TAP device "ethox-none"/);
+    const loopback = { kind: "tap", name: "lo" } as const;
+    await assert.rejects(() => image.run({ network: loopback }), /"lo" is not a TAP device/);
+    if (!await works("kvm")) {
+      await assert.rejects(() => image.run({ accelerator: "kvm" }), /KVM does not work on this machine/);
+    }
     await assert.rejects(() => image.run({ extra: ["-frob"] }), /QEMU stopped \(status 1\): .*-frob/);
     assert.deepEqual(await guestsOf(image.directory), []);
   });
