@@ -26,23 +26,23 @@ export const APP_LIMITED = 64;
 /** The records of all connections of a stack. -1 stands for no record. */
 export class SentRecords {
   /** First sequence number. */
-  start = new Int32Array(1024);
+  start: Int32Array<ArrayBuffer> = new Int32Array(1024);
   /** One past the last sequence number. */
-  end = new Int32Array(1024);
+  end: Int32Array<ArrayBuffer> = new Int32Array(1024);
   /** Bits: {@link SACKED} and the others. */
-  flags = new Int32Array(1024);
+  flags: Int32Array<ArrayBuffer> = new Int32Array(1024);
   /** Segments on the wire. */
-  segments = new Int32Array(1024);
+  segments: Int32Array<ArrayBuffer> = new Int32Array(1024);
   /** The following record of the connection. */
-  next = new Int32Array(1024);
+  next: Int32Array<ArrayBuffer> = new Int32Array(1024);
   /** When it was sent last, in µs. */
-  sentAt = new Float64Array(1024);
+  sentAt: Float64Array<ArrayBuffer> = new Float64Array(1024);
   /** Segments the connection had delivered when it was sent (rate samples). */
-  delivered = new Float64Array(1024);
+  delivered: Float64Array<ArrayBuffer> = new Float64Array(1024);
   /** When {@link delivered} was reached, in µs. */
-  deliveredAt = new Float64Array(1024);
+  deliveredAt: Float64Array<ArrayBuffer> = new Float64Array(1024);
   /** When the first packet of the same flight was sent, in µs. */
-  firstSentAt = new Float64Array(1024);
+  firstSentAt: Float64Array<ArrayBuffer> = new Float64Array(1024);
   #free = -1;
   #used = 0;
   /** Records in use. */

@@ -159,9 +159,9 @@ export class Tcp implements TcpApi, Transport {
   /** What holds for all connections; may be changed at any time. */
   readonly settings: TcpSettings = { ...DEFAULT_TCP_SETTINGS };
   /** @internal */
-  readonly pool = new RingPool();
+  readonly pool: RingPool = new RingPool();
   /** @internal */
-  readonly records = new SentRecords();
+  readonly records: SentRecords = new SentRecords();
   readonly #limits: Required<TcpLimits>;
   readonly #table = new ConnectionTable();
   readonly #listeners = new Map<number, TcpListener[]>();

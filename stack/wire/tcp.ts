@@ -159,7 +159,7 @@ export class TcpOptions {
   /** SACK blocks in {@link sack}: 0 to 4. */
   sackBlocks = 0;
   /** Left and right edges, signed, in the order received. */
-  readonly sack = new Int32Array(8);
+  readonly sack: Int32Array<ArrayBuffer> = new Int32Array(8);
 
   /**
    * Reads the options between `at` and `end`.
