@@ -146,7 +146,8 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   retransOut = 0;
 
   // Congestion and recovery.
-  readonly congestion: Congestion;
+  /** Decides the window; may be replaced at any time. */
+  congestion: Congestion;
   cwnd: number;
   ssthresh: number = INFINITE_SSTHRESH;
   cwndCount = 0;

@@ -52,8 +52,12 @@ export interface TcpInfo {
   lost: number;
   /** Of those, sent again and still under way. */
   retrans: number;
-  /** Milliseconds since something was received. */
+  /** Milliseconds since data was sent. */
+  last_data_sent: number;
+  /** Milliseconds since data was received. */
   last_data_recv: number;
+  /** Milliseconds since anything was received. */
+  last_ack_recv: number;
   /** Path MTU, in bytes. */
   pmtu: number;
   /** Smoothed round-trip time. */
@@ -94,6 +98,8 @@ export interface TcpInfo {
   bytes_retrans: number;
   /** Duplicates that the peer has reported (RFC 2883). */
   dsack_dups: number;
+  /** 1 when segments were seen to overtake each other. */
+  reord_seen: number;
   /** Segments received out of order. */
   rcv_ooopack: number;
   /** Window that the peer offers, in bytes. */
@@ -139,7 +145,9 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     sacked: c.sackedOut,
     lost: c.lostOut,
     retrans: c.retransOut,
-    last_data_recv: Math.floor((now - c.lastReceived) / 1000),
+    last_data_sent: milliseconds(now - c.lastSent),
+    last_data_recv: milliseconds(now - c.lastData),
+    last_ack_recv: milliseconds(now - c.lastReceived),
     pmtu: c.path.mtu,
     rtt: Math.round(c.rtt.srtt),
     rttvar: Math.round(c.rtt.mdev),
@@ -160,10 +168,16 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     bytes_sent: c.bytesSent + c.bytesRetransmitted,
     bytes_retrans: c.bytesRetransmitted,
     dsack_dups: c.duplicateSacks,
+    reord_seen: c.reordering ? 1 : 0,
     rcv_ooopack: c.outOfOrder,
     snd_wnd: c.sndWnd,
     rcv_wnd: Math.max(0, c.rcvAdv - c.rcvNxt | 0),
   };
+}
+
+/** Whole milliseconds; 0 for what never was. */
+function milliseconds(micros: number): number {
+  return micros === Infinity ? 0 : Math.floor(micros / 1000);
 }
 
 function caState(c: TcpConnection): number {

@@ -15,6 +15,7 @@ import {
   EVER_RETRANSMITTED,
   FIN_RECORD,
   LOST,
+  PUSHED,
   RETRANSMITTED,
   SACKED,
   SYN_RECORD,
@@ -96,6 +97,7 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
     records.end[record] = end;
     records.segments[record] = segmentsOf(c, length);
     if (fin) records.flags[record]! |= FIN_RECORD;
+    if (flags & wire.PSH) records.flags[record]! |= PUSHED;
     if (!transmit(c, c.sndNxt, length, c.cwrDue && length > 0 ? flags | wire.CWR : flags, true)) {
       // No slot is free: the device has its hands full, and the next turn tries again.
       records.give(record);
@@ -232,7 +234,7 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
     length = most;
   }
   if (records.flags[r]! & FIN_RECORD) flags |= wire.FIN;
-  if ((start + length | 0) === (c.sendBase + c.sendQueued | 0) && length > 0) flags |= wire.PSH;
+  if (records.flags[r]! & PUSHED && length > 0) flags |= wire.PSH;
   if (!transmit(c, start, length, flags, false)) {
     c.tcp.retryLater(c);
     return false;

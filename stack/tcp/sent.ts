@@ -23,6 +23,9 @@ export const SYN_RECORD = 32;
 /** The sender had nothing more to send when it was sent. */
 export const APP_LIMITED = 64;
 
+/** The record ends what the application had written: it carries PSH, whenever it is sent. */
+export const PUSHED = 128;
+
 /** The records of all connections of a stack. -1 stands for no record. */
 export class SentRecords {
   /** First sequence number. */
@@ -89,7 +92,7 @@ export class SentRecords {
     this.end[j] = this.end[i]!;
     this.end[i] = sequence;
     this.flags[j] = this.flags[i]!;
-    this.flags[i]! &= ~FIN_RECORD;
+    this.flags[i]! &= ~(FIN_RECORD | PUSHED);
     this.segments[j] = Math.max(1, this.segments[i]! - first);
     this.segments[i] = first;
     this.sentAt[j] = this.sentAt[i]!;

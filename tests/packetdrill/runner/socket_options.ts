@@ -5,6 +5,7 @@
  */
 
 import { State } from "../../../stack/tcp/api.ts";
+import { makeCongestion } from "../../../stack/tcp/settings.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import type { Expression } from "./ast.ts";
 import { CONSTANTS as K } from "./constants.ts";
@@ -303,6 +304,10 @@ export class SocketOptions {
         break;
       case "SO_SNDBUF":
         c.sendLimit = Math.max(this.#number("SOL_SOCKET", "SO_SNDBUF") >> 1, 2048);
+        break;
+      case "TCP_CONGESTION":
+        if (value !== "cubic" && value !== "reno") this.unsupported(`Congestion control "${value}"`);
+        else if (c.congestion.name !== value) c.congestion = makeCongestion(value);
         break;
       case "TCP_NOTSENT_LOWAT":
       case "TCP_INQ":
