@@ -38,7 +38,12 @@ const LINKS: readonly Link[] = [
   { title: "100 Mbit/s, queue of 20", impairment: { delay: DELAY, rate: 100e6, queueFrames: 20 } },
 ];
 
-const PEER = "10.71.0.1", HOST = "10.71.0.2";
+const PEER = "10.71.0.1", HOST = "10.71.0.2", OTHER = "10.71.0.3";
+
+/** The link that two flows share: its queue holds what is in flight on it. */
+const SHARED = { delay: DELAY, rate: 100e6, queueFrames: 165 };
+/** Seconds for which they share it: long enough for the later one to get its part. */
+const SHARED_SECONDS = 15;
 
 /** Congestion controls that both have. */
 export const LOSS_CONGESTION = ["cubic", "reno"] as const;
@@ -116,6 +121,32 @@ class LossNetwork implements AsyncDisposable {
     return (JSON.parse(result.stdout) as Measured).bits_per_second!;
   }
 
+  /** Bits a second of one flow of ours and one of the kernel's, at a time over one link to the peer. */
+  async share(link: ImpairOptions, congestion: string, seconds: number): Promise<[number, number]> {
+    const deadline = seconds * 1000 + GRACE;
+    const far = [this.#kernel.name, `${OTHER}/24`, congestion];
+    await using joint = this.#peer.deno("bench/loss_link.ts", ["shared", JSON.stringify(link), ...far], {
+      deadline,
+    });
+    await joint.printed(/^ready$/m);
+    await this.#peer.run("ip", ["neigh", "flush", "dev", "tap0"]);
+    await this.#kernel.run("ip", ["neigh", "flush", "dev", "tap1"]);
+    const loads = [
+      this.#peer.deno("bench/peer/main.ts", ["receive", OTHER, `${seconds}`, "1", `${CALLBACKS}`], {
+        deadline,
+      }),
+      this.#kernel.deno("bench/peer/main.ts", ["send", PEER, `${seconds}`, "1", "0", congestion], {
+        deadline,
+      }),
+    ];
+    const [ours, theirs] = await Promise.all(loads.map(async (load) => {
+      const result = await load.ended;
+      if (result.code !== 0) throw new Error(`The load failed: ${result.stderr.trim()}`);
+      return (JSON.parse(result.stdout) as Measured).bits_per_second!;
+    }));
+    return [ours!, theirs!];
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#stack.disposeAsync();
   }
@@ -155,6 +186,20 @@ export async function measureLoss(seconds: number, rounds: number): Promise<Reco
       }
     }
   }
+  const shares: string[][] = [];
+  for (const congestion of LOSS_CONGESTION) {
+    const pairs: [number, number][] = [];
+    for (let round = 0; round < rounds; round++) {
+      const link = { seed: 100 + round, send: SHARED, receive: { delay: DELAY } };
+      pairs.push(await network.share(link, congestion, SHARED_SECONDS));
+    }
+    const ours = pairs.map(([bits]) => bits / 1e6), theirs = pairs.map(([, bits]) => bits / 1e6);
+    values[`${congestion}, shared, ethox`] = ours;
+    values[`${congestion}, shared, kernel`] = theirs;
+    // Jain's index: 1 when both have the same, 0.5 when one has all.
+    const index = median(pairs.map(([a, b]) => (a + b) ** 2 / (2 * (a * a + b * b))));
+    shares.push([congestion, figure(median(ours)), figure(median(theirs)), index.toFixed(3)]);
+  }
   const header = [
     "Congestion control",
     "Link, 20 ms",
@@ -164,5 +209,7 @@ export async function measureLoss(seconds: number, rounds: number): Promise<Reco
     "ratio of medians",
   ];
   console.log(`\n${table(header, rows)}`);
+  const shareHeader = ["100 Mbit/s shared", "ethox, Mbit/s", "kernel, Mbit/s", "Jain's index"];
+  console.log(`\n${table(shareHeader, shares)}`);
   return values;
 }

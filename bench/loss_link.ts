@@ -1,28 +1,49 @@
 /**
  * The link of `bench/loss.ts`, in the peer's namespace: `loss_link.ts ethox LINK CIDR CONGESTION` ends it in our
- * stack, `loss_link.ts kernel LINK NAMESPACE` in the kernel's TAP of another namespace.
+ * stack, `loss_link.ts kernel LINK NAMESPACE` in the kernel's TAP of another namespace, and `loss_link.ts shared LINK
+ * NAMESPACE CIDR CONGESTION` in a switch with both of them.
  *
  * @module
  */
 
 import { ImpairDevice, type ImpairOptions } from "../drivers/impair.ts";
+import { MemoryHub } from "../drivers/memory.ts";
 import { TapDevice } from "../drivers/tap.ts";
 import { joinDevices } from "../drivers/wire.ts";
 import { Network } from "../net/network.ts";
+import type { Device } from "../stack/device.ts";
 import type { CongestionName } from "../stack/tcp/settings.ts";
 import { startCallbackServices } from "./services_callbacks.ts";
 
-const [who, link = "{}", far = "", congestion = "cubic"] = Deno.args;
+const [who, link = "{}", ...far] = Deno.args;
 const options = JSON.parse(link) as ImpairOptions;
 const device = new ImpairDevice(TapDevice.open({ name: "tap0", offloads: "none" }), {
   slots: 16384,
   ...options,
 });
-if (who === "ethox") {
-  const network = await Network.open({ device, addresses: [far] });
+const kernel = (namespace: string) => TapDevice.open({ name: "tap1", namespace, offloads: "none" });
+
+async function host(end: Device, address: string, congestion: string): Promise<void> {
+  const network = await Network.open({ device: end, addresses: [address] });
   network.stack.tcp.settings.congestion = congestion as CongestionName;
   startCallbackServices(network.stack);
-} else {
-  joinDevices(device, TapDevice.open({ name: "tap1", namespace: far, offloads: "none" }));
+}
+
+switch (who) {
+  case "ethox":
+    await host(device, far[0]!, far[1]!);
+    break;
+  case "kernel":
+    joinDevices(device, kernel(far[0]!));
+    break;
+  case "shared": {
+    const hub = new MemoryHub({ ports: 3, learn: true, queue: 16384 });
+    joinDevices(device, hub.port(0));
+    joinDevices(hub.port(1), kernel(far[0]!));
+    await host(hub.port(2), far[1]!, far[2]!);
+    break;
+  }
+  default:
+    throw new TypeError(`No link ends in "${who}"; there are ethox, kernel and shared`);
 }
 console.log("ready");
