@@ -43,7 +43,7 @@ export class Host {
     this.address = IpAddress.v4(10 << 24 | index + 1);
     this.stack = new Stack({
       random: () => random.word(),
-      limits: { neighbours: 16, paths: 16 },
+      limits: { neighbours: 64, paths: 64 },
       report: (error, where) =>
         fail(`Exception in ${where}: ${error instanceof Error ? error.stack : error}`),
     });
