@@ -209,3 +209,15 @@ Deno.test("Tcp shares the slots of a busy device among its connections, SYNs inc
   assert.deepEqual(busy.map((c) => c.packetsOut > 0), [true, true, true]);
   assert.equal(late.synDue, false);
 });
+
+Deno.test("Tcp.connect() counts from the turn that sends its SYN, not from before a long sleep", () => {
+  const pair = new Pair();
+  const { address } = pair.b.interface.addresses[0]!;
+  pair.b.stack.tcp.listen({ port: 80 }, { ready: (listener) => listener.take() });
+  const c = pair.a.stack.tcp.connect({ address, port: 80 }, new Recording()) as TcpConnection;
+  pair.now += 10_000_000;
+  pair.run();
+  assert.equal(c.state, State.Established);
+  assert.equal(pair.a.stack.tcp.counters.retransmittedSegments, 0);
+  assert(c.rtt.srtt < 1000, `${c.rtt.srtt}`);
+});

@@ -9,7 +9,7 @@ import * as wire from "../wire/tcp.ts";
 import { State } from "./api.ts";
 import { Assembler } from "./assembler.ts";
 import { DEFAULT_MSS, SendTimer, type TcpConnection } from "./connection.ts";
-import { acknowledgeLater, quickAck, sendAck, updateMss, windowClosed, writeSyn } from "./output.ts";
+import { acknowledgeLater, quickAck, sendAck, sendSyn, updateMss, windowClosed, writeSyn } from "./output.ts";
 import { acknowledge, echoed } from "./recovery.ts";
 import { SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
@@ -219,7 +219,9 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
   c.sndWl1 = s.sequence;
   c.sndWl2 = s.acknowledgment;
   if (!acked) {
-    // Both opened at once (RFC 9293, figure 8).
+    // Both opened at once (RFC 9293, figure 8); ours may not even have left.
+    if (c.head < 0) sendSyn(c, now);
+    c.synDue = false;
     c.state = State.SynReceived;
     c.timeouts = 0;
     writeSyn(c);

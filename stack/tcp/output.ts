@@ -45,7 +45,9 @@ export function output(c: TcpConnection): void {
     sendNew(c, now);
   } else if (c.synDue) {
     c.synDue = false;
-    if (c.head >= 0) {
+    if (c.head < 0) {
+      sendSyn(c, now);
+    } else {
       stamp(c, c.head, now);
       trySyn(c);
     }

@@ -287,8 +287,9 @@ export class Tcp implements TcpApi, Transport {
     this.#table.add(c);
     this.#open(c);
     c.state = State.SynSent;
-    sendSyn(c, this.stack.now);
-    this.stack.wake();
+    // At the end of the turn: a loop that has slept sets the time first, and timers count from there.
+    c.synDue = true;
+    this.markDirty(c);
     return c;
   }
 
