@@ -43,7 +43,7 @@ export function output(c: TcpConnection): void {
     updateMss(c);
     if (c.lostOut > c.retransOut) retransmitLost(c, now);
     sendNew(c, now);
-  } else if (c.synDue) {
+  } else if (c.synDue && c.state < State.Established) {
     c.synDue = false;
     if (c.head < 0) {
       sendSyn(c, now);
@@ -449,8 +449,8 @@ export function sendSyn(c: TcpConnection, now: number): void {
 
 /** Sends the SYN, or does so when the device has a slot again: until a time-out might find none once more. */
 function trySyn(c: TcpConnection): boolean {
-  if (writeSyn(c)) return true;
-  c.synDue = true;
+  c.synDue = !writeSyn(c);
+  if (!c.synDue) return true;
   c.tcp.retryLater(c);
   return false;
 }
