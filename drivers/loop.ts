@@ -62,6 +62,8 @@ interface Port {
 const SHORTEST_SLEEP = 2500;
 /** How long before a device's deadline to wake, in µs. */
 const LEAD = 2000;
+/** How long after an exception of the stack it is polled again, in µs: what it had not come to yet is still due. */
+const RETRY = 10_000;
 /** The longest sleep, in ms, that `setTimeout` takes. */
 const LONGEST_SLEEP = 0x7fff_ffff;
 
@@ -206,6 +208,7 @@ export class Loop {
     try {
       next = this.#stack.poll(now);
     } catch (error) {
+      next = now + RETRY;
       this.#onError(error, "stack");
     }
     const exact = this.#flush();

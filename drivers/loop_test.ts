@@ -166,7 +166,7 @@ Deno.test("Loop reports what handlers and the stack throw, and goes on", async (
   const [a, b] = MemoryDevice.pair();
   const stack = new FakeStack();
   const errors: string[] = [];
-  using loop = new Loop(stack, { onError: (error, where) => errors.push(`${where}: ${error}`) });
+  using loop = new Loop(stack, { spin: 0, onError: (error, where) => errors.push(`${where}: ${error}`) });
   let received = 0;
   loop.add(b, {
     receive(_packet: Packet) {
@@ -174,14 +174,18 @@ Deno.test("Loop reports what handlers and the stack throw, and goes on", async (
     },
   });
   let failed = false;
-  stack.next = () => {
+  let failedAt = Infinity;
+  stack.next = (now) => {
     if (received < 4 || failed) return Infinity;
     failed = true;
+    failedAt = now;
     throw new Error("The stack fails");
   };
   send(a, b, 4);
   await until(() => received === 4 && failed && loop.counters.sleeps > 0);
   assert.deepEqual(errors, ["memory1: TypeError: The handler fails", "stack: Error: The stack fails"]);
+  // What was due when it failed is not forgotten: no frame brings the next turn.
+  await until(() => stack.polls.at(-1)! >= failedAt + 9000);
   a.close();
 });
 

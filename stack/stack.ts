@@ -256,15 +256,20 @@ export class Stack {
   poll(now: number): number {
     this.advance(now);
     this.#woken = true;
-    this.timers.advance(this.now);
     const device = this.#loopbackDevice;
-    let more = this.#finish();
-    for (let round = 0; device.waiting > 0 && round < LOOPBACK_ROUNDS; round++) {
-      device.poll(this.loopback, LOOPBACK_BUDGET);
+    let more = false;
+    try {
+      this.timers.advance(this.now);
       more = this.#finish();
+      for (let round = 0; device.waiting > 0 && round < LOOPBACK_ROUNDS; round++) {
+        device.poll(this.loopback, LOOPBACK_BUDGET);
+        more = this.#finish();
+      }
+      for (let i = 0; i < this.#interfaces.length; i++) this.#interfaces[i]!.device.flush();
+    } finally {
+      // Whatever was thrown, the next one who has work is heard.
+      this.#woken = false;
     }
-    for (let i = 0; i < this.#interfaces.length; i++) this.#interfaces[i]!.device.flush();
-    this.#woken = false;
     return more || device.waiting > 0 ? this.now : this.timers.next();
   }
 
