@@ -171,6 +171,23 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   lastData: number = -Infinity;
   /** Segments delivered in all. */
   delivered = 0;
+  /** Segments held for lost in all. */
+  lost = 0;
+  /** When {@link delivered} last grew, in µs. */
+  deliveredAt = 0;
+  /** When the first segment of the flight that is being sampled was sent, in µs. */
+  firstSentAt = 0;
+  /** {@link delivered} up to which samples tell of the application, not of the network; 0 for none. A SYN has no data behind it. */
+  appLimitedUntil = 1;
+  /** The latest good sample of the delivery rate: segments, in µs. */
+  deliverySegments = 0;
+  deliveryInterval = 0;
+  deliveryAppLimited = false;
+
+  /** Bytes a second at which data leaves; 0 for as fast as the window lets. */
+  pacingRate = 0;
+  /** Nothing leaves before, in µs, while there is a {@link pacingRate}. */
+  nextSendAt = 0;
   /** Retransmissions in all, in segments. */
   retransmissions = 0;
   /** Time-outs in a row. */
@@ -266,6 +283,8 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   /** TIME-WAIT, FIN-WAIT-2 of an orphan, SYN-RECEIVED. */
   lifeTimerAt: number = Infinity;
   keepAliveAt: number = Infinity;
+  /** The next quantum of a paced connection. */
+  paceTimerAt: number = Infinity;
   keepAliveProbes = 0;
   #keepAlive = 0;
   /** When a segment last came, in µs. */
@@ -490,6 +509,7 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
     if (this.ackTimerAt < due) due = this.ackTimerAt;
     if (this.lifeTimerAt < due) due = this.lifeTimerAt;
     if (this.keepAliveAt < due) due = this.keepAliveAt;
+    if (this.paceTimerAt < due) due = this.paceTimerAt;
     if (due < this.timer.deadline) this.tcp.stack.timers.arm(this.timer, due);
   }
 

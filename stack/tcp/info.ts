@@ -16,6 +16,9 @@ export const INFO_WINDOW_SCALE = 4;
 /** {@link TcpInfo.options}: congestion notification is in force. */
 export const INFO_ECN = 8;
 
+/** What {@link TcpInfo.pacing_rate} says of no pacing: Linux's ~0. */
+const NO_PACING = 2 ** 64 - 1;
+
 /** A snapshot of one connection. Times are µs, windows segments, unless it says otherwise. */
 export interface TcpInfo {
   /** Linux's number of the state: 1 ESTABLISHED, 2 SYN_SENT, … 11 CLOSING. */
@@ -36,6 +39,10 @@ export interface TcpInfo {
   rcv_wscale: number;
   /** 1 when the delivery rate was limited by the application. */
   delivery_rate_app_limited: number;
+  /** The latest sample of the delivery rate, bytes a second; 0 before the first. */
+  delivery_rate: number;
+  /** Bytes a second at which data is sent; 2^64 − 1 when it is not paced. */
+  pacing_rate: number;
   /** Retransmission time-out. */
   rto: number;
   /** How long ACKs are delayed. */
@@ -136,7 +143,11 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
       (c.windowScaling ? INFO_WINDOW_SCALE : 0) | (c.ecn ? INFO_ECN : 0),
     snd_wscale: c.sndShift,
     rcv_wscale: c.rcvShift,
-    delivery_rate_app_limited: 0,
+    delivery_rate_app_limited: c.deliveryAppLimited ? 1 : 0,
+    delivery_rate: c.deliveryInterval > 0
+      ? Math.floor(c.deliverySegments * c.mss * 1e6 / c.deliveryInterval)
+      : 0,
+    pacing_rate: c.pacingRate > 0 ? Math.floor(c.pacingRate) : NO_PACING,
     rto: Math.round(c.rtt.rto * 2 ** Math.min(c.timeouts, 16)),
     ato: 40_000,
     snd_mss: c.mss,

@@ -229,7 +229,7 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
     return;
   }
   c.state = State.Established;
-  acknowledge(c, s.acknowledgment, s.options, true, true, now);
+  acknowledge(c, s.acknowledgment, s.options, true, true, false, now);
   c.tcp.established(c);
   c.ackNow = true;
   c.tcp.markDirty(c);
@@ -264,15 +264,16 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
   if (before(ack, c.sndUna)) {
     // Old news, but its SACK blocks may not be.
     if (s.options.sackBlocks > 0) {
-      acknowledge(c, c.sndUna, s.options, true, changed, now);
+      acknowledge(c, c.sndUna, s.options, true, changed, false, now);
       c.tcp.markDirty(c);
     }
     return true;
   }
   if (ack !== c.sndUna || s.options.sackBlocks > 0 || c.head >= 0 || c.probing) {
     const queued = c.sendQueued;
-    if (c.ecn && s.flags & wire.ECE) echoed(c, now);
-    acknowledge(c, ack, s.options, data, changed, now);
+    const marked = c.ecn && (s.flags & wire.ECE) !== 0;
+    if (marked) echoed(c, now);
+    acknowledge(c, ack, s.options, data, changed, marked, now);
     if (c.sendQueued < queued && c.writeBlocked && c.sendLimit - c.sendQueued >= c.sendLimit >> 2) {
       c.writeBlocked = false;
       c.tcp.tellWritable(c);

@@ -9,17 +9,10 @@ import { CHECKSUM_PARTIAL, GSO_ECN, GSO_TCPV4, GSO_TCPV6, type Packet } from "..
 import * as wire from "../wire/tcp.ts";
 import { State } from "./api.ts";
 import { QUICK_ACKS, Recovery, SendTimer, type TcpConnection } from "./connection.ts";
+import { markAppLimited, stampDelivery } from "./delivery_rate.ts";
+import { sendQuantum, spend, tooEarly } from "./pacing.ts";
 import { armSendTimer } from "./timers.ts";
-import {
-  APP_LIMITED,
-  EVER_RETRANSMITTED,
-  FIN_RECORD,
-  LOST,
-  PUSHED,
-  RETRANSMITTED,
-  SACKED,
-  SYN_RECORD,
-} from "./sent.ts";
+import { EVER_RETRANSMITTED, FIN_RECORD, LOST, PUSHED, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
 
 /** Traffic class of packets that may be marked (RFC 3168, section 5). */
@@ -76,12 +69,15 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
   const before_ = c.sndNxt;
   if (waiting && c.packetsOut === 0) restartAfterIdle(c, now);
   const right = c.sndUna + c.sndWnd | 0;
+  const paced = c.pacingRate > 0;
   while (unsent > 0 || c.finQueued) {
     const quota = probe ? 1 : c.cwnd - c.inFlight;
     if (quota <= 0) break;
     const room = right - c.sndNxt | 0;
     if (room <= 0) break;
+    if (paced && tooEarly(c, now)) break;
     let length = Math.min(unsent, room, quota * c.mss, largest(c));
+    if (paced) length = Math.min(length, sendQuantum(c));
     const last = length === unsent;
     if (!last || !(c.finQueued || (c.noDelay && !c.corked && !c.moreComing))) {
       // Whole segments only; the rest waits for ACKs or for more (Nagle, silly window).
@@ -107,8 +103,8 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
       break;
     }
     if (length > 0) c.cwrDue = false;
-    stamp(c, record, now);
-    if (length === unsent) records.flags[record]! |= APP_LIMITED;
+    stamp(c, record, true, now);
+    if (paced) spend(c, length, now);
     link(c, record);
     if (length % c.mss !== 0) c.smallEnd = end;
     c.sndNxt = end;
@@ -134,6 +130,7 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
     if (fin || probe) break;
   }
   if (waiting) judgeWindowUse(c, c.sndNxt !== before_);
+  if (unsent < c.mss && c.inFlight < c.cwnd && c.lostOut <= c.retransOut) markAppLimited(c);
   if (c.packetsOut === 0 && c.sendTimer === SendTimer.None) armSendTimer(c, now);
 }
 
@@ -187,10 +184,10 @@ function segmentsOf(c: TcpConnection, length: number): number {
 }
 
 /** Notes when a record was sent, and what had been delivered by then. */
-function stamp(c: TcpConnection, record: number, now: number): void {
+function stamp(c: TcpConnection, record: number, fresh: boolean, now: number): void {
   const records = c.tcp.records;
   records.sentAt[record] = now;
-  records.delivered[record] = c.delivered;
+  stampDelivery(c, record, fresh, now);
 }
 
 /** Puts a new record at the end. */
@@ -209,8 +206,12 @@ function retransmitLost(c: TcpConnection, now: number): void {
     if (c.lostOut <= c.retransOut) return;
     const flags = records.flags[r]!;
     if ((flags & (LOST | RETRANSMITTED | SACKED)) !== LOST) continue;
-    const quota = c.cwnd - c.inFlight;
+    let quota = c.cwnd - c.inFlight;
     if (quota <= 0) return;
+    if (c.pacingRate > 0) {
+      if (tooEarly(c, now)) return;
+      quota = Math.min(quota, sendQuantum(c) / c.mss);
+    }
     if (!retransmit(c, r, quota, now)) return;
   }
 }
@@ -242,6 +243,7 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
     return false;
   }
   const count = records.segments[r]!;
+  if (c.pacingRate > 0) spend(c, length, now);
   c.bytesRetransmitted += length;
   if (now < c.firstRetransmission) c.firstRetransmission = now;
   if ((records.flags[r]! & RETRANSMITTED) === 0) {
@@ -256,7 +258,7 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
     c.undoSent = true;
     c.undoRetransmits += count;
   }
-  stamp(c, r, now);
+  stamp(c, r, false, now);
   acked(c);
   if (c.sendTimer !== SendTimer.Retransmit) armSendTimer(c, now);
   return true;
@@ -441,7 +443,7 @@ export function sendSyn(c: TcpConnection, now: number): void {
   records.segments[r] = 1;
   records.flags[r] = SYN_RECORD;
   c.sndNxt = c.iss + 1 | 0;
-  stamp(c, r, now);
+  stamp(c, r, true, now);
   link(c, r);
   trySyn(c);
   armSendTimer(c, now);
@@ -463,7 +465,7 @@ function retransmitSyn(c: TcpConnection, r: number, now: number): boolean {
   }
   c.retransmissions++;
   c.tcp.counters.retransmittedSegments++;
-  stamp(c, r, now);
+  stamp(c, r, false, now);
   return trySyn(c);
 }
 

@@ -7,6 +7,8 @@
 
 import type { TcpOptions } from "../wire/tcp.ts";
 import { Recovery, SendTimer, type TcpConnection } from "./connection.ts";
+import { RateSample } from "./delivery_rate.ts";
+import { updatePacingRate } from "./pacing.ts";
 import { retransmit, sendNew, updateMss } from "./output.ts";
 import { after, before, later } from "./sequence.ts";
 import { EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
@@ -18,7 +20,7 @@ const DUPLICATE_THRESHOLD = 3;
 /**
  * Works on an acceptable ACK: SACK blocks, what it covers, losses, the window.
  * @param ack SEG.ACK, between SND.UNA and SND.NXT. @param data Whether the segment carried data or a flag that counts.
- * @param windowChanged Whether it changed the send window.
+ * @param windowChanged Whether it changed the send window. @param marked Whether it echoes a congestion mark.
  */
 export function acknowledge(
   c: TcpConnection,
@@ -26,11 +28,14 @@ export function acknowledge(
   options: TcpOptions,
   data: boolean,
   windowChanged: boolean,
+  marked: boolean,
   now: number,
 ): void {
   const before_ = c.delivered;
   const priorUna = c.sndUna;
+  const lostBefore_ = c.lost;
   sample.reset();
+  rate.begin(c, marked);
   let news = false;
   if (options.sackBlocks > 0 && c.sackPermitted) news = markSacked(c, options, ack, now);
   const advanced = after(ack, c.sndUna);
@@ -64,6 +69,8 @@ export function acknowledge(
   } else if (delivered > 0 && advanced && isWindowUsed(c)) {
     c.congestion.acked(c, delivered, now);
   }
+  rate.end(c, delivered, c.lost - lostBefore_, now);
+  if (c.tcp.settings.pacing) updatePacingRate(c);
   if (c.head < 0) {
     if (c.sendTimer !== SendTimer.Window) {
       c.sendTimer = SendTimer.None;
@@ -89,6 +96,7 @@ class Sample {
   }
 }
 const sample = new Sample();
+const rate = new RateSample();
 
 /** A record was delivered: RACK learns from the one that was sent last. */
 function noteDelivered(c: TcpConnection, r: number, lost: boolean, now: number): void {
@@ -97,6 +105,7 @@ function noteDelivered(c: TcpConnection, r: number, lost: boolean, now: number):
   const end = records.end[r]!;
   const again = (records.flags[r]! & EVER_RETRANSMITTED) !== 0;
   c.delivered += records.segments[r]!;
+  rate.take(c, r, now);
   if (lost && !again) sample.original = true;
   if (!again && sentAt >= sample.sentAt) {
     sample.sentAt = sentAt;
@@ -320,6 +329,8 @@ function markLost(c: TcpConnection, r: number): void {
   const flags = records.flags[r]!;
   if (flags & RETRANSMITTED) c.retransOut -= segments;
   if ((flags & LOST) === 0) c.lostOut += segments;
+  // Lost once more: the retransmission.
+  if ((flags & (LOST | RETRANSMITTED)) !== LOST) c.lost += segments;
   records.flags[r] = flags & ~RETRANSMITTED | LOST;
   c.tcp.counters.lostSegments += segments;
   if (!c.sackPermitted) limitDuplicates(c);

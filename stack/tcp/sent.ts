@@ -20,7 +20,7 @@ export const EVER_RETRANSMITTED = 8;
 export const FIN_RECORD = 16;
 /** The record is a SYN, which takes one sequence number. */
 export const SYN_RECORD = 32;
-/** The sender had nothing more to send when it was sent. */
+/** The application had left room unused when it was sent. */
 export const APP_LIMITED = 64;
 
 /** The record ends what the application had written: it carries PSH, whenever it is sent. */
@@ -46,6 +46,10 @@ export class SentRecords {
   deliveredAt: Float64Array<ArrayBuffer> = new Float64Array(1024);
   /** When the first packet of the same flight was sent, in µs. */
   firstSentAt: Float64Array<ArrayBuffer> = new Float64Array(1024);
+  /** Segments the connection had lost when it was sent. */
+  lost: Float64Array<ArrayBuffer> = new Float64Array(1024);
+  /** Segments in flight once it was sent, itself included. */
+  inFlight: Int32Array<ArrayBuffer> = new Int32Array(1024);
   #free = -1;
   #used = 0;
   /** Records in use. */
@@ -99,6 +103,8 @@ export class SentRecords {
     this.delivered[j] = this.delivered[i]!;
     this.deliveredAt[j] = this.deliveredAt[i]!;
     this.firstSentAt[j] = this.firstSentAt[i]!;
+    this.lost[j] = this.lost[i]!;
+    this.inFlight[j] = this.inFlight[i]!;
     this.next[j] = this.next[i]!;
     this.next[i] = j;
     return j;
@@ -125,5 +131,7 @@ export class SentRecords {
     this.delivered = double(this.delivered);
     this.deliveredAt = double(this.deliveredAt);
     this.firstSentAt = double(this.firstSentAt);
+    this.lost = double(this.lost);
+    this.inFlight = int(this.inFlight);
   }
 }

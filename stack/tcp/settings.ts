@@ -57,6 +57,8 @@ export interface TcpSettings {
   invalidInterval: number;
   /** Segments to which a transmission is bounded from below when the pace is slow. `tcp_min_tso_segs`. */
   leastSuperSegments: number;
+  /** Spread each window over a round trip, whichever the congestion control; BBR is paced always. */
+  pacing: boolean;
   /** Congestion control of new connections. `tcp_congestion_control`. */
   congestion: CongestionName;
 }
@@ -85,6 +87,7 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   receiveDefault: 131072,
   invalidInterval: 500_000,
   leastSuperSegments: 2,
+  pacing: false,
   congestion: "cubic",
 };
 

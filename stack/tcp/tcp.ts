@@ -653,7 +653,7 @@ export class Tcp implements TcpApi, Transport {
     c.maxSndWnd = Math.max(c.maxSndWnd, c.sndWnd);
     c.sndWl1 = s.sequence;
     c.sndWl2 = s.acknowledgment;
-    if (synInFlight(c)) acknowledge(c, s.acknowledgment, s.options, true, true, now);
+    if (synInFlight(c)) acknowledge(c, s.acknowledgment, s.options, true, true, false, now);
     if (listener === null) {
       this.established(c);
       return true;
@@ -803,7 +803,11 @@ export class Tcp implements TcpApi, Transport {
         0;
     c.sendQueued = 0;
     c.sendRing.free();
-    c.sendTimerAt = c.ackTimerAt = c.keepAliveAt = Infinity;
+    c.sendTimerAt =
+      c.ackTimerAt =
+      c.keepAliveAt =
+      c.paceTimerAt =
+        Infinity;
   }
 
   /** @internal Both FINs were exchanged, ours first: waits for what may still be under way (RFC 9293, section 3.6.1). */

@@ -74,6 +74,10 @@ export function expireTimers(c: TcpConnection, now: number): void {
     c.tcp.counters.delayedAcks++;
     sendAck(c);
   }
+  if (c.paceTimerAt <= now) {
+    c.paceTimerAt = Infinity;
+    output(c);
+  }
   if (c.sendTimerAt <= now) expireSendTimer(c, now);
   if (c.lifeTimerAt <= now && c.state !== State.Closed) {
     c.lifeTimerAt = Infinity;
