@@ -46,7 +46,7 @@ const SHARED = { delay: DELAY, rate: 100e6, queueFrames: 165 };
 const SHARED_SECONDS = 15;
 
 /** Congestion controls that both have. */
-export const LOSS_CONGESTION = ["cubic", "reno"] as const;
+export const LOSS_CONGESTION = ["cubic", "reno", "bbr"] as const;
 
 /** Milliseconds beyond the load itself until a run has failed. */
 const GRACE = 30_000;

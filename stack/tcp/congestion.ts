@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { RateSample } from "./delivery_rate.ts";
+
 /** Slow-start threshold before the first loss. */
 export const INFINITE_SSTHRESH = 0x7fffffff;
 /** Initial window in segments (RFC 6928). */
@@ -30,10 +32,52 @@ export interface CongestionState {
   readonly inFlight: number;
 }
 
+/** What a control that models the network may see and set besides. */
+export interface RateState extends CongestionState {
+  /** Bytes a second at which data leaves; 0 before the control has set it. */
+  pacingRate: number;
+  /** {@link delivered} up to which samples tell of the application; a control that idles on purpose moves it. */
+  appLimitedUntil: number;
+  /** Segments delivered in all. */
+  readonly delivered: number;
+  /** Whether the window was used up in this round trip. */
+  readonly cwndLimited: boolean;
+  /** Whether losses are being repaired. */
+  readonly repairing: boolean;
+  /** Bytes that may leave at once at the pacing rate. */
+  readonly sendQuantum: number;
+}
+
+/**
+ * A control that decides window and pacing rate from rate samples, in recovery as well: the sender reduces nothing
+ * by itself then, but for the single segment after a time-out.
+ */
+export interface RateControl {
+  /** Every ACK ends here. @param rate Valid until this returns. @param now In µs. */
+  sampled(state: RateState, rate: RateSample, now: number): void;
+  /**
+   * Segments were found lost, before the ACK that told of it is sampled.
+   * @param segments How many. @param sentInFlight How many were in flight when they were sent, themselves included.
+   * @param lostSince How many were lost since they were sent, themselves included. @param appLimited As of then.
+   */
+  lost(
+    state: RateState,
+    segments: number,
+    sentInFlight: number,
+    lostSince: number,
+    appLimited: boolean,
+    now: number,
+  ): void;
+  /** Data is about to leave, with nothing in flight. */
+  restarted(state: RateState, now: number): void;
+}
+
 /** One congestion control of one connection. */
 export interface Congestion {
   /** Its name, as in Linux's `tcp_congestion_control`. */
   readonly name: string;
+  /** Itself, if it decides by rate samples; {@link acked} is not called then. */
+  readonly rateControl: RateControl | null;
   /** An ACK moved SND.UNA while the window was in use, outside of recovery. @param acked Segments. @param now In µs. */
   acked(state: CongestionState, acked: number, now: number): void;
   /** A loss or an ECN mark was found. @returns The new slow-start threshold, in segments, at least 2. */
@@ -47,6 +91,7 @@ export interface Congestion {
 /** RFC 5681 and RFC 6582. */
 export class NewReno implements Congestion {
   readonly name = "reno";
+  readonly rateControl = null;
 
   acked(state: CongestionState, acked: number): void {
     if (state.cwnd < state.ssthresh) acked = slowStart(state, acked);

@@ -13,9 +13,10 @@ import { Timer, type TimerOwner } from "../timer_wheel.ts";
 import type { Connection, ConnectionHandler } from "./api.ts";
 import { State } from "./api.ts";
 import type { Assembler } from "./assembler.ts";
-import { type Congestion, type CongestionState, INFINITE_SSTHRESH } from "./congestion.ts";
+import { type Congestion, INFINITE_SSTHRESH, type RateState } from "./congestion.ts";
 import type { TcpListener } from "./listener.ts";
 import { type TcpInfo, tcpInfo } from "./info.ts";
+import { sendQuantum } from "./pacing.ts";
 import { Ring } from "./ring.ts";
 import { RttEstimator } from "./rtt.ts";
 import type { Tcp } from "./tcp.ts";
@@ -56,7 +57,7 @@ export const DEFAULT_RECEIVE_LIMIT = 4 << 20;
 export const QUICK_ACKS = 16;
 
 /** One connection. Everything but the verbs of {@link Connection} is for the TCP layer. */
-export class TcpConnection implements Connection, TimerOwner, CongestionState {
+export class TcpConnection implements Connection, TimerOwner, RateState {
   readonly tcp: Tcp;
   handler: ConnectionHandler | null = null;
   user: unknown = null;
@@ -364,6 +365,14 @@ export class TcpConnection implements Connection, TimerOwner, CongestionState {
   /** Segments in the network, as far as is known. */
   get inFlight(): number {
     return this.packetsOut - this.sackedOut - this.lostOut + this.retransOut;
+  }
+
+  get repairing(): boolean {
+    return this.recovery >= Recovery.Fast;
+  }
+
+  get sendQuantum(): number {
+    return sendQuantum(this);
   }
 
   /** Whether data may still be written. */

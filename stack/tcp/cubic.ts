@@ -23,6 +23,7 @@ const CSS_DIVISOR = 4;
 /** CUBIC of one connection. */
 export class Cubic implements Congestion {
   readonly name = "cubic";
+  readonly rateControl = null;
   /** W_max: the window before the last reduction, in segments. */
   #wMax = 0;
   /** {@link #wMax} before the latest reduction. */

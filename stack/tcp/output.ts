@@ -67,7 +67,11 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
   if (c.finSent) return;
   const waiting = unsent > 0;
   const before_ = c.sndNxt;
-  if (waiting && c.packetsOut === 0) restartAfterIdle(c, now);
+  if (waiting && c.packetsOut === 0) {
+    const control = c.congestion.rateControl;
+    if (control === null) restartAfterIdle(c, now);
+    else control.restarted(c, now);
+  }
   const right = c.sndUna + c.sndWnd | 0;
   const paced = c.pacingRate > 0;
   while (unsent > 0 || c.finQueued) {
@@ -75,7 +79,7 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
     if (quota <= 0) break;
     const room = right - c.sndNxt | 0;
     if (room <= 0) break;
-    if (paced && tooEarly(c, now)) break;
+    if (paced && !probe && tooEarly(c, now)) break;
     let length = Math.min(unsent, room, quota * c.mss, largest(c));
     if (paced) length = Math.min(length, sendQuantum(c));
     const last = length === unsent;

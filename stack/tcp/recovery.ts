@@ -11,7 +11,7 @@ import { RateSample } from "./delivery_rate.ts";
 import { updatePacingRate } from "./pacing.ts";
 import { retransmit, sendNew, updateMss } from "./output.ts";
 import { after, before, later } from "./sequence.ts";
-import { EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
+import { APP_LIMITED, EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { armSendTimer } from "./timers.ts";
 
 /** Duplicate ACKs, or segments sacked above it, that make a segment lost (RFC 5681; RFC 8985, section 3.2). */
@@ -64,13 +64,16 @@ export function acknowledge(
   if (c.recovery !== Recovery.Open && c.undoValid && isSpurious(c, options, advanced)) undo(c);
   if (c.recovery !== Recovery.Open && !before(c.sndUna, c.recoveryPoint) && advanced) leaveRecovery(c);
   if (c.recovery <= Recovery.Reduced && c.lostOut > 0) enterRecovery(c, now);
-  if (c.recovery === Recovery.Fast || c.recovery === Recovery.Reduced) {
+  rate.end(c, delivered, c.lost - lostBefore_, now);
+  const control = c.congestion.rateControl;
+  if (control !== null) {
+    control.sampled(c, rate, now);
+  } else if (c.recovery === Recovery.Fast || c.recovery === Recovery.Reduced) {
     proportional(c, delivered, newlyLost, advanced && !newlyLost);
   } else if (delivered > 0 && advanced && isWindowUsed(c)) {
     c.congestion.acked(c, delivered, now);
   }
-  rate.end(c, delivered, c.lost - lostBefore_, now);
-  if (c.tcp.settings.pacing) updatePacingRate(c);
+  if (control === null && c.tcp.settings.pacing) updatePacingRate(c);
   if (c.head < 0) {
     if (c.sendTimer !== SendTimer.Window) {
       c.sendTimer = SendTimer.None;
@@ -329,11 +332,20 @@ function markLost(c: TcpConnection, r: number): void {
   const flags = records.flags[r]!;
   if (flags & RETRANSMITTED) c.retransOut -= segments;
   if ((flags & LOST) === 0) c.lostOut += segments;
-  // Lost once more: the retransmission.
-  if ((flags & (LOST | RETRANSMITTED)) !== LOST) c.lost += segments;
   records.flags[r] = flags & ~RETRANSMITTED | LOST;
   c.tcp.counters.lostSegments += segments;
   if (!c.sackPermitted) limitDuplicates(c);
+  // What waits to be sent again can't be lost a second time.
+  if ((flags & (LOST | RETRANSMITTED)) === LOST) return;
+  c.lost += segments;
+  c.congestion.rateControl?.lost(
+    c,
+    segments,
+    records.inFlight[r]!,
+    c.lost - records.lost[r]!,
+    (flags & APP_LIMITED) !== 0,
+    c.tcp.stack.now,
+  );
 }
 
 export function enterRecovery(c: TcpConnection, now: number): void {
@@ -408,7 +420,7 @@ function undo(c: TcpConnection): void {
 
 function leaveRecovery(c: TcpConnection): void {
   c.undoValid = c.frto = false;
-  if (c.recovery !== Recovery.Loss) c.cwnd = c.ssthresh;
+  if (c.recovery !== Recovery.Loss && c.congestion.rateControl === null) c.cwnd = c.ssthresh;
   c.recovery = Recovery.Open;
   c.cwndCount = 0;
   c.duplicateAcks = 0;

@@ -4,12 +4,13 @@
  * @module
  */
 
+import { Bbr } from "./bbr.ts";
 import type { Congestion } from "./congestion.ts";
 import { INITIAL_WINDOW, NewReno } from "./congestion.ts";
 import { Cubic } from "./cubic.ts";
 
 /** Names of the congestion controls. */
-export type CongestionName = "cubic" | "reno";
+export type CongestionName = "cubic" | "reno" | "bbr";
 
 /** Settings of the TCP layer. They may change at any time; a connection that exists keeps what it negotiated. */
 export interface TcpSettings {
@@ -91,7 +92,7 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   congestion: "cubic",
 };
 
-/** Makes a congestion control by its name. */
-export function makeCongestion(name: CongestionName): Congestion {
-  return name === "reno" ? new NewReno() : new Cubic();
+/** Makes a congestion control by its name. @param random Gives 32-bit words. */
+export function makeCongestion(name: CongestionName, random: () => number): Congestion {
+  return name === "bbr" ? new Bbr(random) : name === "reno" ? new NewReno() : new Cubic();
 }

@@ -218,7 +218,7 @@ export class Tcp implements TcpApi, Transport {
 
   /** @internal */
   makeCongestion(): Congestion {
-    return this.#makeCongestion?.() ?? makeCongestion(this.settings.congestion);
+    return this.#makeCongestion?.() ?? makeCongestion(this.settings.congestion, this.stack.random);
   }
 
   /** Listens for connections. */
