@@ -41,7 +41,7 @@ export function output(c: TcpConnection): void {
     if (c.head < 0) {
       sendSyn(c, now);
     } else {
-      stamp(c, c.head, now);
+      stamp(c, c.head, false, now);
       trySyn(c);
     }
   }
