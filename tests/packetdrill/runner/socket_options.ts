@@ -306,8 +306,12 @@ export class SocketOptions {
         c.sendLimit = Math.max(this.#number("SOL_SOCKET", "SO_SNDBUF") >> 1, 2048);
         break;
       case "TCP_CONGESTION":
-        if (value !== "cubic" && value !== "reno") this.unsupported(`Congestion control "${value}"`);
-        else if (c.congestion.name !== value) c.congestion = makeCongestion(value);
+        if (value !== "cubic" && value !== "reno" && value !== "bbr") {
+          this.unsupported(`Congestion control "${value}"`);
+        } else if (c.congestion.name !== value) {
+          c.congestion = makeCongestion(value, host.stack.random);
+          c.pacingRate = 0;
+        }
         break;
       case "TCP_NOTSENT_LOWAT":
       case "TCP_INQ":
