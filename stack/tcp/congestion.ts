@@ -91,7 +91,7 @@ export interface Congestion {
 /** RFC 5681 and RFC 6582. */
 export class NewReno implements Congestion {
   readonly name = "reno";
-  readonly rateControl = null;
+  readonly rateControl: RateControl | null = null;
 
   acked(state: CongestionState, acked: number): void {
     if (state.cwnd < state.ssthresh) acked = slowStart(state, acked);

@@ -4,7 +4,13 @@
  * @module
  */
 
-import { additiveIncrease, type Congestion, type CongestionState, slowStart } from "./congestion.ts";
+import {
+  additiveIncrease,
+  type Congestion,
+  type CongestionState,
+  type RateControl,
+  slowStart,
+} from "./congestion.ts";
 
 /** Multiplicative decrease (RFC 9438, section 4.6). */
 const BETA = 0.7;
@@ -23,7 +29,7 @@ const CSS_DIVISOR = 4;
 /** CUBIC of one connection. */
 export class Cubic implements Congestion {
   readonly name = "cubic";
-  readonly rateControl = null;
+  readonly rateControl: RateControl | null = null;
   /** W_max: the window before the last reduction, in segments. */
   #wMax = 0;
   /** {@link #wMax} before the latest reduction. */
