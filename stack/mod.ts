@@ -34,6 +34,7 @@ export * from "./nd/routers.ts";
 export * from "./packet.ts";
 export * from "./stack.ts";
 export * from "./tcp/api.ts";
+export * from "./tcp/bbr.ts";
 export * from "./tcp/congestion.ts";
 export * from "./tcp/cubic.ts";
 export { INFO_ECN, INFO_SACK, INFO_TIMESTAMPS, INFO_WINDOW_SCALE, type TcpInfo } from "./tcp/info.ts";

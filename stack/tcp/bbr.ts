@@ -10,9 +10,8 @@
  * @module
  */
 
-import type { Congestion, CongestionState, RateControl, RateState } from "./congestion.ts";
+import type { Congestion, CongestionState, RateControl, RateSample, RateState } from "./congestion.ts";
 import { INITIAL_WINDOW } from "./congestion.ts";
-import type { RateSample } from "./delivery_rate.ts";
 
 /** The phases. Those from {@link Down} on make up ProbeBW. */
 enum Phase {

@@ -5,8 +5,6 @@
  * @module
  */
 
-import type { RateSample } from "./delivery_rate.ts";
-
 /** Slow-start threshold before the first loss. */
 export const INFINITE_SSTHRESH = 0x7fffffff;
 /** Initial window in segments (RFC 6928). */
@@ -30,6 +28,36 @@ export interface CongestionState {
   readonly latestRtt: number;
   /** Segments in flight. */
   readonly inFlight: number;
+}
+
+/** What one ACK says of the rate. One object serves every ACK: it is valid only while that ACK is worked on. */
+export interface RateSample {
+  /** Segments delivered from the send of {@link priorDelivered} on; 0 or less when there is no sample. */
+  readonly delivered: number;
+  /** µs in which they were delivered; 0 when there is no valid sample. */
+  readonly interval: number;
+  /** Segments delivered in all when the newest delivered segment was sent; -1 when the ACK delivers none. */
+  readonly priorDelivered: number;
+  /** When {@link priorDelivered} was reached, in µs. */
+  readonly priorDeliveredAt: number;
+  /** Whether the application had left room unused when the newest delivered segment was sent. */
+  readonly appLimited: boolean;
+  /** Segments in flight right after it was sent, itself included. */
+  readonly sentInFlight: number;
+  /** Segments lost since it was sent. */
+  readonly lostSince: number;
+  /** Segments that this ACK acknowledges, selectively or not. */
+  readonly acked: number;
+  /** Segments that this ACK shows to be lost. */
+  readonly losses: number;
+  /** Round-trip time of the newest segment that was sent only once, in µs; -1 when there is none. */
+  readonly rtt: number;
+  /** Segments in flight before the ACK came. */
+  readonly priorInFlight: number;
+  /** The ACK echoes a congestion mark (RFC 3168). */
+  readonly marked: boolean;
+  /** Delivery rate, in segments per second; 0 when there is no valid sample. */
+  readonly rate: number;
 }
 
 /** What a control that models the network may see and set besides. */

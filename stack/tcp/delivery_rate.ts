@@ -9,42 +9,30 @@
  * @module
  */
 
+import type { RateSample } from "./congestion.ts";
 import type { TcpConnection } from "./connection.ts";
 import { APP_LIMITED, EVER_RETRANSMITTED } from "./sent.ts";
 import { after } from "./sequence.ts";
 
-/** What one ACK says of the rate. One object serves every ACK: it is valid only while that ACK is worked on. */
-export class RateSample {
-  /** Segments delivered from the send of {@link priorDelivered} on; 0 or less when there is no sample. */
+/** Makes the samples. */
+export class RateSampler implements RateSample {
   delivered = 0;
-  /** µs in which they were delivered; 0 when there is no valid sample. */
   interval = 0;
-  /** Segments delivered in all when the newest delivered segment was sent; -1 when the ACK delivers none. */
   priorDelivered = -1;
-  /** When {@link priorDelivered} was reached, in µs. */
   priorDeliveredAt = 0;
-  /** Whether the application had left room unused when the newest delivered segment was sent. */
   appLimited = false;
-  /** Segments in flight right after it was sent, itself included. */
   sentInFlight = 0;
-  /** Segments lost since it was sent. */
   lostSince = 0;
-  /** Segments that this ACK acknowledges, selectively or not. */
   acked = 0;
-  /** Segments that this ACK shows to be lost. */
   losses = 0;
-  /** Round-trip time of the newest segment that was sent only once, in µs; -1 when there is none. */
   rtt = -1;
-  /** Segments in flight before the ACK came. */
   priorInFlight = 0;
-  /** The ACK echoes a congestion mark (RFC 3168). */
   marked = false;
   #sentAt = -Infinity;
   #end = 0;
   #sendElapsed = 0;
   #lostThen = 0;
 
-  /** Delivery rate, in segments per second; 0 when there is no valid sample. */
   get rate(): number {
     return this.interval > 0 ? this.delivered * 1e6 / this.interval : 0;
   }

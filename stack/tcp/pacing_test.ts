@@ -3,7 +3,7 @@ import { bottleneck, Flow } from "../testing/tcp_flow.ts";
 
 const link = (clock: () => number) => bottleneck(clock, 100e6, 300);
 
-Deno.test("RateSample finds the rate of the bottleneck, and no more, in spite of bursts", () => {
+Deno.test("RateSampler finds the rate of the bottleneck, and no more, in spite of bursts", () => {
   const flow = new Flow({ fate: link });
   flow.saturate(3_000_000);
   const info = flow.sender.info();
@@ -13,7 +13,7 @@ Deno.test("RateSample finds the rate of the bottleneck, and no more, in spite of
   assert.equal(info.delivery_rate_app_limited, 0);
 });
 
-Deno.test("RateSample says that the application limits the rate when it sends little", () => {
+Deno.test("RateSampler says that the application limits the rate when it sends little", () => {
   const flow = new Flow({ fate: link });
   for (let i = 0; i < 20; i++) {
     flow.sender.write(new Uint8Array(1000), 0, 1000);
@@ -22,7 +22,7 @@ Deno.test("RateSample says that the application limits the rate when it sends li
   assert.equal(flow.sender.info().delivery_rate_app_limited, 1);
 });
 
-Deno.test("RateSample does not count time in which nothing was in flight", () => {
+Deno.test("RateSampler does not count time in which nothing was in flight", () => {
   const flow = new Flow({ fate: link });
   flow.sender.write(new Uint8Array(14480), 0, 14480);
   flow.pair.run(10_000_000);

@@ -7,7 +7,7 @@
 
 import type { TcpOptions } from "../wire/tcp.ts";
 import { Recovery, SendTimer, type TcpConnection } from "./connection.ts";
-import { RateSample } from "./delivery_rate.ts";
+import { RateSampler } from "./delivery_rate.ts";
 import { updatePacingRate } from "./pacing.ts";
 import { retransmit, sendNew, updateMss } from "./output.ts";
 import { after, before, later } from "./sequence.ts";
@@ -99,7 +99,7 @@ class Sample {
   }
 }
 const sample = new Sample();
-const rate = new RateSample();
+const rate = new RateSampler();
 
 /** A record was delivered: RACK learns from the one that was sent last. */
 function noteDelivered(c: TcpConnection, r: number, lost: boolean, now: number): void {
