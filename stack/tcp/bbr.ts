@@ -147,7 +147,10 @@ export class Bbr implements Congestion, RateControl {
   #undoInflightLow = Infinity;
   #undoInflightHigh = Infinity;
 
-  /** @param random Gives 32-bit words. */
+  /**
+   * Begins with nothing known.
+   * @param random Gives 32-bit words.
+   */
   constructor(random: () => number) {
     this.#random = random;
   }
