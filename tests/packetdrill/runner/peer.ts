@@ -1,0 +1,178 @@
+/**
+ * The far end of a script's conversations: which one a packet belongs to, and what the script has it send.
+ *
+ * @module
+ */
+
+import { tcpInfo } from "../../../stack/tcp/info.ts";
+import type { TcpConnection } from "../../../stack/tcp/connection.ts";
+import type { IcmpSpec, PacketSpec } from "./ast.ts";
+import { encodeIcmp, encodeIp, encodeTcp, encodeUdp, icmpNumbers, type IpFields } from "./codec.ts";
+import { Flow } from "./flow.ts";
+import type { Link } from "./link.ts";
+import type { RunOptions } from "./options.ts";
+import { TcpSocket } from "./tcp_socket.ts";
+import type { UdpSocket } from "./udp_socket.ts";
+import { Unsupported } from "./values.ts";
+
+const ACK = 0x10;
+
+/** Knows the conversations, and injects packets. */
+export class Peer {
+  readonly #link: Link;
+  readonly #options: RunOptions;
+  /** The socket that packets without ports belong to. */
+  #socket: TcpSocket | UdpSocket | null = null;
+  #flow: Flow | null = null;
+  readonly #flows: Flow[] = [];
+  readonly #connections = new Map<Flow, TcpConnection>();
+  #nextPort = 50_001;
+
+  constructor(link: Link, options: RunOptions) {
+    this.#link = link;
+    this.#options = options;
+  }
+
+  /** From now on packets without ports are those of a new socket. */
+  opened(file: TcpSocket | UdpSocket): void {
+    this.#socket = file;
+    this.#flow = null;
+  }
+
+  /** A socket has got a peer. */
+  connected(file: TcpSocket | UdpSocket): void {
+    this.#socket = file;
+    if (file instanceof TcpSocket) {
+      const c = file.connection;
+      if (c === null) return;
+      if (
+        this.#flow === null || this.#flow.localPort !== c.localPort || this.#flow.remotePort !== c.remotePort
+      ) {
+        this.#flow = this.#newFlow("tcp", c.localPort, c.remotePort);
+      }
+      this.#connections.set(this.#flow, c);
+    } else if (this.#flow === null) {
+      this.#flow = this.#newFlow("udp", file.port, file.peerPort ?? this.#options.connectPort);
+    }
+  }
+
+  #newFlow(protocol: "tcp" | "udp", localPort: number, remotePort: number): Flow {
+    const flow = new Flow(protocol, localPort, remotePort);
+    this.#flows.push(flow);
+    return flow;
+  }
+
+  /** The fields of tcp_info of the conversation that the script is about. */
+  info(): Record<string, number> {
+    const flow = this.#flow;
+    const fields: Record<string, number> = {};
+    if (flow === null) return fields;
+    this.#link.stack.tcp.forEach((c) => {
+      if (c.localPort === flow.localPort && c.remotePort === flow.remotePort) {
+        this.#connections.set(flow, c as TcpConnection);
+      }
+    });
+    const connection = this.#connections.get(flow);
+    if (connection === undefined) return fields;
+    for (const [name, value] of Object.entries(tcpInfo(connection))) fields[`tcpi_${name}`] = value;
+    return fields;
+  }
+
+  /** The conversation that a packet belongs to. */
+  flowOf(packet: PacketSpec): Flow {
+    const protocol = packet.body.protocol === "udp" ? "udp" : "tcp";
+    const { sourcePort, destinationPort } = packet.endpoints;
+    if (sourcePort !== null && destinationPort !== null) {
+      const [local, remote] = packet.inbound ? [destinationPort, sourcePort] : [sourcePort, destinationPort];
+      this.#flow = this.#flows.find((flow) =>
+        flow.protocol === protocol && flow.localPort === local && flow.remotePort === remote
+      ) ?? this.#newFlow(protocol, local, remote);
+      return this.#flow;
+    }
+    if (this.#flow !== null) return this.#flow;
+    const socket = this.#socket;
+    const port = socket instanceof TcpSocket
+      ? socket.listener?.port ?? socket.bound?.port
+      : socket?.port || undefined;
+    // A datagram comes from the port that a script's socket would talk to.
+    const remote = protocol === "udp" ? this.#options.connectPort : this.#nextPort++;
+    return this.#flow = this.#newFlow(protocol, port ?? this.#options.bindPort, remote);
+  }
+
+  #ip(packet: PacketSpec): IpFields {
+    const { ip } = packet;
+    const ecn = { noecn: 0, ect1: 1, ect0: 2, ect01: 2, ce: 3 }[ip.ecn ?? "noecn"];
+    return {
+      source: this.#link.remoteAddress,
+      destination: this.#link.localAddress,
+      trafficClass: ip.trafficClass ?? ecn,
+      hopLimit: ip.hopLimit ?? 64,
+      flowLabel: ip.flowLabel ?? 0,
+    };
+  }
+
+  /** Sends what the script says. */
+  inject(packet: PacketSpec): void {
+    const { body } = packet;
+    const flow = this.flowOf(packet);
+    const ip = this.#ip(packet);
+    switch (body.protocol) {
+      case "tcp": {
+        const bytes = encodeTcp({
+          sourcePort: flow.remotePort,
+          destinationPort: flow.localPort,
+          sequence: body.sequence,
+          acknowledgment: body.flags & ACK ? flow.toLive(body.acknowledgment ?? 0) : 0,
+          flags: body.flags,
+          window: body.window ?? 65535,
+          urgent: body.urgent ?? 0,
+          options: flow.optionsToLive(body.options ?? []),
+        }, body.length);
+        this.#link.deliver(encodeIp(ip, 6, bytes, 16));
+        return;
+      }
+      case "udp":
+        this.#link.deliver(encodeIp(ip, 17, encodeUdp(flow.remotePort, flow.localPort, body.length), 6));
+        return;
+      case "icmp":
+        this.#link.deliverUnchecked(this.#icmp(body, flow, ip));
+    }
+  }
+
+  #icmp(spec: IcmpSpec, flow: Flow, ip: IpFields): Uint8Array {
+    const version = ip.source.version;
+    const numbers = icmpNumbers(version, spec.type, spec.code);
+    if (numbers === null) {
+      throw new Unsupported(`Unknown ICMP type or code "${spec.type} ${spec.code ?? ""}"`);
+    }
+    const [type, code] = numbers;
+    const echo = spec.type.startsWith("echo");
+    const rest = echo ? (spec.identifier ?? 0) << 16 : spec.mtu;
+    let quoted: Uint8Array = new Uint8Array(echo ? 56 : 0);
+    if (!echo) {
+      // The quoted packet is one of ours: the header, and eight bytes and more behind it.
+      const own = { ...ip, source: ip.destination, destination: ip.source, trafficClass: 0 };
+      const { quoted: what } = spec;
+      const length = what?.length ?? 0;
+      const frame = what?.protocol === "udp" || flow.protocol === "udp"
+        ? encodeIp(own, 17, encodeUdp(flow.localPort, flow.remotePort, length), 6)
+        : encodeIp(
+          own,
+          6,
+          encodeTcp({
+            sourcePort: flow.localPort,
+            destinationPort: flow.remotePort,
+            sequence: flow.toLive(what?.protocol === "tcp" ? what.sequence : 0),
+            acknowledgment: 0,
+            flags: ACK,
+            window: 0,
+            urgent: 0,
+            options: [],
+          }, length),
+          16,
+        );
+      quoted = frame.subarray(14, 14 + (version === 4 ? 20 : 40) + 8);
+    }
+    return encodeIp(ip, version === 4 ? 1 : 58, encodeIcmp(type, code, rest >>> 0, quoted), 2);
+  }
+}
