@@ -92,6 +92,8 @@ export class TcpConnection implements Connection, TimerOwner, RateState {
   writeBlocked = false;
   /** The application has given it up with `close`. */
   orphan = false;
+  /** Its owner wants nothing more of what the peer sends; data resets it once our FIN is out. */
+  receiveShut = false;
   /** `closed` is to be called with {@link error}. */
   closeDue = false;
   /** What came before a reset stays readable after `closed`: its owner reads it. */

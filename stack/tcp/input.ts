@@ -160,11 +160,6 @@ export function input(c: TcpConnection, s: Segment, now: number): void {
     counters.missingAck++;
     return;
   }
-  // What it says of time is believed if it begins where the last ACK left off (RFC 7323, section 4.3).
-  if (c.timestamps && options.timestamps && !after(s.sequence, c.lastAck)) {
-    c.tsRecent = options.timestampValue;
-    c.tsRecentAt = now;
-  }
   if (c.state === State.SynReceived) {
     if (before(s.acknowledgment, c.sndUna) || after(s.acknowledgment, c.sndNxt)) {
       c.tcp.rejectSegment(c.path, c.localPort, c.remotePort, s);
@@ -259,6 +254,7 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
     challenge(c, now);
     return false;
   }
+  const { options } = s;
   const data = s.length > 0 || (s.flags & (wire.SYN | wire.FIN)) !== 0;
   const changed = updateWindow(c, s, now);
   if (before(ack, c.sndUna)) {
@@ -268,6 +264,11 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
       c.tcp.markDirty(c);
     }
     return true;
+  }
+  // What it says of time is believed if it begins where the last ACK left off (RFC 7323, section 4.3).
+  if (c.timestamps && options.timestamps && !after(s.sequence, c.lastAck)) {
+    c.tsRecent = options.timestampValue;
+    c.tsRecentAt = now;
   }
   if (ack !== c.sndUna || s.options.sackBlocks > 0 || c.head >= 0 || c.probing) {
     const queued = c.sendQueued;
@@ -407,10 +408,14 @@ function inputData(c: TcpConnection, s: Segment, now: number): void {
     length -= beyond;
     fin = false;
   }
-  if (c.orphan && length > 0) {
+  const halfClosed = c.receiveShut && (c.state === State.FinWait1 || c.state === State.FinWait2);
+  if ((c.orphan || halfClosed) && length > 0) {
     // Nobody will ever read it (RFC 9293, section 3.10.4; RFC 2525, section 2.17).
     c.tcp.rejectSegment(c.path, c.localPort, c.remotePort, s);
-    c.tcp.drop(c, null);
+    c.tcp.drop(
+      c,
+      c.orphan ? null : c.failure("ConnectionReset", "Data came after the connection was shut down"),
+    );
     return;
   }
   const frame = s.frame > 0 ? s.frame : s.length;

@@ -23,7 +23,10 @@ export function armSendTimer(c: TcpConnection, now: number): void {
   if (c.head < 0) {
     if (c.state >= State.Established && waitsForWindow(c)) {
       c.sendTimer = SendTimer.Window;
-      c.sendTimerAt = now + backedOff(c, c.windowProbes);
+      c.sendTimerAt = Math.min(
+        now + backedOff(c, c.windowProbes),
+        c.userTimeout > 0 ? Math.max(c.firstRetransmission + c.userTimeout, now + 1000) : Infinity,
+      );
       c.schedule();
     } else {
       c.sendTimer = SendTimer.None;
@@ -147,7 +150,12 @@ function expireWindow(c: TcpConnection, now: number): void {
   c.windowProbes++;
   const { settings } = c.tcp;
   // A window that stays shut is the peer's right; a peer that says nothing at all is gone. Nobody waits for an orphan.
-  if (++c.unansweredProbes > settings.dataRetries || (c.orphan && c.windowProbes > settings.orphanRetries)) {
+  if (c.firstRetransmission === Infinity) c.firstRetransmission = now;
+  const over = now - c.firstRetransmission >= (c.userTimeout || Infinity);
+  if (
+    over || ++c.unansweredProbes > settings.dataRetries ||
+    (c.orphan && c.windowProbes > settings.orphanRetries)
+  ) {
     c.tcp.counters.timedOut++;
     c.tcp.drop(c, c.failure("TimedOut", "Peer does not answer window probes"));
     return;

@@ -80,10 +80,34 @@ export class Kernel {
   }
 
   #table(): Record<string, Call> {
-    const send = (fd: Expression | undefined, length: number, flags: number, to?: Expression): Attempt =>
-      this.#send(this.#socket(fd), length, flags, to);
-    const receive = (fd: Expression | undefined, length: number, flags: number): Attempt =>
-      this.#socket(fd).read(length, flags);
+    const send = (
+      fd: Expression | undefined,
+      length: number,
+      flags: number,
+      to?: Expression,
+      buffer?: Expression,
+    ): Attempt => {
+      const socket = this.#socket(fd);
+      if (length > 0 && isBadAddress(buffer)) throw new SysError("EFAULT");
+      return this.#send(socket, length, flags, to);
+    };
+    const receive = (
+      fd: Expression | undefined,
+      length: number,
+      flags: number,
+      buffer?: Expression,
+    ): Attempt => {
+      const attempt = this.#socket(fd).read(length, flags);
+      if (!isBadAddress(buffer)) return attempt;
+      return {
+        deadline: attempt.deadline,
+        run: () => {
+          const got = attempt.run();
+          if (got !== null && got.value > 0) throw new SysError("EFAULT");
+          return got;
+        },
+      };
+    };
     return {
       socket: (args, expected) => this.#open(args, expected),
       bind: ([fd, to]) => {
@@ -104,15 +128,15 @@ export class Kernel {
       accept: ([fd], expected) => this.#accept(this.#tcp(fd), 0, expected),
       accept4: ([fd, _address, _length, flags], expected) =>
         this.#accept(this.#tcp(fd), optional(flags, 0), expected),
-      read: ([fd, _buffer, length]) => receive(fd, number(length!), 0),
+      read: ([fd, buffer, length]) => receive(fd, number(length!), 0, buffer),
       readv: ([fd, vector]) => receive(fd, vectorLength(vector), 0),
-      recv: ([fd, _buffer, length, flags]) => receive(fd, number(length!), number(flags!)),
-      recvfrom: ([fd, _buffer, length, flags]) => receive(fd, number(length!), number(flags!)),
+      recv: ([fd, buffer, length, flags]) => receive(fd, number(length!), number(flags!), buffer),
+      recvfrom: ([fd, buffer, length, flags]) => receive(fd, number(length!), number(flags!), buffer),
       recvmsg: ([fd, message, flags]) => this.#receiveMessage(this.#socket(fd), message!, number(flags!)),
-      write: ([fd, _buffer, length]) => send(fd, number(length!), 0),
+      write: ([fd, buffer, length]) => send(fd, number(length!), 0, undefined, buffer),
       writev: ([fd, vector]) => send(fd, vectorLength(vector), 0),
-      send: ([fd, _buffer, length, flags]) => send(fd, number(length!), number(flags!)),
-      sendto: ([fd, _buffer, length, flags, to]) => send(fd, number(length!), number(flags!), to),
+      send: ([fd, buffer, length, flags]) => send(fd, number(length!), number(flags!), undefined, buffer),
+      sendto: ([fd, buffer, length, flags, to]) => send(fd, number(length!), number(flags!), to, buffer),
       sendmsg: ([fd, message, flags]) =>
         send(fd, vectorLength(field(message, "msg_iov", 1)), number(flags!), field(message, "msg_name", 0)),
       sendfile: ([fd, _from, _at, length]) => send(fd, number(length!), 0),
@@ -359,6 +383,12 @@ export class Kernel {
     const wanted = e.kind === "string" ? e.value.replace(/\0.*$/s, "") : isOpen(e) ? got : number(e);
     return done(0, wanted === got ? null : `${option} ${wanted} got ${got}`);
   }
+}
+
+/** Whether a script gives an address where nothing is. */
+function isBadAddress(buffer: Expression | undefined): boolean {
+  return buffer !== undefined &&
+    (buffer.kind === "number" || (buffer.kind === "symbol" && buffer.name === "NULL"));
 }
 
 /** A number, or the name of an error. */

@@ -303,7 +303,7 @@ export class SocketOptions {
         c.receiveLimit = Math.max(this.#number("SOL_SOCKET", "SO_RCVBUF") >> 1, 1024);
         break;
       case "SO_SNDBUF":
-        c.sendLimit = Math.max(this.#number("SOL_SOCKET", "SO_SNDBUF") >> 1, 2048);
+        c.sendLimit = this.#number("SOL_SOCKET", "SO_SNDBUF");
         break;
       case "TCP_CONGESTION":
         if (value !== "cubic" && value !== "reno" && value !== "bbr") {

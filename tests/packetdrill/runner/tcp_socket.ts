@@ -272,7 +272,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       return done(0);
     }
     if (c === null || c.state === State.Closed) throw new SysError("ENOTCONN");
-    if (how !== K.SHUT_WR) this.readClosed = true;
+    if (how !== K.SHUT_WR) this.readClosed = c.receiveShut = true;
     if (how !== K.SHUT_RD) {
       this.writeClosed = true;
       if (c.state === State.SynSent) {
