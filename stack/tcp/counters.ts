@@ -1,0 +1,99 @@
+/**
+ * What the TCP layer counts, and each drop by its reason.
+ *
+ * @module
+ */
+
+/** What the TCP layer counts. */
+export class TcpCounters {
+  /** Segments from IP. */
+  receivedSegments = 0;
+  /** Segments handed to IP; a super-segment counts once. */
+  sentSegments = 0;
+  /** Connections that `connect` started. */
+  activeOpens = 0;
+  /** Connections that a SYN started. */
+  passiveOpens = 0;
+  /** Connections that ended by a reset. */
+  establishedResets = 0;
+  /** Segments sent again. */
+  retransmittedSegments = 0;
+  /** Times the retransmission timer expired. */
+  retransmissionTimeouts = 0;
+  /** Times recovery began before the timer did. */
+  fastRecoveries = 0;
+  /** Recoveries that turned out to be needless, and were undone. */
+  spuriousRecoveries = 0;
+  /** Segments held for lost. */
+  lostSegments = 0;
+  /** Tail loss probes sent (RFC 8985, section 7). */
+  tailLossProbes = 0;
+  /** Resets that came. */
+  receivedResets = 0;
+  /** Segments marked by a router (RFC 3168). */
+  receivedMarks = 0;
+  /** Windows reduced because the peer echoed a mark. */
+  markReductions = 0;
+  /** Resets sent. */
+  sentResets = 0;
+  /** Segments that came out of order. */
+  outOfOrder = 0;
+  /** Acknowledgements that waited for the timer. */
+  delayedAcks = 0;
+  /** Probes of a closed window. */
+  windowProbes = 0;
+  /** Probes of an idle peer. */
+  keepAliveProbes = 0;
+  /** Challenge ACKs sent (RFC 5961). */
+  challengeAcks = 0;
+  /** Challenge ACKs not sent because of their limit. */
+  challengeAcksLimited = 0;
+  /** Duplicates that the peer has reported (RFC 2883). */
+  receivedDuplicateSacks = 0;
+  /** Connections given up because the peer was silent. */
+  timedOut = 0;
+  /** Exceptions thrown by handlers. */
+  handlerErrors = 0;
+  /** Drops: the header is longer than the packet, or shorter than 20 bytes. */
+  badHeader = 0;
+  /** Drops: wrong checksum. */
+  badChecksum = 0;
+  /** Drops: a port is 0. */
+  badPort = 0;
+  /** Drops: not addressed to this host alone. */
+  notUnicast = 0;
+  /** Options that lie about their length; what stood before them counts. */
+  badOptions = 0;
+  /** Drops: no connection and no listener; answered with RST. */
+  noConnection = 0;
+  /** Drops: an ACK of what was never sent, or far too old. */
+  badAcks = 0;
+  /** Drops: RST with a number that does not reset (RFC 5961). */
+  badResets = 0;
+  /** Drops: SYN on a synchronised connection (RFC 5961). */
+  unexpectedSyns = 0;
+  /** Drops: a segment without ACK where one is required. */
+  missingAck = 0;
+  /** Drops: an old timestamp (RFC 7323). */
+  pawsRejected = 0;
+  /** Segments wholly or partly outside of the window. */
+  outOfWindow = 0;
+  /** SACK blocks that say what cannot be. */
+  badSackBlocks = 0;
+  /** Drops: too many out-of-order ranges. */
+  reassemblyFull = 0;
+  /** SYNs answered with a cookie, because a listener had too many handshakes under way. */
+  sentCookies = 0;
+  /** Connections established by a cookie. */
+  acceptedCookies = 0;
+  /** Drops: an ACK that looked like a cookie and was none of ours. */
+  badCookies = 0;
+  /** Drops: SYN or ACK while a listener's queue was full. */
+  acceptQueueFull = 0;
+  /** Drops: SYN at the limit of connections. */
+  tooManyConnections = 0;
+  /** Drops: no route back. */
+  noRoute = 0;
+  /** Connections that skipped TIME-WAIT because too many were in it. */
+  timeWaitOverflow = 0;
+}
