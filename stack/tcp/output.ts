@@ -335,7 +335,7 @@ function writeSegment(
   let window = c.receiveWindow;
   if (c.ecnEcho && (flags & (wire.SYN | wire.RST)) === 0) flags |= wire.ECE;
   if (flags & wire.SYN) {
-    if (window > 65535) window = 65535;
+    window = Math.min(firstWindow(c), window, 65535);
     const edge = c.rcvNxt + window | 0;
     if (after(edge, c.rcvAdv)) c.rcvAdv = edge;
   } else {
@@ -363,6 +363,14 @@ function writeSegment(
     window,
   );
   finishChecksum(packet, at, c.path.addressSum);
+}
+
+/** The window of a SYN: half of the first buffer, in whole segments. */
+function firstWindow(c: TcpConnection): number {
+  const options = c.state === State.SynReceived && c.timestamps ? 12 : 0;
+  const size = c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH - options;
+  const half = c.tcp.settings.receiveDefault >> 1;
+  return half > size ? half - half % size : half;
 }
 
 /** Leaves the pseudo-header's sum in the checksum field, for the device or the interface to complete. */

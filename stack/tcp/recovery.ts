@@ -14,9 +14,6 @@ import { after, before, later } from "./sequence.ts";
 import { APP_LIMITED, EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { armSendTimer } from "./timers.ts";
 
-/** Duplicate ACKs, or segments sacked above it, that make a segment lost (RFC 5681; RFC 8985, section 3.2). */
-const DUPLICATE_THRESHOLD = 3;
-
 /**
  * Works on an acceptable ACK: SACK blocks, what it covers, losses, the window.
  * @param ack SEG.ACK, between SND.UNA and SND.NXT. @param data Whether the segment carried data or a flag that counts.
@@ -284,7 +281,7 @@ export function detectLosses(c: TcpConnection, now: number): void {
   }
   if (c.rackTime === -Infinity) return;
   let reorderWindow = 0;
-  if (c.reordering || (c.recovery <= Recovery.Reduced && c.sackedOut < DUPLICATE_THRESHOLD)) {
+  if (c.reordering || (c.recovery <= Recovery.Reduced && c.sackedOut < c.tcp.settings.reordering)) {
     reorderWindow = Math.min(c.rtt.min / 4, c.rtt.srtt);
   }
   let wait = 0;
@@ -313,7 +310,7 @@ function detectWithoutSack(c: TcpConnection): void {
   const flags = records.flags[r]!;
   // NewReno: in recovery every partial ACK says that the segment after it is missing as well (RFC 6582).
   const partial = c.recovery === Recovery.Fast && c.duplicateAcks === 0 && before(c.sndUna, c.recoveryPoint);
-  if ((c.duplicateAcks >= DUPLICATE_THRESHOLD && c.recovery <= Recovery.Reduced) || partial) {
+  if ((c.duplicateAcks >= c.tcp.settings.reordering && c.recovery <= Recovery.Reduced) || partial) {
     if ((flags & (LOST | RETRANSMITTED)) === 0) {
       if (records.segments[r]! > 1) splitAt(c, r, records.start[r]! + c.mss | 0);
       markLost(c, r);

@@ -8,7 +8,7 @@ import { tcpInfo } from "../../../stack/tcp/info.ts";
 import type { CallSpec, Expression } from "./ast.ts";
 import { CONSTANTS as K, ERRNO } from "./constants.ts";
 import { Epoll, epollWait, poll } from "./epoll.ts";
-import { type Attempt, done, type Host, type OpenFile, result, SysError } from "./file.ts";
+import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
 import { TcpSocket } from "./tcp_socket.ts";
 import { UdpSocket } from "./udp_socket.ts";
 import { endpoint, field, isOpen, number, optional, show, Unsupported, vectorLength } from "./values.ts";
@@ -146,6 +146,7 @@ export class Kernel {
       ioctl: ([fd, request, value]) => this.#ioctl(this.#file(fd), number(request!), value),
       poll: ([list, _count, timeout]) =>
         poll(list, number(timeout!), this.#now, (fd) => this.#files.get(fd) ?? null),
+      open: (_args, expected) => done(this.#add(new ZeroFile(), expected)),
       epoll_create: (_args, expected) => done(this.#add(new Epoll(), expected)),
       epoll_create1: (_args, expected) => done(this.#add(new Epoll(), expected)),
       epoll_ctl: ([fd, operation, target, event]) => {
@@ -382,6 +383,17 @@ export class Kernel {
     const e = expected!.kind === "list" && expected!.items.length === 1 ? expected!.items[0]! : expected!;
     const wanted = e.kind === "string" ? e.value.replace(/\0.*$/s, "") : isOpen(e) ? got : number(e);
     return done(0, wanted === got ? null : `${option} ${wanted} got ${got}`);
+  }
+}
+
+/** A file of zeros: where `sendfile` takes its bytes from. */
+class ZeroFile extends OpenFile {
+  ready(): number {
+    return K.EPOLLIN! | K.EPOLLOUT!;
+  }
+
+  close(): null {
+    return null;
   }
 }
 

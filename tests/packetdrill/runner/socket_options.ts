@@ -323,6 +323,7 @@ export class SocketOptions {
       case "IPV6_MTU_DISCOVER":
       case "IP_RECVERR":
       case "IPV6_RECVERR":
+      case "IPV6_V6ONLY":
       case "SO_ZEROCOPY":
       case "TCP_SAVE_SYN":
       case "SO_REUSEADDR":

@@ -42,7 +42,9 @@ const SETTERS: Record<string, Setter> = {
     if (most !== undefined) s.receiveMaximum = most;
   },
   tcp_congestion_control: (s, value) => {
-    if (value !== "cubic" && value !== "reno") throw new TypeError(`No congestion control "${value}"`);
+    if (value !== "cubic" && value !== "reno" && value !== "bbr") {
+      throw new TypeError(`No congestion control "${value}"`);
+    }
     s.congestion = value;
   },
 };
