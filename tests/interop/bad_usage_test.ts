@@ -30,6 +30,7 @@ Deno.test("services.ts says in one line what is wrong with its arguments", async
     await attempt("--device", "qemu:/nowhere/socket", "--address", "10.0.0.2/24"),
     /\/nowhere\/socket/,
   );
+  assertOneClearLine(await attempt("--device", "tap:tap0", "--address", "10.0.0.0/24"), /10\.0\.0\.0\/24/);
   assertOneClearLine(
     await attempt("--device", "tap:a-name-of-twenty-bytes", "--address", "10.0.0.2/24"),
     /a-name-of-twenty-bytes/,
@@ -64,4 +65,12 @@ Deno.test("services.ts says so when the TAP is in use", async () => {
   const args = ["--device", "tap:tap0", "--address", "10.80.0.3/24"];
   assertOneClearLine(await host.namespace.deno(MODULE, args, { deadline: 20_000 }).ended, /tap0/);
   await host.namespace.run("ping", ["-c", "1", "-W", "3", HOST]);
+});
+
+Deno.test("services.ts ends with one line when its TAP is deleted", async () => {
+  await requireTools("ip");
+  await using host = await Host.start(MODULE);
+  const { ended } = host.program;
+  await host.namespace.ip("link", "delete", "tap0");
+  assertOneClearLine(await ended, /TAP device "tap0" failed/);
 });

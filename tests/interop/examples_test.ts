@@ -31,8 +31,11 @@ Deno.test("ping.ts prints the round trips to the kernel, and fails when nobody a
   const unreachable = await run("--count", "1", "192.0.2.1");
   assert.equal(unreachable.code, 1);
   assert.match(unreachable.stderr, /192\.0\.2\.1/);
-  const nameless = await run();
-  assert.equal(nameless.code, 2);
+  for (const wrong of [[], ["router.local"], ["--size", "60000", KERNEL]]) {
+    const { code, stderr } = await run(...wrong);
+    assert.equal(code, 2);
+    assert.equal(stderr.trim().split("\n").length, 1, stderr);
+  }
 });
 
 Deno.test("arp.ts finds the kernel, and no one else", async () => {
@@ -45,6 +48,9 @@ Deno.test("arp.ts finds the kernel, and no one else", async () => {
   const mac = /link\/ether ([0-9a-f:]{17})/.exec(await namespace.ip("link", "show", "tap0"))?.[1];
   assert.ok(result.stdout.includes(`${KERNEL} is at ${mac}\n`), result.stdout);
   assert.match(result.stdout, /^1 of 16 addresses answered$/m);
+  const own = await namespace.deno("examples/arp.ts", [...ARGS, "--timeout", "200"], { deadline: 20_000 })
+    .ended;
+  assert.match(own.stdout, /^1 of 256 addresses answered$/m, own.stderr);
 });
 
 Deno.test("curl.ts fetches from a server on the kernel's stack", async () => {
