@@ -247,6 +247,23 @@ Deno.test("HttpServer resets a connection whose response failed when nothing els
   await fixture[Symbol.asyncDispose]();
 });
 
+Deno.test("HttpServer ends the connection when a body is not as long as the handler said", async () => {
+  let body: BodyInit = "";
+  const fixture = new Fixture(() => new Response(body, { headers: { "content-length": "5" } }));
+  for (
+    body of ["short", "shor", "too long", new Blob(["also too long"]).stream(), new Blob(["abcde"]).stream()]
+  ) {
+    const client = await fixture.client();
+    const right = body === "short" || fixture.errors.length === 3;
+    await client.send(GET);
+    if (right) await client.expect(/\r\n\r\n(short|abcde)$/);
+    else assert.doesNotMatch(await client.rest().catch(() => ""), /\r\n\r\n.{5}/);
+    client.conn.close();
+  }
+  assert.equal(fixture.errors.splice(0).filter((error) => /content-length/.test(String(error))).length, 3);
+  await fixture[Symbol.asyncDispose]();
+});
+
 Deno.test("HttpServer sends the first chunk of a stream without waiting for the second", async () => {
   let next = (_text: string) => {};
   await using fixture = new Fixture(() => {

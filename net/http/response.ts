@@ -39,7 +39,8 @@ function headerList(response: Response): string[] {
  *
  * @param head True for a HEAD request: the header is sent alone.
  * @param beforeHead Called when the header is about to be written; the body's first chunk was asked for by then.
- * @throws What the response's body fails with; the header may have been sent by then.
+ * @throws What the response's body fails with, also when it is not as long as its header says; the header may have been
+ *   sent by then.
  */
 export async function writeResponse(
   message: ServerResponse,
@@ -68,6 +69,8 @@ export async function writeResponse(
     await body?.cancel();
     return;
   }
+  // A body of another length than was told would be taken for a part of the next response, or waited for.
+  message.strictContentLength = sized;
   const reader = body.getReader();
   const pending = reader.read();
   // A body that was made of a string or of bytes is there at once, and ends at once, which tells its length. A stream's
