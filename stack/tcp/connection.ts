@@ -143,6 +143,8 @@ export class TcpConnection implements Connection, TimerOwner, RateState {
   // In flight: records, oldest first, and their segments by kind.
   head = -1;
   tail = -1;
+  /** Records from {@link head} to {@link tail}. */
+  recordCount = 0;
   packetsOut = 0;
   sackedOut = 0;
   lostOut = 0;

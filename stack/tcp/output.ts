@@ -201,6 +201,7 @@ function link(c: TcpConnection, record: number): void {
   else records.next[c.tail] = record;
   c.tail = record;
   c.packetsOut += records.segments[record]!;
+  c.recordCount++;
 }
 
 /** Sends records marked lost again, oldest first, as far as the window lets. */
@@ -237,6 +238,7 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   const most = Math.min(quota * c.mss, largest(c));
   if (length > most) {
     if (records.split(r, start + most | 0, segmentsOf(c, most)) < 0) return false;
+    c.recordCount++;
     if (c.tail === r) c.tail = records.next[r]!;
     length = most;
   }

@@ -15,6 +15,12 @@ import { APP_LIMITED, EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, SYN_RECOR
 import { armSendTimer } from "./timers.ts";
 
 /**
+ * Most records of a connection that SACK may make. Beyond, a block that would split one more is not believed, so
+ * that a peer with a tiny MSS can't make every ACK cost more: SACK is advice (RFC 2018, section 8).
+ */
+const MOST_RECORDS = 4096;
+
+/**
  * Works on an acceptable ACK: SACK blocks, what it covers, losses, the window.
  * @param ack SEG.ACK, between SND.UNA and SND.NXT. @param data Whether the segment carried data or a flag that counts.
  * @param windowChanged Whether it changed the send window. @param marked Whether it echoes a congestion mark.
@@ -151,11 +157,17 @@ function markSacked(c: TcpConnection, options: TcpOptions, ack: number, now: num
       continue;
     }
     left = later(left, c.sndUna);
-    for (let r = c.head; r >= 0 && before(records.start[r]!, right); r = records.next[r]!) {
+    let previous = -1;
+    for (
+      let r = c.head;
+      r >= 0 && before(records.start[r]!, right);
+      previous = r, r = records.next[r]!
+    ) {
       if (!after(records.end[r]!, left) || records.flags[r]! & SACKED) continue;
       if (before(records.start[r]!, left)) {
         const cut = splitAt(c, r, left);
         if (cut < 0) continue;
+        previous = r;
         r = cut;
       }
       if (after(records.end[r]!, right) && splitAt(c, r, right) < 0) continue;
@@ -170,9 +182,28 @@ function markSacked(c: TcpConnection, options: TcpOptions, ack: number, now: num
       noteDelivered(c, r, (flags & LOST) !== 0, now);
       if (c.sackedOut === records.segments[r]! || after(records.end[r]!, c.fack)) c.fack = records.end[r]!;
       news = true;
+      // What was delivered side by side needs one record, however many segments it was.
+      if (joinable(c, r)) join(c, r);
+      if (previous >= 0 && joinable(c, previous)) {
+        join(c, previous);
+        r = previous;
+      }
     }
   }
   return news;
+}
+
+/** Whether a record and the one after it are both sacked. */
+function joinable(c: TcpConnection, r: number): boolean {
+  const records = c.tcp.records;
+  const next = records.next[r]!;
+  const both = SACKED | SYN_RECORD;
+  return next >= 0 && (records.flags[r]! & both) === SACKED && (records.flags[next]! & both) === SACKED;
+}
+
+function join(c: TcpConnection, r: number): void {
+  if (c.tcp.records.join(r) === c.tail) c.tail = r;
+  c.recordCount--;
 }
 
 /**
@@ -182,7 +213,7 @@ function markSacked(c: TcpConnection, options: TcpOptions, ack: number, now: num
 function splitAt(c: TcpConnection, r: number, sequence: number): number {
   const records = c.tcp.records;
   const segments = records.segments[r]!;
-  if (segments <= 1) return -1;
+  if (segments <= 1 || (c.recordCount >= MOST_RECORDS && r !== c.head)) return -1;
   const size = c.mss;
   const first = Math.min(Math.floor((sequence - records.start[r]! | 0) / size), segments - 1);
   if (first < 1) return -1;
@@ -190,6 +221,7 @@ function splitAt(c: TcpConnection, r: number, sequence: number): number {
   if (!before(cut, records.end[r]!)) return -1;
   const j = records.split(r, cut, first);
   if (j < 0) return -1;
+  c.recordCount++;
   if (c.tail === r) c.tail = j;
   const flags = records.flags[r]!;
   const change = records.segments[r]! + records.segments[j]! - segments;
@@ -238,6 +270,7 @@ function removeAcknowledged(c: TcpConnection, ack: number, now: number): void {
     c.packetsOut -= segments;
     c.head = records.next[r]!;
     records.give(r);
+    c.recordCount--;
     if (c.head < 0) c.tail = -1;
   }
   if (!c.sackPermitted && c.sackedOut > 0) {

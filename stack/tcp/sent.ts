@@ -110,6 +110,20 @@ export class SentRecords {
     return j;
   }
 
+  /**
+   * Joins record `i` with the one after it. Times and samples are those of `i`: for records that were delivered.
+   * @returns The record that is gone.
+   */
+  join(i: number): number {
+    const j = this.next[i]!;
+    this.end[i] = this.end[j]!;
+    this.flags[i]! |= this.flags[j]!;
+    this.segments[i]! += this.segments[j]!;
+    this.next[i] = this.next[j]!;
+    this.give(j);
+    return j;
+  }
+
   #grow(): void {
     const size = Math.min(this.start.length * 2, this.limit);
     const int = (old: Int32Array<ArrayBuffer>) => {

@@ -703,7 +703,8 @@ export class Tcp implements TcpApi, Transport {
       r = next;
     }
     c.head = c.tail = -1;
-    c.packetsOut =
+    c.recordCount =
+      c.packetsOut =
       c.sackedOut =
       c.lostOut =
       c.retransOut =

@@ -114,6 +114,35 @@ Deno.test("Tcp survives SACK blocks that lie, overlap and go back on their word"
   assertUnharmed(scene);
 });
 
+Deno.test("Tcp bounds what an ACK costs when a peer with a tiny MSS sacks every other segment", () => {
+  const scene = begin(9);
+  const peer = scene.open(5000, [2, 4, 0, 64, ...SACK_PERMITTED, 1, 3, 3, 14]);
+  const { victim } = peer;
+  const { records } = scene.victim.stack.tcp;
+  peer.send();
+  scene.run(10_000);
+  // As if it had been well-behaved for long enough.
+  victim.cwnd = 1_000_000;
+  victim.write(new Uint8Array(2_000_000), 0, 2_000_000);
+  scene.run(300_000);
+  const { sndUna, mss } = victim;
+  const flight = victim.sndNxt - sndUna;
+  assert.ok(flight > 10_000 * mss, `${flight}`);
+  for (let i = 0; (2 * i + 2) * mss < flight; i++) {
+    const left = sndUna + (2 * i + 1) * mss | 0;
+    peer.send({ acknowledgment: sndUna, options: sack(left, left + mss | 0) });
+    if (i % 100 === 0) scene.run(1000);
+  }
+  assert.ok(records.size > 3000 && records.size < 4200, `${records.size} records`);
+  // What is sacked side by side is one record.
+  peer.send({ acknowledgment: sndUna, options: sack(sndUna + mss | 0, sndUna + flight | 0) });
+  scene.run(1000);
+  assert.ok(records.size < 100, `${records.size} records`);
+  peer.send({ acknowledgment: victim.sndNxt });
+  scene.run(1_000_000);
+  assertUnharmed(scene);
+});
+
 Deno.test("Tcp survives options of every kind and length, in SYNs and later", () => {
   const scene = begin(3);
   const { stack } = scene.victim;

@@ -106,6 +106,7 @@ function judgeRecords(c: TcpConnection): string | null {
   const records = c.tcp.records;
   let out = 0, sacked = 0, lost = 0, retransmitted = 0, last = -1;
   let at = c.sndUna;
+  let count = 0;
   for (let r = c.head; r >= 0; r = records.next[r]!) {
     const flags = records.flags[r]!, segments = records.segments[r]!;
     if (records.start[r] !== at) {
@@ -120,7 +121,9 @@ function judgeRecords(c: TcpConnection): string | null {
     if (flags & RETRANSMITTED) retransmitted += segments;
     if (flags & SACKED && flags & (LOST | RETRANSMITTED)) return "Has a record both sacked and lost";
     last = r;
+    count++;
   }
+  if (count !== c.recordCount) return `Has ${count} records and counts ${c.recordCount}`;
   if (last !== c.tail) return `Ends its records with ${c.tail} instead of ${last}`;
   if (c.head >= 0 && at !== c.sndNxt) return `Has records up to ${at - c.iss | 0} of ${c.sndNxt - c.iss | 0}`;
   if (c.head < 0 && c.sndNxt !== c.sndUna) return "Has sequence numbers in flight and no records";
