@@ -257,6 +257,10 @@ export class TcpConnection implements Connection, TimerOwner, RateState {
   unacked = 0;
   /** Largest segment received. */
   rcvMss: number = DEFAULT_MSS;
+  /** Length of the last short segment that ended nothing, in bytes. */
+  lastFrame = 0;
+  /** Short segments received since the last ACK. */
+  smallSegments = 0;
   /** Segments to acknowledge at once still. */
   quickAcks: number = QUICK_ACKS;
   /** Requests and responses alternate: an ACK can ride on the response. */
@@ -425,7 +429,9 @@ export class TcpConnection implements Connection, TimerOwner, RateState {
       if (this.assembler === null || this.assembler.count === 0) this.receiveRing.free();
       if (this.finReceived && !this.finishedTold) this.resume();
     }
-    if (this.windowUpdateDue()) {
+    // Who reads everything waits for what comes next: the peer should not wait for a timer (as Linux has it).
+    const eager = this.readable === 0 && this.unacked > 0 && this.smallSegments > (this.interactive ? 1 : 0);
+    if (eager || this.windowUpdateDue()) {
       this.ackNow = true;
       this.tcp.markDirty(this);
     }

@@ -19,6 +19,10 @@ import { armSendTimer } from "./timers.ts";
 const PAWS_IDLE = 24 * 86_400_000_000;
 
 const SYN_ACK = wire.SYN | wire.ACK;
+/** Segments with one of these may be short because the data ends there. */
+const REMNANT = wire.SYN | wire.FIN | wire.URG | wire.PSH;
+/** Bytes of a segment below which it tells nothing of what the peer can send (Linux's TCP_MIN_MSS). */
+const LEAST_MEASURED = 88;
 
 /** One segment, as read from its header. One object serves every segment. */
 export class Segment {
@@ -419,7 +423,7 @@ function inputData(c: TcpConnection, s: Segment, now: number): void {
     return;
   }
   const frame = s.frame > 0 ? s.frame : s.length;
-  if (frame > c.rcvMss || c.bytesReceived === 0) c.rcvMss = Math.max(Math.min(frame, 65535), 64);
+  if (length > 0) measureSegment(c, frame, s.flags);
   if (sequence !== c.rcvNxt) {
     holdOutOfOrder(c, s.bytes, sequence, offset, length, fin);
     return;
@@ -442,6 +446,22 @@ function inputData(c: TcpConnection, s: Segment, now: number): void {
   }
   acknowledgeLater(c, now);
   c.tcp.markDirty(c);
+}
+
+/** Learns how long the peer's segments are: from the longest, or from two of one length that end nothing. */
+function measureSegment(c: TcpConnection, frame: number, flags: number): void {
+  if (frame >= c.rcvMss) {
+    c.rcvMss = Math.min(frame, 65535);
+    return;
+  }
+  if (frame >= LEAST_MEASURED && (flags & REMNANT) === 0) {
+    if (frame === c.lastFrame) {
+      c.rcvMss = frame;
+      return;
+    }
+    c.lastFrame = frame;
+  }
+  c.smallSegments++;
 }
 
 /** Hands in-order data to the handler, and keeps in the ring what it does not take. */

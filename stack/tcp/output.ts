@@ -393,6 +393,7 @@ function acked(c: TcpConnection): void {
   c.ackTimerAt = Infinity;
   if (c.unacked > 0 && c.quickAcks > 0) c.quickAcks--;
   c.unacked = 0;
+  c.smallSegments = 0;
   c.lastAck = c.rcvNxt;
 }
 
