@@ -44,6 +44,15 @@ Deno.test("Bbr takes no notice of 1% loss, where Cubic loses most of the rate", 
   assert(share > 0.88, `${share}`);
 });
 
+Deno.test("Bbr keeps its rate at 3% loss, and no recovery is taken for needless", () => {
+  const flow = over(200, 0.03);
+  flow.saturate(3_000_000);
+  const share = flow.saturate(10_000_000) / CEILING;
+  assert(share > 0.85, `${share}`);
+  // A segment that an earlier recovery sent again is no first copy.
+  assert.equal(flow.pair.tcp(0).counters.spuriousRecoveries, 0);
+});
+
 Deno.test("Bbr finds a rate that has grown, and one that has shrunk", () => {
   let rate = 20e6;
   const flow = new Flow({

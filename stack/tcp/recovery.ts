@@ -412,8 +412,9 @@ function saveForUndo(c: TcpConnection): void {
   c.undoStart = c.sndUna;
   c.undoCwnd = c.cwnd;
   c.undoSsthresh = c.ssthresh;
-  c.undoRetransmits = 0;
-  c.undoSent = false;
+  // What an earlier recovery (or a tail loss probe) has under way must not be taken for a first copy.
+  c.undoRetransmits = c.retransOut;
+  if (c.retransOut === 0) c.undoSent = false;
 }
 
 /**
