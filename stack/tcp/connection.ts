@@ -47,6 +47,16 @@ export enum SendTimer {
   Window,
 }
 
+/** What a sender with something to send waits for. */
+export enum Limit {
+  /** It has nothing to send. */
+  None,
+  /** The network, or the congestion window. */
+  Network,
+  /** The peer's window. */
+  Window,
+}
+
 /** Largest segment that is taken for granted before the peer says more (RFC 9293, section 3.7.1). */
 export const DEFAULT_MSS = 536;
 /** Bytes of a connection's send ring at most. */
@@ -320,6 +330,10 @@ export class TcpConnection implements Connection, TimerOwner, RateState {
   firstRetransmission: number = Infinity;
 
   // Totals.
+  /** What sending waits for, since when, and how long it did so in all, in µs by {@link Limit}. */
+  limit: Limit = Limit.None;
+  limitSince = 0;
+  readonly limitTimes: Float64Array = new Float64Array(3);
   bytesSent = 0;
   bytesAcked = 0;
   bytesReceived = 0;
@@ -503,6 +517,14 @@ export class TcpConnection implements Connection, TimerOwner, RateState {
     this.keepAliveProbes = 0;
     this.keepAliveAt = idle > 0 ? this.tcp.stack.now + idle : Infinity;
     this.schedule();
+  }
+
+  /** Notes what sending waits for from now on. */
+  limitedBy(limit: Limit, now: number): void {
+    if (limit === this.limit) return;
+    this.limitTimes[this.limit]! += now - this.limitSince;
+    this.limit = limit;
+    this.limitSince = now;
   }
 
   /** The window to offer from RCV.NXT, in bytes: never less than was offered (RFC 9293, section 3.8.6). */

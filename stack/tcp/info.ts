@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Recovery, type TcpConnection } from "./connection.ts";
+import { Limit, Recovery, type TcpConnection } from "./connection.ts";
 import { State } from "./api.ts";
 
 /** {@link TcpInfo.options}: timestamps are in force. */
@@ -97,6 +97,10 @@ export interface TcpInfo {
   data_segs_in: number;
   /** Segments with data sent. */
   data_segs_out: number;
+  /** µs in which there was something to send. */
+  busy_time: number;
+  /** Of that, µs in which the peer's window was in the way. */
+  rwnd_limited: number;
   /** Segments delivered to the peer, as far as is known. */
   delivered: number;
   /** Bytes of data sent, retransmissions included. */
@@ -175,6 +179,8 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     min_rtt: c.rtt.min === Infinity ? 0xffffffff : Math.round(c.rtt.min),
     data_segs_in: c.dataSegmentsIn,
     data_segs_out: c.dataSegmentsOut,
+    busy_time: limitTime(c, Limit.Network, now) + limitTime(c, Limit.Window, now),
+    rwnd_limited: limitTime(c, Limit.Window, now),
     delivered: c.delivered,
     bytes_sent: c.bytesSent + c.bytesRetransmitted,
     bytes_retrans: c.bytesRetransmitted,
@@ -184,6 +190,11 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     snd_wnd: c.sndWnd,
     rcv_wnd: Math.max(0, c.rcvAdv - c.rcvNxt | 0),
   };
+}
+
+/** µs in which sending waited for one thing. */
+function limitTime(c: TcpConnection, limit: Limit, now: number): number {
+  return Math.round(c.limitTimes[limit]! + (c.limit === limit ? now - c.limitSince : 0));
 }
 
 /** Whole milliseconds; 0 for what never was. */

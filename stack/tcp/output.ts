@@ -8,7 +8,7 @@ import { OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../device.ts";
 import { CHECKSUM_PARTIAL, GSO_ECN, GSO_TCPV4, GSO_TCPV6, type Packet } from "../packet.ts";
 import * as wire from "../wire/tcp.ts";
 import { State } from "./api.ts";
-import { QUICK_ACKS, Recovery, SendTimer, type TcpConnection } from "./connection.ts";
+import { Limit, QUICK_ACKS, Recovery, SendTimer, type TcpConnection } from "./connection.ts";
 import { markAppLimited, stampDelivery } from "./delivery_rate.ts";
 import { sendQuantum, spend, tooEarly } from "./pacing.ts";
 import { armSendTimer } from "./timers.ts";
@@ -132,6 +132,10 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
       armSendTimer(c, now);
     }
     if (fin || probe) break;
+  }
+  if (waiting) {
+    const shut = c.cwnd > c.inFlight && (right - c.sndNxt | 0) < Math.min(unsent, c.mss);
+    c.limitedBy(shut ? Limit.Window : Limit.Network, now);
   }
   if (waiting) judgeWindowUse(c, c.sndNxt !== before_);
   if (unsent < c.mss && c.inFlight < c.cwnd && c.lostOut <= c.retransOut) markAppLimited(c);

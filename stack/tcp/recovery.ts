@@ -6,7 +6,7 @@
  */
 
 import type { TcpOptions } from "../wire/tcp.ts";
-import { Recovery, SendTimer, type TcpConnection } from "./connection.ts";
+import { Limit, Recovery, SendTimer, type TcpConnection } from "./connection.ts";
 import { RateSampler } from "./delivery_rate.ts";
 import { updatePacingRate } from "./pacing.ts";
 import { retransmit, sendNew, updateMss } from "./output.ts";
@@ -78,6 +78,7 @@ export function acknowledge(
   }
   if (control === null && c.tcp.settings.pacing) updatePacingRate(c);
   if (c.head < 0) {
+    if (c.sendQueued === 0) c.limitedBy(Limit.None, now);
     if (c.sendTimer !== SendTimer.Window) {
       c.sendTimer = SendTimer.None;
       c.sendTimerAt = Infinity;
