@@ -123,7 +123,7 @@ export async function* ping(
   } catch (error) {
     throw toDenoError(error);
   }
-  const most = session.path.mtu - session.path.headerLength - 8;
+  const most = 65535 - (session.path.version === 4 ? session.path.headerLength : 0) - 8;
   if (size > most) {
     session.close();
     throw new RangeError(`Cannot ping with ${size} bytes: at most ${most} fit in one packet`);

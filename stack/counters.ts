@@ -145,7 +145,7 @@ export class Ipv4Drops {
 
 /** What the layers of both IP versions count. */
 export class IpCounters {
-  /** Packets from the links. */
+  /** Packets from the links, and once more those that were put together from fragments. */
   received = 0;
   /** Packets handed to a protocol, a reassembler or forwarder, or taken by a tap. */
   delivered = 0;
@@ -153,8 +153,10 @@ export class IpCounters {
   sent = 0;
   /** Packets without a route when they were to be sent. */
   sendNoRoute = 0;
-  /** Packets larger than the path's MTU. */
+  /** Packets that are longer than a packet can be, or larger than the path's MTU and not to be cut. */
   sendTooBig = 0;
+  /** Packets that were cut into fragments; each fragment counts as sent. */
+  sendFragmented = 0;
   /** Packets that an outgoing tap took. */
   sendTaken = 0;
 }
@@ -205,6 +207,36 @@ export class Ipv6Drops {
 export class Ipv6Counters extends IpCounters {
   /** Reasons for the packets that were not delivered. */
   readonly dropped: Ipv6Drops = new Ipv6Drops();
+}
+
+/** Why a fragment was dropped. */
+export class ReassemblyDrops {
+  /** Without payload, or not the last one and its length is not a multiple of 8. */
+  badLength = 0;
+  /** Its end lies beyond the longest packet. */
+  tooLong = 0;
+  /** It was there already. */
+  duplicate = 0;
+  /** It overlaps with others, or says another length, or there are too many gaps. */
+  contradiction = 0;
+  /** No slot to put the packet together in. */
+  exhausted = 0;
+}
+
+/** Counters of putting fragments together, for both IP versions. */
+export class ReassemblyCounters {
+  /** Fragments. */
+  received = 0;
+  /** Fragments that were kept. */
+  delivered = 0;
+  /** Reasons for the others. */
+  readonly dropped: ReassemblyDrops = new ReassemblyDrops();
+  /** Packets that were put together. */
+  whole = 0;
+  /** Packets given up because fragments were missing for too long. */
+  timedOut = 0;
+  /** Packets given up because newer ones needed the room. */
+  evicted = 0;
 }
 
 /** Why ICMP dropped a message. */

@@ -35,6 +35,8 @@ export interface Limits {
   prefixes: number;
   /** Name servers, and search domains, that routers may advertise on one interface. When full, newcomers are ignored. */
   nameServers: number;
+  /** Packets that are put together from fragments at a time, 65 KiB each. When full, the oldest is given up. */
+  reassemblies: number;
   /** Paths that are shared. When full, one not used lately goes; its holders keep it. */
   paths: number;
   /** Routes. When full, `addRoute` throws `TooMany`. */
@@ -68,6 +70,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   routers: 8,
   prefixes: 16,
   nameServers: 8,
+  reassemblies: 32,
   paths: 4096,
   routes: 65536,
   pathMtuLifetime: 600_000_000,

@@ -14,6 +14,7 @@ import { Ipv4 } from "./ip/ipv4.ts";
 import { Ipv6 } from "./ip/ipv6.ts";
 import { IcmpError, type Path, type Transport } from "./ip/path.ts";
 import { AddressState } from "./ip/own_address.ts";
+import { Reassembler } from "./ip/reassembly.ts";
 import { Route, type RouteOptions, RouteTable } from "./ip/routes.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { Interface, type InterfaceOptions } from "./link/interface.ts";
@@ -83,6 +84,8 @@ export class Stack {
   readonly ipv4: Ipv4;
   /** IPv6. */
   readonly ipv6: Ipv6;
+  /** Puts fragments together, of both versions. */
+  readonly reassembler: Reassembler;
   /** ICMP. */
   readonly icmp: Icmpv4;
   /** ICMPv6. */
@@ -124,6 +127,8 @@ export class Stack {
     this.routes = new RouteTable(this.limits.routes);
     this.ipv4 = new Ipv4(this);
     this.ipv6 = new Ipv6(this);
+    this.reassembler = new Reassembler(this);
+    this.ipv4.reassembler = this.ipv6.reassembler = this.reassembler;
     this.icmp = new Icmpv4(this);
     this.icmpv6 = new Icmpv6(this);
     this.echoes = new EchoSessions(this);

@@ -58,16 +58,12 @@ export class EchoSession {
   /**
    * Sends a request with a copy of the data.
    * @param sequence 0 to 65535. @param hopLimit 1 to 255; 0 takes the default.
-   * @returns False when it was dropped at once: no slot, no route, or longer than the MTU.
+   * @returns False when it was dropped at once: no slot, no route, or longer than a packet can be.
    */
   send(sequence: number, bytes: Bytes, offset = 0, length: number = bytes.length, hopLimit = 0): boolean {
     const { path } = this;
-    const packet = path.reserve();
+    const packet = path.reserve(length);
     if (packet === null) return false;
-    if (packet.offset + length > packet.limit) {
-      packet.discard();
-      return false;
-    }
     packet.bytes.set(
       length === bytes.length ? bytes : bytes.subarray(offset, offset + length),
       packet.offset,

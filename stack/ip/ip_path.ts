@@ -10,7 +10,9 @@ import type { Interface } from "../link/interface.ts";
 import { type Neighbour, NeighbourState } from "../link/neighbour.ts";
 import { GSO_NONE, type Packet } from "../packet.ts";
 import { fold } from "../wire/checksum.ts";
+import { TCP } from "../wire/ipv4.ts";
 import type { IpAddress } from "./address.ts";
+import { sendFragments } from "./fragment.ts";
 import type { Path } from "./path.ts";
 
 /** What a path needs of its layer. */
@@ -23,6 +25,10 @@ export interface PathLayer {
   readonly limits: Readonly<Limits>;
   /** What happened. */
   readonly counters: IpCounters;
+  /** What the fragments of the next packet that is cut have in common. */
+  nextIdentification(): number;
+  /** A slot for a packet that is larger than the slots of its device, or null. */
+  reserveLarge(): Packet | null;
 }
 
 /** How to reach one destination from one address of ours, whatever the version. */
@@ -97,11 +103,19 @@ export abstract class IpPath implements Path {
   /** Smallest MTU that is believed. */
   protected abstract readonly leastMtu: number;
 
-  reserve(): Packet | null {
+  reserve(room = 0): Packet | null {
     if (this.generation !== this.#layer.generation) this.revalidate();
     if (!this.alive) return null;
-    const packet = this.interface.device.reserve();
+    let packet = this.interface.device.reserve();
     if (packet === null) return null;
+    if (packet.offset + room > packet.limit) {
+      packet.discard();
+      packet = this.#layer.reserveLarge();
+      if (packet === null || packet.offset + room > packet.limit) {
+        packet?.discard();
+        return null;
+      }
+    }
     packet.interface = this.interface;
     packet.path = this;
     return packet;
@@ -127,10 +141,11 @@ export abstract class IpPath implements Path {
 
   /**
    * Whether there is a way, and the packet (cursor at the transport header) fits it. Drops and counts it if not.
+   * @param protocol Packets of TCP follow the path's MTU; those of others may be cut.
    * @param most Largest packet of the version.
    * @returns Bytes of the packet with its IP header, or -1 when it was dropped.
    */
-  protected admit(packet: Packet, most: number): number {
+  protected admit(packet: Packet, protocol: number, most: number): number {
     const layer = this.#layer;
     if (this.generation !== layer.generation) this.revalidate();
     if (!this.alive) {
@@ -143,7 +158,7 @@ export abstract class IpPath implements Path {
       this.mtu = this.linkMtu();
     }
     const length = packet.length + this.headerLength;
-    if (length > most || (length > this.mtu && packet.gsoType === GSO_NONE)) {
+    if (length > most || (length > this.mtu && packet.gsoType === GSO_NONE && protocol === TCP)) {
       layer.counters.sendTooBig++;
       packet.discard();
       return -1;
@@ -153,6 +168,9 @@ export abstract class IpPath implements Path {
 
   /** Hands a packet with its IP header to the next hop. Takes ownership. @returns False when it was dropped. */
   protected forward(packet: Packet, ethertype: number): boolean {
+    if (packet.gsoType === GSO_NONE && packet.length > this.mtu) {
+      return this.#cut(packet, ethertype);
+    }
     this.#layer.counters.sent++;
     if (!this.resolves) return this.interface.send(packet, this.groupHigh, this.groupLow, ethertype);
     let neighbour = this.#neighbour;
@@ -160,6 +178,15 @@ export abstract class IpPath implements Path {
       neighbour = this.#neighbour = this.resolve();
     }
     return neighbour.send(packet, ethertype);
+  }
+
+  #cut(packet: Packet, ethertype: number): boolean {
+    const layer = this.#layer;
+    layer.counters.sendFragmented++;
+    const { mtu } = this;
+    return sendFragments(packet, this.interface, mtu, layer.nextIdentification(), (part) => {
+      return this.forward(part, ethertype);
+    });
   }
 }
 

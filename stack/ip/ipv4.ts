@@ -13,6 +13,7 @@ import * as icmp from "../wire/icmpv4.ts";
 import * as wire from "../wire/ipv4.ts";
 import { ICMP as ICMPV6 } from "../wire/ipv6.ts";
 import { type Cidr, IpAddress } from "./address.ts";
+import { sendFragments } from "./fragment.ts";
 import { Ipv4Path } from "./ipv4_path.ts";
 import { IpLayer } from "./layer.ts";
 import { PathCache } from "./path_cache.ts";
@@ -33,6 +34,7 @@ export class Ipv4 extends IpLayer {
   readonly #local = new Map<number, Interface>();
   readonly #broadcast = new Map<number, Interface>();
   readonly #groups = new Map<number, number>();
+  #identification: number;
 
   /**
    * Makes the layer.
@@ -41,6 +43,12 @@ export class Ipv4 extends IpLayer {
   constructor(stack: Stack) {
     super(stack, "IPv4");
     this.#paths = new PathCache(stack.limits.paths);
+    this.#identification = stack.random() & 0xffff;
+  }
+
+  /** @internal The identification of the next packet that is cut (RFC 6864): 16 bits that come back late. */
+  nextIdentification(): number {
+    return this.#identification = (this.#identification + 1) & 0xffff;
   }
 
   /** Whether `word` is an address of this stack, or in 127.0.0.0/8. */
@@ -197,7 +205,7 @@ export class Ipv4 extends IpLayer {
       return false;
     }
     const length = packet.length + wire.HEADER_LENGTH;
-    if (length > 65535 || (length > by.mtu && packet.gsoType === GSO_NONE)) {
+    if (length > 65535) {
       this.counters.sendTooBig++;
       return false;
     }
@@ -205,6 +213,13 @@ export class Ipv4 extends IpLayer {
     packet.protocol = protocol;
     wire.write(view, at, trafficClass, length, 0, wire.DONT_FRAGMENT, HOPS, protocol, source, destination);
     if (this.tapOutgoing(packet)) return true;
+    if (length > by.mtu && packet.gsoType === GSO_NONE) {
+      this.counters.sendFragmented++;
+      return sendFragments(packet, by, by.mtu, this.nextIdentification(), (part) => {
+        this.counters.sent++;
+        return by.send(part, macHigh, macLow, ethernet.IPV4);
+      });
+    }
     this.counters.sent++;
     return by.send(packet, macHigh, macLow, ethernet.IPV4);
   }

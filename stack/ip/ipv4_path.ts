@@ -45,7 +45,7 @@ export class Ipv4Path extends IpPath {
 
   /** Puts the IP header in front of a packet and hands it to the link. */
   send(packet: Packet, protocol: number, trafficClass: number, hopLimit: number): boolean {
-    const length = this.admit(packet, 65535);
+    const length = this.admit(packet, protocol, 65535);
     if (length < 0) return false;
     packet.transport = packet.offset;
     packet.version = 4;

@@ -9,7 +9,7 @@ import { TestDevice } from "../testing/test_device.ts";
 import { Cidr, IpAddress } from "./address.ts";
 
 const BROADCAST = [255, 255, 255, 255, 255, 255];
-const PROTOCOL = 253;
+const PROTOCOL = 253, TCP = 6;
 
 interface Got {
   host: Host;
@@ -21,6 +21,7 @@ function listening(address = "10.0.0.1/24"): Got {
   const host = new Host(1, address);
   host.stack.poll(0);
   host.device.take();
+  host.stack.ipv4.reassembler = null;
   const received: Got["received"] = [];
   host.stack.attach(PROTOCOL, {
     receive: (packet) =>
@@ -219,21 +220,21 @@ Deno.test("Stack.path() refuses what is no destination and no source", () => {
   );
 });
 
-Deno.test("Path.send() refuses what is larger than the MTU, until a learned MTU is forgotten", () => {
+Deno.test("Path.send() refuses segments larger than the MTU, until a learned MTU is forgotten", () => {
   const { host } = listening();
   host.interface.arp.neighbours.setPermanent(IpAddress.parse("10.0.0.2"), 0x0200, 2);
   const path = host.stack.path(IpAddress.parse("10.0.0.2"))!;
-  assert.equal(path.send(filled(path.reserve(), 1480), PROTOCOL, 0, 0), true);
-  assert.equal(path.send(filled(path.reserve(), 1481), PROTOCOL, 0, 0), false);
+  assert.equal(path.send(filled(path.reserve(), 1480), TCP, 0, 0), true);
+  assert.equal(path.send(filled(path.reserve(), 1481), TCP, 0, 0), false);
   path.learnMtu(1400);
   assert.equal(path.mtu, 1400);
-  assert.equal(path.send(filled(path.reserve(), 1381), PROTOCOL, 0, 0), false);
+  assert.equal(path.send(filled(path.reserve(), 1381), TCP, 0, 0), false);
   path.learnMtu(1450);
   assert.equal(path.mtu, 1400, "a larger one is no news");
   path.learnMtu(1);
   assert.equal(path.mtu, 552);
   host.stack.advance(DEFAULT_LIMITS.pathMtuLifetime + 1);
-  assert.equal(path.send(filled(path.reserve(), 1480), PROTOCOL, 0, 0), true);
+  assert.equal(path.send(filled(path.reserve(), 1480), TCP, 0, 0), true);
   assert.equal(path.mtu, 1500);
   assert.equal(host.stack.ipv4.counters.sendTooBig, 2);
   assert.equal(host.device.free, 64);

@@ -14,6 +14,7 @@ import { ICMP as ICMPV4 } from "../wire/ipv4.ts";
 import * as wire from "../wire/ipv6.ts";
 import { type Cidr, IpAddress } from "./address.ts";
 import { AddressTable } from "./address_table.ts";
+import { sendFragments } from "./fragment.ts";
 import { Ipv6Path } from "./ipv6_path.ts";
 import { IpLayer } from "./layer.ts";
 import { AddressOrigin, AddressState, OwnAddress } from "./own_address.ts";
@@ -129,10 +130,11 @@ export class Ipv6 extends IpLayer {
       return;
     }
     if (!this.#sourceOk(packet) || !this.#destinationOk(packet)) return;
-    if (packet.protocol === wire.HOP_BY_HOP || isExtension(packet.protocol)) {
-      if (!this.#skipExtensions(packet)) return;
-    }
-    this.deliver(packet);
+    this.resume(packet);
+  }
+
+  override resume(packet: Packet): void {
+    if (!isExtension(packet.protocol) || this.#skipExtensions(packet)) this.deliver(packet);
   }
 
   /**
@@ -146,7 +148,7 @@ export class Ipv6 extends IpLayer {
     const by = packet.interface!;
     const length = packet.length + wire.HEADER_LENGTH;
     const mtu = by.nd?.mtu ?? by.mtu;
-    if (length > 65535 + wire.HEADER_LENGTH || (length > mtu && packet.gsoType === GSO_NONE)) {
+    if (length > 65535 + wire.HEADER_LENGTH) {
       this.counters.sendTooBig++;
       return false;
     }
@@ -171,6 +173,13 @@ export class Ipv6 extends IpLayer {
     view.setInt32(at + 32, c);
     view.setInt32(at + 36, d);
     if (this.tapOutgoing(packet)) return true;
+    if (length > mtu && packet.gsoType === GSO_NONE) {
+      this.counters.sendFragmented++;
+      return sendFragments(packet, by, mtu, this.stack.random(), (part) => {
+        this.counters.sent++;
+        return by.send(part, macHigh, macLow, ethernet.IPV6);
+      });
+    }
     this.counters.sent++;
     return by.send(packet, macHigh, macLow, ethernet.IPV6);
   }
@@ -282,6 +291,11 @@ export class Ipv6 extends IpLayer {
       path.hop = route.gateway ?? destination;
     }
     return path.resolves = true;
+  }
+
+  /** @internal Nobody shall guess what comes next (RFC 7739). */
+  nextIdentification(): number {
+    return this.stack.random();
   }
 
   /** @internal 20 bits for a flow. */

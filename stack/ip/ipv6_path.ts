@@ -47,7 +47,7 @@ export class Ipv6Path extends IpPath {
 
   /** Puts the IPv6 header in front and sends. */
   send(packet: Packet, protocol: number, trafficClass: number, hopLimit: number): boolean {
-    const length = this.admit(packet, 65535 + wire.HEADER_LENGTH);
+    const length = this.admit(packet, protocol, 65535 + wire.HEADER_LENGTH);
     if (length < 0) return false;
     packet.transport = packet.offset;
     packet.version = 6;

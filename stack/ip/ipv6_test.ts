@@ -21,6 +21,7 @@ function listening(limits = {}): { host: Host; received: number[][] } {
   host.interface.nd!.neighbours.setPermanent(PEER, 0x0200, 2);
   host.stack.poll(0);
   host.device.take();
+  host.stack.ipv6.reassembler = null;
   const received: number[][] = [];
   host.stack.attach(PROTOCOL, {
     receive: (packet) => received.push([...packet.bytes.subarray(packet.offset, packet.end)]),

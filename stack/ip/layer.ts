@@ -14,7 +14,7 @@ import { Taps } from "../taps.ts";
 export abstract class IpLayer implements Handler {
   /** What happened. */
   abstract readonly counters: IpCounters;
-  /** Takes fragments (cursor at the IP header, validated), and gives whole packets back to {@link deliver}. */
+  /** Takes fragments (cursor at the IP header, validated), and gives whole packets back to {@link resume}. */
   reassembler: Handler | null = null;
   /** Takes packets that are not for us (cursor at the IP header, validated): a router. */
   forwarder: Handler | null = null;
@@ -78,6 +78,16 @@ export abstract class IpLayer implements Handler {
    */
   raw(protocol: number, tap: Tap): () => void {
     return (this.#raw[protocol] ??= new Taps(`tap on ${this.#name}`, this.#report)).add(tap);
+  }
+
+  /** @internal */
+  reserveLarge(): Packet | null {
+    return this.stack.reassembler.reserveLarge();
+  }
+
+  /** Goes on with a packet that was put together from fragments. */
+  resume(packet: Packet): void {
+    this.deliver(packet);
   }
 
   /** Hands a whole packet for us to its protocol. `network`, `transport`, `protocol` and `end` are set. */

@@ -32,9 +32,11 @@ export interface Path {
 
   /**
    * Takes a packet whose cursor is at the place where the transport's payload goes.
+   * @param room Bytes of payload that must fit; default 0: what a slot of the device takes. What is larger than the
+   *   path's MTU is sent in fragments, unless it is TCP's.
    * @returns null when the device has no free slot.
    */
-  reserve(): Packet | null;
+  reserve(room?: number): Packet | null;
 
   /**
    * Puts the IP and link headers in front of what the packet holds (transport header and payload, cursor at the

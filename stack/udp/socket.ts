@@ -99,17 +99,16 @@ export class UdpSocket {
     hopLimit = 0,
   ): boolean {
     const path = this.#path(destination, port);
-    if (length > path.mtu - path.headerLength - wire.HEADER_LENGTH) {
+    // What is larger than the path's MTU goes in fragments.
+    const most = 65535 - (path.version === 4 ? path.headerLength : 0) - wire.HEADER_LENGTH;
+    if (length > most) {
       throw new StackError(
         "MessageTooLong",
-        `Cannot send ${length} bytes to ${destination}: at most ${
-          path.mtu - path.headerLength - wire.HEADER_LENGTH
-        } fit in one packet`,
+        `Cannot send ${length} bytes to ${destination}: at most ${most} fit in one packet`,
       );
     }
-    const packet = path.reserve();
-    if (packet === null || packet.offset + length > packet.limit) {
-      packet?.discard();
+    const packet = path.reserve(length);
+    if (packet === null) {
       this.#udp.counters.sendFailed++;
       return false;
     }

@@ -70,6 +70,10 @@ Deno.test("A host on a TAP answers ping -6 and curl at all of its addresses", as
     const { stdout } = await namespace.run("ping", [...PING, "-s", size, to]);
     assert.match(stdout, / 0% packet loss/);
   }
+  for (const size of ["1453", "3000", "65487", "65507"]) {
+    const { stdout } = await namespace.run("ping", [...PING, "-s", size, HOST]);
+    assert.match(stdout, / 0% packet loss/, `${size} bytes, in fragments`);
+  }
   for (const size of [0, 1, 20_000_000]) {
     await using file = await randomFile(size);
     await using back = await randomFile(0);
@@ -84,6 +88,21 @@ Deno.test("A host on a TAP answers ping -6 and curl at all of its addresses", as
   // A port without a listener is told at once, not found out by waiting.
   const datagram = await namespace.attempt("nc", ["-6", "-u", "-v", "-z", "-w", "1", HOST, "9"]);
   assert.notEqual(datagram.code, 0);
+});
+
+Deno.test("A host on a TAP answers IPv4 pings of up to 65,507 bytes, in fragments", async () => {
+  await requireTools("ip", "ping");
+  await using namespace = await Namespace.create();
+  await namespace.tap("tap0", { addresses: ["10.86.0.1/24"] });
+  await using program = namespace.deno("examples/services.ts", [
+    ...["--device", "tap:tap0", "--address", "10.86.0.2/24"],
+  ]);
+  await program.printed(/listening/i);
+  for (const size of ["1473", "3000", "65507"]) {
+    const args = ["-q", "-c", "3", "-i", "0.02", "-W", "5", "-s", size, "10.86.0.2"];
+    const { stdout } = await namespace.run("ping", args);
+    assert.match(stdout, / 0% packet loss/, `${size} bytes`);
+  }
 });
 
 Deno.test("The kernel gives up an address that a host has, and a host one that the kernel has", async () => {
