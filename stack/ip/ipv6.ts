@@ -133,6 +133,7 @@ export class Ipv6 extends IpLayer {
     this.resume(packet);
   }
 
+  /** Goes on behind the fragment header, or with a packet that had none: over extension headers to the protocol. */
   override resume(packet: Packet): void {
     if (!isExtension(packet.protocol) || this.#skipExtensions(packet)) this.deliver(packet);
   }

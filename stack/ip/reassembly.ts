@@ -28,7 +28,7 @@ const TIMEOUT_V4 = 30_000_000, TIMEOUT_V6 = 60_000_000;
 /** One packet that is being put together. */
 class Pending implements TimerOwner {
   readonly timer: Timer = new Timer(this);
-  readonly owner: Reassembler;
+  readonly #expired: (entry: Pending) => void;
   /** The slot: the payload from `base + HEADROOM` on, the IP header of the first fragment right in front. */
   packet: Packet | null = null;
   version = 0;
@@ -41,16 +41,16 @@ class Pending implements TimerOwner {
   /** The first fragment is there. */
   headed = false;
   /** Ranges that are there, in order: first bytes and ends. */
-  readonly starts = new Int32Array(MOST_RANGES);
-  readonly ends = new Int32Array(MOST_RANGES);
+  readonly starts: Int32Array = new Int32Array(MOST_RANGES);
+  readonly ends: Int32Array = new Int32Array(MOST_RANGES);
   ranges = 0;
 
-  constructor(owner: Reassembler) {
-    this.owner = owner;
+  constructor(expired: (entry: Pending) => void) {
+    this.#expired = expired;
   }
 
   expire(): void {
-    this.owner.expired(this);
+    this.#expired(this);
   }
 }
 
@@ -130,8 +130,8 @@ export class Reassembler implements Handler {
     }
   }
 
-  /** @internal The others have not come in time. */
-  expired(entry: Pending): void {
+  /** The others have not come in time. */
+  #expired(entry: Pending): void {
     this.counters.timedOut++;
     const whole = entry.packet!;
     if (entry.headed && !entry.poisoned) {
@@ -196,7 +196,7 @@ export class Reassembler implements Handler {
       slot = this.#pool.reserve();
     }
     if (slot === null) return null;
-    const entry = this.#spare.pop() ?? new Pending(this);
+    const entry = this.#spare.pop() ?? new Pending((expired) => this.#expired(expired));
     const { version } = packet;
     entry.packet = slot;
     entry.version = version;
