@@ -339,14 +339,15 @@ function writeSegment(
   let window = c.receiveWindow;
   if (c.ecnEcho && (flags & (wire.SYN | wire.RST)) === 0) flags |= wire.ECE;
   if (flags & wire.SYN) {
-    window = Math.min(firstWindow(c), window, 65535);
+    // Said again, it says what was offered before, whatever has become of the path meanwhile.
+    window = Math.max(Math.min(firstWindow(c), window, 65535), Math.min(c.rcvAdv - c.rcvNxt | 0, 65535));
     const edge = c.rcvNxt + window | 0;
     if (after(edge, c.rcvAdv)) c.rcvAdv = edge;
   } else {
-    // Before the handshake is over, no more than a SYN can say: it may have to be said again.
-    if (c.state === State.SynReceived && window > 65535) window = 65535;
-    // What the shift can't say is given up, unless it was offered before: an edge is never taken back.
     const offered = c.rcvAdv - c.rcvNxt | 0;
+    // Before the handshake is over, no more than its SYN has said: it may have to be said again.
+    if (c.state === State.SynReceived && window > offered) window = offered;
+    // What the shift can't say is given up, unless it was offered before: an edge is never taken back.
     window >>= c.rcvShift;
     // Rounding up moves the edge, which tiny segments must not use to get ever more room.
     const round = c.readable + offered <= c.receiveLimit + (c.receiveLimit >> 4);
