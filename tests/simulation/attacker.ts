@@ -102,7 +102,7 @@ export class Scene {
     this.#link = new Link(profiles, randoms, this.#queue, this, this.now, watcher, (port) => {
       if (port < 2) hosts[port]!.ready = true;
     });
-    const options = { mtu: 1500, offloads: 0, slots: 256, ecn: false, reno: false };
+    const options = { mtu: 1500, offloads: 0, slots: 256, ecn: false, settings: {} };
     const fault = (what: string) => this.faults.push(what);
     this.victim = new Host(seed, 0, this.#link, options, fault);
     this.honest = new Host(seed, 1, this.#link, options, fault);

@@ -7,7 +7,7 @@
 import { Cidr, IpAddress } from "../../stack/ip/address.ts";
 import type { Interface } from "../../stack/link/interface.ts";
 import { Stack } from "../../stack/stack.ts";
-import { NewReno } from "../../stack/tcp/congestion.ts";
+import type { TcpSettings } from "../../stack/tcp/settings.ts";
 import type { Link } from "./link.ts";
 import { Nic } from "./nic.ts";
 import { Random } from "./random.ts";
@@ -21,7 +21,8 @@ export interface HostOptions {
   offloads: number;
   slots: number;
   ecn: boolean;
-  reno: boolean;
+  /** What differs from TCP's usual settings. */
+  settings: Partial<TcpSettings>;
 }
 
 /** One host. */
@@ -49,7 +50,7 @@ export class Host {
     });
     this.stack.onWork = () => this.ready = true;
     this.stack.tcp.ecn = options.ecn;
-    if (options.reno) this.stack.tcp.setCongestion(() => new NewReno());
+    Object.assign(this.stack.tcp.settings, options.settings);
     this.nic = new Nic(link, index, options.mtu, options.offloads, options.slots);
     link.nics.push(this.nic);
     this.interface = this.stack.addInterface(this.nic, { addresses: [Cidr.parse(`10.0.0.${index + 1}/24`)] });

@@ -9,6 +9,7 @@ import { StackError } from "../../stack/errors.ts";
 import { State } from "../../stack/tcp/api.ts";
 import type { Connection, Listener } from "../../stack/tcp/api.ts";
 import type { TcpConnection } from "../../stack/tcp/connection.ts";
+import type { CongestionName, TcpSettings } from "../../stack/tcp/settings.ts";
 import { Pair, type Side, type Surroundings } from "./application.ts";
 import { EventQueue } from "./event_queue.ts";
 import { Host, type HostOptions } from "./host.ts";
@@ -111,7 +112,7 @@ export class World implements Surroundings, Watcher {
     const slots = offloads === 0 ? random.pick([16, 64, 128, 256]) : random.pick([8, 16]);
     const ecn = random.chance(0.3);
     for (let i = 0; i < count; i++) {
-      this.#hostOptions.push({ mtu, offloads, slots, ecn, reno: random.chance(0.3) });
+      this.#hostOptions.push({ mtu, offloads, slots, ecn, settings: drawSettings(random) });
     }
     this.#begin = this.now = 1_000_000;
     this.#link = this.#makeLink();
@@ -156,7 +157,7 @@ export class World implements Surroundings, Watcher {
     const { mtu, offloads, slots, ecn } = this.#hostOptions[0]!;
     lines.push(
       `${this.#hosts.length} hosts, MTU ${mtu}, offloads ${offloads}, ${slots} slots, ECN ${ecn}, ` +
-        `reno ${this.#hostOptions.map((options) => options.reno).join("/")}`,
+        this.#hostOptions.map((options) => JSON.stringify(options.settings)).join(" "),
     );
     this.#profiles.forEach((profile, i) => lines.push(`from host ${i}: ${describe(profile)}`));
     lines.push(`link: ${JSON.stringify(this.#link.counters)}`);
@@ -400,6 +401,23 @@ export class World implements Surroundings, Watcher {
       }
     }
   }
+}
+
+/** Draws how a host does TCP: mostly as usual. */
+function drawSettings(random: Random): Partial<TcpSettings> {
+  const settings: Partial<TcpSettings> = {
+    congestion: random.pick<CongestionName>(["cubic", "cubic", "reno", "bbr"]),
+    pacing: random.chance(0.2),
+  };
+  if (random.chance(0.05)) settings.sack = false;
+  if (random.chance(0.05)) settings.duplicateSack = false;
+  if (random.chance(0.05)) settings.timestamps = false;
+  if (random.chance(0.05)) settings.windowScaling = false;
+  if (random.chance(0.05)) settings.tailLossProbe = false;
+  if (random.chance(0.1)) settings.initialWindow = random.between(1, 40);
+  if (random.chance(0.1)) settings.reordering = random.between(1, 20);
+  if (random.chance(0.1)) settings.receiveDefault = random.scaled(2000, 1 << 20);
+  return settings;
 }
 
 function pairKey(from: number, fromPort: number, to: number, toPort: number): number {
