@@ -6,11 +6,14 @@
  * @module
  */
 
-import { formatDotted } from "../stack/ip/address.ts";
+import { formatDotted, IpAddress } from "../stack/ip/address.ts";
 import { GSO_NONE, type Packet } from "../stack/packet.ts";
 import * as arp from "../stack/wire/arp.ts";
 import * as ethernet from "../stack/wire/ethernet.ts";
+import * as icmpv6 from "../stack/wire/icmpv6.ts";
 import * as ipv4 from "../stack/wire/ipv4.ts";
+import * as ipv6 from "../stack/wire/ipv6.ts";
+import * as nd from "../stack/wire/nd.ts";
 import * as tcp from "../stack/wire/tcp.ts";
 import { main, numberOption } from "./options.ts";
 
@@ -26,6 +29,23 @@ const ICMP: Record<number, string> = {
   12: "parameter problem",
 };
 
+/** Names of ICMPv6 types. */
+const ICMPV6: Record<number, string> = {
+  [icmpv6.UNREACHABLE]: "destination unreachable",
+  [icmpv6.PACKET_TOO_BIG]: "packet too big",
+  [icmpv6.TIME_EXCEEDED]: "time exceeded",
+  [icmpv6.PARAMETER_PROBLEM]: "parameter problem",
+  [icmpv6.ECHO_REQUEST]: "echo request",
+  [icmpv6.ECHO_REPLY]: "echo reply",
+  [icmpv6.LISTENER_QUERY]: "listener query",
+  [icmpv6.ROUTER_SOLICITATION]: "router solicitation",
+  [icmpv6.ROUTER_ADVERTISEMENT]: "router advertisement",
+  [icmpv6.NEIGHBOUR_SOLICITATION]: "who has",
+  [icmpv6.NEIGHBOUR_ADVERTISEMENT]: "I am",
+  [icmpv6.REDIRECT]: "redirect",
+  [icmpv6.LISTENER_REPORT]: "listener report",
+};
+
 function describeTcp(view: DataView<ArrayBuffer>, at: number, length: number, total: number): string {
   if (length < tcp.HEADER_LENGTH) return "TCP, truncated";
   const bits = tcp.flags(view, at);
@@ -35,6 +55,19 @@ function describeTcp(view: DataView<ArrayBuffer>, at: number, length: number, to
   return `Flags [${flags}], seq ${tcp.sequence(view, at) >>> 0}, ack ${
     tcp.acknowledgment(view, at) >>> 0
   }, win ${tcp.window(view, at)}, length ${payload}`;
+}
+
+/** What TCP and UDP have in common; null for other protocols. */
+function describePorts(
+  view: DataView<ArrayBuffer>,
+  at: number,
+  length: number,
+  total: number,
+  protocol: number,
+): { from: number; to: number; what: string } | null {
+  if ((protocol !== tcp.PROTOCOL && protocol !== ipv4.UDP) || length < 8) return null;
+  const what = protocol === ipv4.UDP ? `UDP, length ${total - 8}` : describeTcp(view, at, length, total);
+  return { from: view.getUint16(at), to: view.getUint16(at + 2), what };
 }
 
 function describeIpv4(packet: Packet, at: number): string {
@@ -47,14 +80,8 @@ function describeIpv4(packet: Packet, at: number): string {
   const total = length + packet.piece0Length + packet.piece1Length;
   const protocol = ipv4.protocol(view, at);
   if (fragment !== 0) return `${source} > ${destination}: fragment at ${fragment * 8}, length ${total}`;
-  if ((protocol === tcp.PROTOCOL || protocol === ipv4.UDP) && length >= 8) {
-    const from = `${source}.${view.getUint16(transport)}`,
-      to = `${destination}.${view.getUint16(transport + 2)}`;
-    const what = protocol === ipv4.UDP
-      ? `UDP, length ${total - 8}`
-      : describeTcp(view, transport, length, total);
-    return `${from} > ${to}: ${what}`;
-  }
+  const ports = describePorts(view, transport, length, total, protocol);
+  if (ports !== null) return `${source}.${ports.from} > ${destination}.${ports.to}: ${ports.what}`;
   if (protocol === ipv4.ICMP && length >= 8) {
     const type = view.getUint8(transport);
     const name = ICMP[type] ?? `type ${type}`;
@@ -62,6 +89,36 @@ function describeIpv4(packet: Packet, at: number): string {
       ? `, id ${view.getUint16(transport + 4)}, seq ${view.getUint16(transport + 6)}`
       : `, code ${view.getUint8(transport + 1)}`;
     return `${source} > ${destination}: ICMP ${name}${echo}, length ${total}`;
+  }
+  return `${source} > ${destination}: protocol ${protocol}, length ${total}`;
+}
+
+function describeIpv6(packet: Packet, at: number): string {
+  const { view, end } = packet;
+  if (end - at < ipv6.HEADER_LENGTH) return "IPv6, truncated";
+  const source = IpAddress.read(6, view, at + ipv6.SOURCE);
+  const destination = IpAddress.read(6, view, at + ipv6.DESTINATION);
+  let protocol = ipv6.nextHeader(view, at);
+  let transport = at + ipv6.HEADER_LENGTH;
+  while ((protocol === ipv6.HOP_BY_HOP || protocol === ipv6.DESTINATION_OPTIONS) && end - transport >= 8) {
+    protocol = view.getUint8(transport);
+    transport += ipv6.extensionLength(view, transport);
+  }
+  const length = end - transport;
+  const total = length + packet.piece0Length + packet.piece1Length;
+  const ports = describePorts(view, transport, length, total, protocol);
+  if (ports !== null) return `${source}.${ports.from} > ${destination}.${ports.to}: ${ports.what}`;
+  if (protocol === ipv6.ICMP && length >= 8) {
+    const type = view.getUint8(transport);
+    const name = ICMPV6[type] ?? `type ${type}`;
+    const echo = type === icmpv6.ECHO_REQUEST || type === icmpv6.ECHO_REPLY;
+    const neighbour = type === icmpv6.NEIGHBOUR_SOLICITATION || type === icmpv6.NEIGHBOUR_ADVERTISEMENT;
+    const more = echo
+      ? `, id ${view.getUint16(transport + 4)}, seq ${view.getUint16(transport + 6)}`
+      : neighbour && length >= nd.NEIGHBOUR_LENGTH
+      ? ` ${IpAddress.read(6, view, transport + nd.TARGET)}`
+      : "";
+    return `${source} > ${destination}: ICMPv6 ${name}${more}, length ${total}`;
   }
   return `${source} > ${destination}: protocol ${protocol}, length ${total}`;
 }
@@ -86,6 +143,7 @@ function describe(packet: Packet): string {
   const at = offset + ethernet.HEADER_LENGTH;
   const gso = packet.gsoType === GSO_NONE ? "" : ` (super-frame of ${packet.gsoSize})`;
   if (type === ethernet.IPV4) return describeIpv4(packet, at) + gso;
+  if (type === ethernet.IPV6) return describeIpv6(packet, at) + gso;
   if (type === ethernet.ARP) return describeArp(packet, at);
   return `${mac(view, offset + 6)} > ${mac(view, offset)}: ethertype 0x${
     type.toString(16).padStart(4, "0")

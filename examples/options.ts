@@ -8,6 +8,7 @@ import { parseArgs, type ParseArgsConfig } from "node:util";
 import { DEVICE_SYNTAX } from "../drivers/open.ts";
 import { Network } from "../net/mod.ts";
 import { Cidr, IpAddress } from "../stack/ip/address.ts";
+import { AddressState } from "../stack/ip/own_address.ts";
 
 /** Exit status of bad usage. */
 const USAGE = 2;
@@ -125,7 +126,8 @@ async function start(program: Program, body: (run: Run) => Promise<number | void
     positionals,
     signal: controller.signal,
   };
-  const result = await body(run);
+  await settled(network);
+  const result = controller.signal.aborted ? undefined : await body(run);
   return result ?? status ?? 0;
 }
 
@@ -135,6 +137,19 @@ async function open(options: Parameters<typeof Network.open>[0]): Promise<Networ
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) throw new UsageError(error.message);
     throw new Failure(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+/** Waits a second or two until it is known that no neighbour has our IPv6 addresses: before that they are of no use (RFC 4862). */
+async function settled(network: Network): Promise<void> {
+  const { ipv6 } = network.stack;
+  for (const { address } of network.interface.addresses) {
+    if (address.version === 4) continue;
+    const tentative = () => ipv6.own(address)?.state === AddressState.Tentative;
+    for (let i = 0; i < 300 && tentative(); i++) await new Promise((resolve) => setTimeout(resolve, 10));
+    if (ipv6.own(address)?.state === AddressState.Duplicate) {
+      throw new Failure(`Address ${address} belongs to another host of the link: give another one`);
+    }
   }
 }
 

@@ -83,6 +83,7 @@ Deno.test("debug.ts prints what passes, one line a frame", async () => {
   await program.printed(/out ARP, 10\.81\.0\.2 is at/);
   await program.printed(/in +10\.81\.0\.1 > 10\.81\.0\.2: ICMP echo request, id \d+, seq 1, length 64/);
   await program.printed(/out 10\.81\.0\.2 > 10\.81\.0\.1: ICMP echo reply, id \d+, seq 1, length 64/);
+  await program.printed(/out \S+ > ff02::\S+: ICMPv6 (who has|router solicitation)/);
   const { code } = await program.stop("SIGTERM");
   assert.equal(code, 143);
 });
