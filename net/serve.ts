@@ -9,7 +9,7 @@ import { formatHostPort } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import type { TcpAddr } from "./conn.ts";
 import type { HttpEngine, ServeHandler, ServeLimits } from "./http/engine.ts";
-import { NodeHttpEngine } from "./http/node_engine.ts";
+import { StackHttpEngine } from "./http/stack_engine.ts";
 import { openListener, takeLive } from "./listener.ts";
 
 export type { ServeHandler, ServeInfo, ServeLimits } from "./http/engine.ts";
@@ -67,7 +67,7 @@ export class HttpServer implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.finished = promise;
     this.#finish = resolve;
-    this.#engine = new NodeHttpEngine(clock, {
+    this.#engine = new StackHttpEngine(clock, {
       handler,
       onError: options.onError ?? reportError,
       onClosed: () => this.#take(),

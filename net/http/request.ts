@@ -5,25 +5,38 @@
  * @module
  */
 
-import type { IncomingMessage } from "node:http";
-import { formatHostPort } from "../address.ts";
-import { bodyStream } from "./body.ts";
+import type { Bytes } from "../../stack/packet.ts";
+import type { RequestHead } from "./head.ts";
+import type { RequestBody } from "./request_body.ts";
 
 /** Hosts and paths that a URL parser would leave as they are; everything else is left to it. */
 const PLAIN_HOST =
   /^(?:(?!.*xn--)[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)*|(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?=\d)|(?=:|$))){4})(?::(?!80$)[1-9]\d{0,3})?$/;
 const PLAIN_PATH = /^\/(?![/.])(?:[\w\-.~!$&*+,;=:@]|\/(?!\.))*(?:\?[\w\-.~!$&()*+,;=:@/?%]*)?$/;
 
+/** The host that was last found plain: most clients of a server name the same one. */
+let knownHost = "";
+
+function isPlainHost(host: string): boolean {
+  if (host === knownHost) return true;
+  if (!PLAIN_HOST.test(host)) return false;
+  knownHost = host;
+  return true;
+}
+
 /**
- * The URL that a request is about.
+ * The URL that a request is about (RFC 9112, section 3.3).
+ * @param target The request target. @param host The Host field, or what stands in for it.
  * @returns null when what the client sent makes none.
  */
-export function requestUrl(message: IncomingMessage): string | null {
-  const { socket, url = "/" } = message;
-  const host = message.headers.host ?? formatHostPort(socket.localAddress ?? "", socket.localPort ?? 80);
-  if (PLAIN_PATH.test(url) && PLAIN_HOST.test(host)) return `http://${host}${url}`;
-  if (url.startsWith("/")) return normalized(`http://${host}${url}`, host);
-  return url === "*" ? normalized(`http://${host}/`, host) : normalized(url, null);
+export function requestUrl(target: string, host: string): string | null {
+  if (target === "/" || PLAIN_PATH.test(target)) {
+    // Some clients name the port even if it is the scheme's own.
+    const short = host.endsWith(":80") ? host.slice(0, -3) : host;
+    if (isPlainHost(short)) return "http://" + short + target;
+  }
+  if (target.startsWith("/")) return normalized(`http://${host}${target}`, host);
+  return target === "*" ? normalized(`http://${host}/`, host) : normalized(target, null);
 }
 
 function normalized(text: string, host: string | null): string | null {
@@ -37,12 +50,12 @@ function normalized(text: string, host: string | null): string | null {
 
 /** Looks and behaves as a `Request`, and becomes one when something needs it whole. */
 class ServedRequest {
-  readonly #message: IncomingMessage;
-  readonly #beforeBody: (() => void) | null;
+  readonly #head: RequestHead;
+  readonly #body: RequestBody | null;
   readonly method: string;
   readonly url: string;
   #headers: Headers | null = null;
-  #stream: ReadableStream<Uint8Array<ArrayBuffer>> | null | undefined;
+  #streamed = false;
   #controller: AbortController | null = null;
   #reason: unknown;
   #request: Request | null = null;
@@ -63,40 +76,31 @@ class ServedRequest {
     }
   }
 
-  constructor(message: IncomingMessage, url: string, beforeBody: (() => void) | null) {
-    this.#message = message;
-    this.#beforeBody = beforeBody;
-    this.method = message.method!;
+  constructor(head: RequestHead, url: string, body: RequestBody | null) {
+    this.#head = head;
+    this.method = head.method;
     this.url = url;
+    // Fetch knows no body of these.
+    this.#body = head.method === "GET" || head.method === "HEAD" ? null : body;
   }
 
   get headers(): Headers {
     if (this.#headers !== null) return this.#headers;
     const headers = this.#headers = new Headers();
-    const raw = this.#message.rawHeaders;
-    for (let i = 0; i < raw.length; i += 2) headers.append(raw[i]!, raw[i + 1]!);
+    const list = this.#head.list();
+    for (let i = 0; i < list.length; i += 2) headers.append(list[i]!, list[i + 1]!);
     return headers;
   }
 
-  get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
-    if (this.#stream === undefined) {
-      const { headers } = this.#message;
-      const some = this.method !== "GET" && this.method !== "HEAD" &&
-        (headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0");
-      this.#stream = some ? bodyStream(this.#message, this.#beforeBody) : null;
-    }
-    return this.#stream;
+  get body(): ReadableStream<Bytes> | null {
+    if (this.#body === null) return null;
+    this.#streamed = true;
+    return this.#body.stream;
   }
 
   get bodyUsed(): boolean {
     if (this.#request !== null) return this.#request.bodyUsed;
-    if (this.#stream === undefined || this.#stream === null) return false;
-    try {
-      return this.#whole().bodyUsed;
-    } catch {
-      // A request can't be made of a stream that was read from.
-      return true;
-    }
+    return this.#body !== null && this.#body.used;
   }
 
   get signal(): AbortSignal {
@@ -105,6 +109,26 @@ class ServedRequest {
       if (this.#reason !== undefined) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
+  }
+
+  async bytes(): Promise<Bytes> {
+    if (this.#body === null) return new Uint8Array(0);
+    // Once there is a stream it is the stream that says who may read.
+    if (this.#streamed || this.#body.used) return await this.#whole().bytes();
+    return await this.#body.collect();
+  }
+
+  async arrayBuffer(): Promise<ArrayBuffer> {
+    const { buffer, byteOffset, byteLength } = await this.bytes();
+    return byteLength === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + byteLength);
+  }
+
+  async text(): Promise<string> {
+    return decoder.decode(await this.bytes());
+  }
+
+  async json(): Promise<unknown> {
+    return JSON.parse(await this.text());
   }
 
   static abort(request: ServedRequest, reason: Error): void {
@@ -121,16 +145,15 @@ class ServedRequest {
   }
 }
 
+const decoder = new TextDecoder();
+
 /**
- * Makes a request of what Node's parser has read.
+ * Makes a request.
  *
- * @param message The header; its body is read when the request's is.
- * @param url As {@link requestUrl} gives it.
- * @param beforeBody Called once, before the body is first read; or null.
- * @returns The request.
+ * @param head Its header. @param url As {@link requestUrl} gives it. @param body Its body, or null.
  */
-export function makeRequest(message: IncomingMessage, url: string, beforeBody: (() => void) | null): Request {
-  return new ServedRequest(message, url, beforeBody) as unknown as Request;
+export function makeRequest(head: RequestHead, url: string, body: RequestBody | null): Request {
+  return new ServedRequest(head, url, body) as unknown as Request;
 }
 
 /** Aborts the signal of a request made by {@link makeRequest}. */
