@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "../../stack/packet.ts";
+import { gone, soon } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Output } from "./output.ts";
 import { ResponseHead } from "./response_head.ts";
@@ -14,17 +15,12 @@ const CRLF = new Uint8Array([13, 10]);
 const CHUNKED = "transfer-encoding: chunked\r\n";
 const LAST_CHUNK = new TextEncoder().encode("0\r\n\r\n");
 
-/** @returns The reason that everyone is given when the client is not there any more. */
-export function gone(): Error {
-  return new Deno.errors.ConnectionReset("The peer closed the connection before the end of the response");
-}
-
 /**
  * Sends the response of an exchange. `exchange.keepAlive` is final when it returns, or when its promise resolves.
  *
  * @param closing Whether the server takes no more requests on the connection.
  * @returns A promise if the body has to be read first; otherwise all is handed to `output`.
- * @throws {TypeError} A response that can't be sent; nothing was.
+ * @throws {TypeError} A response that can't be sent; its header was if `exchange.answered`.
  */
 export function respond(
   exchange: Exchange,
@@ -51,10 +47,14 @@ export function respond(
   const { status } = response;
   const bodiless = status === 204 || status === 304;
   if (exchange.head.method === "HEAD" || bodiless) {
-    const length = head.length >= 0 ? head.length : bodiless ? -1 : staticLength(body);
+    const length = head.length >= 0 ? head.length : bodiless || body === null ? -1 : staticLength(body);
     output.head(head.with(length < 0 ? "" : sized(length), begin()));
     if (body === undefined) response.body!.cancel().catch(() => {});
     return null;
+  }
+  if (body !== undefined && head.length >= 0 && head.length !== staticLength(body)) {
+    output.head(head.with(sized(head.length), begin()));
+    throw wrongLength(head.length);
   }
   if (typeof body === "string") {
     const keepAlive = begin();
@@ -74,16 +74,9 @@ function sized(length: number): string {
 }
 
 function staticLength(body: string | Uint8Array | null | undefined): number {
-  if (body === undefined || body === null) return -1;
+  if (body === undefined) return -1;
+  if (body === null) return 0;
   return typeof body === "string" ? new TextEncoder().encode(body).length : body.length;
-}
-
-/** What `promise` gives, if it does so without waiting for anything outside; otherwise null. Leaves failures to others. */
-async function soon<T>(promise: Promise<T>): Promise<T | null> {
-  let value: T | null = null;
-  promise.then((result) => value = result, () => {});
-  for (let turn = 0; turn < 4 && value === null; turn++) await null;
-  return value;
 }
 
 /** The beginning of a streamed body, as far as it is there without waiting. */
@@ -129,9 +122,7 @@ async function stream(
   output.head(head.with(chunked ? CHUNKED : length < 0 ? "" : sized(length), begin()));
   let left = length < 0 ? Infinity : length;
   const send = (chunk: Uint8Array) => {
-    if (chunk.length > left) {
-      throw new TypeError(`Cannot send more than the Content-Length "${length}" says: leave the field out`);
-    }
+    if (chunk.length > left) throw wrongLength(length);
     if (chunk.length === 0) return;
     left -= chunk.length;
     if (chunked) output.head(chunk.length.toString(16) + "\r\n");
@@ -149,11 +140,14 @@ async function stream(
   if (exchange.over) return;
   exchange.reader = null;
   if (chunked) output.bytes(LAST_CHUNK);
-  else if (left > 0 && left !== Infinity) {
-    throw new TypeError(
-      `Cannot send ${left} bytes less than the Content-Length "${length}" says: leave the field out`,
-    );
-  }
+  else if (left > 0 && left !== Infinity) throw wrongLength(length);
+}
+
+/** A body of another length than was told would be taken for a part of the next response, or waited for. */
+function wrongLength(length: number): TypeError {
+  return new TypeError(
+    `Cannot send a body that is not as long as its content-length "${length}": leave the field out`,
+  );
 }
 
 function checked(chunk: unknown): Uint8Array {

@@ -11,6 +11,7 @@ import type { Bytes } from "../../stack/packet.ts";
 import type { Connection, ConnectionHandler } from "../../stack/tcp/api.ts";
 import { formatHostPort } from "../address.ts";
 import { Alarm, type Clock } from "../clock.ts";
+import { gone } from "./body.ts";
 import type { EngineOptions } from "./engine.ts";
 import { Exchange } from "./exchange.ts";
 import type { RequestHead } from "./head.ts";
@@ -18,7 +19,7 @@ import { ParserState, type RequestParser, returnParser, takeParser } from "./llh
 import { Output } from "./output.ts";
 import { RequestBody } from "./request_body.ts";
 import { makeRequest, requestUrl } from "./request.ts";
-import { gone, respond } from "./respond.ts";
+import { respond } from "./respond.ts";
 
 /** What the next byte from the client belongs to. */
 enum Reading {
@@ -335,8 +336,13 @@ export class ServedConnection implements ConnectionHandler {
       response = new Response("Internal Server Error", { status: 500 });
     }
     if (exchange.over) return;
-    // Half a response must not look like a whole one.
-    if (exchange.answered) return this.abort();
+    if (exchange.answered) {
+      // Half a response must not look like a whole one, as it would where the end of the connection is its end.
+      if (exchange.head.minor === 0) return this.abort();
+      exchange.lost(gone());
+      this.#exchange = null;
+      return this.#linger();
+    }
     exchange.keepAlive = false;
     try {
       await respond(exchange, response, this.#output, () => true);
