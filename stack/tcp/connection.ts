@@ -18,6 +18,7 @@ import type { TcpListener } from "./listener.ts";
 import { type TcpInfo, tcpInfo } from "./info.ts";
 import { sendQuantum } from "./pacing.ts";
 import { Ring } from "./ring.ts";
+import { tuneReceiveBuffer } from "./buffer_tuning.ts";
 import { RttEstimator } from "./rtt.ts";
 import type { Tcp } from "./tcp.ts";
 import { expireTimers } from "./timers.ts";
@@ -129,7 +130,9 @@ export class TcpConnection implements Connection, TimerOwner, RateState {
   sendBase = 0;
   /** Bytes in {@link sendRing}. */
   sendQueued = 0;
-  sendLimit: number = DEFAULT_SEND_LIMIT;
+  /** Most bytes in {@link sendRing}; grows to {@link sendMost} with the congestion window. */
+  sendLimit: number;
+  sendMost: number = DEFAULT_SEND_LIMIT;
   /** FIN follows the last byte written. */
   finQueued = false;
   /** FIN was sent at least once. */
@@ -251,7 +254,12 @@ export class TcpConnection implements Connection, TimerOwner, RateState {
   rcvShift = 0;
   /** ACK number sent last. */
   lastAck = 0;
-  receiveLimit: number = DEFAULT_RECEIVE_LIMIT;
+  /** Bytes that may wait to be taken; grows to {@link receiveMost} with what is taken. */
+  receiveLimit: number;
+  receiveMost: number = DEFAULT_RECEIVE_LIMIT;
+  /** When the round trip began in which is counted what the application takes, in µs, and what it had taken by then. */
+  tuneAt = 0;
+  tuneTaken = 0;
   readonly receiveRing: Ring;
   /** In-order bytes in {@link receiveRing}. */
   readable = 0;
@@ -356,6 +364,10 @@ export class TcpConnection implements Connection, TimerOwner, RateState {
     this.hash = hash;
     const { settings } = tcp;
     this.cwnd = settings.initialWindow;
+    this.sendLimit = Math.min(settings.sendDefault, this.sendMost);
+    this.receiveLimit = settings.receiveAutoTuning
+      ? Math.min(settings.receiveDefault >> 1, this.receiveMost)
+      : this.receiveMost;
     this.keepAliveInterval = settings.keepAliveInterval;
     this.keepAliveLimit = settings.keepAliveProbes;
     this.synRetries = settings.synRetries;
@@ -439,6 +451,7 @@ export class TcpConnection implements Connection, TimerOwner, RateState {
   consumed(bytes: number): void {
     this.receiveRing.advance(bytes);
     this.readable -= bytes;
+    if (this.receiveLimit < this.receiveMost) tuneReceiveBuffer(this, this.tcp.stack.now);
     if (this.readable === 0) {
       if (this.assembler === null || this.assembler.count === 0) this.receiveRing.free();
       if (this.finReceived && !this.finishedTold) this.resume();

@@ -8,6 +8,7 @@ import type { Bytes } from "../packet.ts";
 import * as wire from "../wire/tcp.ts";
 import { State } from "./api.ts";
 import { Assembler } from "./assembler.ts";
+import { tuneReceiveBuffer, tuneSendBuffer } from "./buffer_tuning.ts";
 import { DEFAULT_MSS, SendTimer, type TcpConnection } from "./connection.ts";
 import { acknowledgeLater, quickAck, sendAck, sendSyn, updateMss, windowClosed, writeSyn } from "./output.ts";
 import { acknowledge, echoed } from "./recovery.ts";
@@ -67,7 +68,8 @@ export function takeSynOptions(c: TcpConnection, options: SynOptions, now: numbe
   } else {
     c.sndShift = 0;
     c.rcvShift = 0;
-    c.receiveLimit = Math.min(c.receiveLimit, 65535);
+    c.receiveMost = Math.min(c.receiveMost, 65535);
+    c.receiveLimit = Math.min(c.receiveLimit, c.receiveMost);
   }
   c.mssMtu = 0;
   updateMss(c);
@@ -279,6 +281,7 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
     const marked = c.ecn && (s.flags & wire.ECE) !== 0;
     if (marked) echoed(c, now);
     acknowledge(c, ack, s.options, data, changed, marked, now);
+    if (c.sendLimit < c.sendMost) tuneSendBuffer(c);
     if (c.sendQueued < queued && c.writeBlocked && c.sendLimit - c.sendQueued >= c.sendLimit >> 2) {
       c.writeBlocked = false;
       c.tcp.tellWritable(c);
@@ -432,7 +435,10 @@ function inputData(c: TcpConnection, s: Segment, now: number): void {
   c.rcvNxt = sequence + length | 0;
   c.unacked += length;
   c.bytesReceived += length;
-  if (length > 0) deliver(c, s.bytes, offset, length);
+  if (length > 0) {
+    deliver(c, s.bytes, offset, length);
+    if (c.receiveLimit < c.receiveMost) tuneReceiveBuffer(c, now);
+  }
   // The handler may have ended it.
   if ((c.state as State) === State.Closed) return;
   if (hole) {

@@ -54,6 +54,13 @@ export interface TcpSettings {
   receiveMaximum: number;
   /** Bytes of the buffer with which a connection begins: half of it is offered. `tcp_rmem`, second value. */
   receiveDefault: number;
+  /**
+   * Let the window that is offered grow with what the application takes, from half of {@link receiveDefault} on; the
+   * whole window is offered at once otherwise. `tcp_moderate_rcvbuf`.
+   */
+  receiveAutoTuning: boolean;
+  /** Bytes that may wait in a send buffer at first; it grows to twice the congestion window. `tcp_wmem`, second value. */
+  sendDefault: number;
   /** µs between ACKs of segments that cannot be accepted, of one connection. `tcp_invalid_ratelimit`. */
   invalidInterval: number;
   /** Segments to which a transmission is bounded from below when the pace is slow. `tcp_min_tso_segs`. */
@@ -86,6 +93,8 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   ecn: 2,
   receiveMaximum: 6 << 20,
   receiveDefault: 131072,
+  receiveAutoTuning: true,
+  sendDefault: 1 << 20,
   invalidInterval: 500_000,
   leastSuperSegments: 2,
   pacing: false,

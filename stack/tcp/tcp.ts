@@ -355,7 +355,7 @@ export class Tcp implements TcpApi, Transport {
     c.sndUna = c.sndNxt = c.iss;
     c.sendBase = c.smallEnd = c.iss + 1 | 0;
     c.rcvShift = 0;
-    const most = Math.max(c.receiveLimit, this.settings.receiveMaximum);
+    const most = Math.max(c.receiveMost, this.settings.receiveMaximum);
     while (c.rcvShift < 14 && most >> c.rcvShift > 65535) c.rcvShift++;
     c.lastReceived = now;
   }

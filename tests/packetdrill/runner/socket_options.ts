@@ -300,10 +300,10 @@ export class SocketOptions {
         break;
       case "SO_RCVBUF":
         // Half of the buffer is for what the kernel needs beside the payload.
-        c.receiveLimit = Math.max(this.#number("SOL_SOCKET", "SO_RCVBUF") >> 1, 1024);
+        c.receiveLimit = c.receiveMost = Math.max(this.#number("SOL_SOCKET", "SO_RCVBUF") >> 1, 1024);
         break;
       case "SO_SNDBUF":
-        c.sendLimit = this.#number("SOL_SOCKET", "SO_SNDBUF");
+        c.sendLimit = c.sendMost = this.#number("SOL_SOCKET", "SO_SNDBUF");
         break;
       case "TCP_CONGESTION":
         if (value !== "cubic" && value !== "reno" && value !== "bbr") {
