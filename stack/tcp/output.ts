@@ -263,9 +263,11 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   c.retransmissions += count;
   c.tcp.counters.retransmittedSegments += count;
   if (c.recovery === Recovery.Fast) c.prrOut += count;
-  if (!c.undoSent || (!c.undoValid && c.retransOut === count)) c.undoStamp = timestamp(c);
-  c.undoSent = true;
-  if (c.undoValid) c.undoRetransmits += count;
+  if (c.undoValid) {
+    if (!c.undoSent) c.undoStamp = timestamp(c);
+    c.undoSent = true;
+    c.undoRetransmits += count;
+  }
   stamp(c, r, false, now);
   acked(c);
   if (c.sendTimer !== SendTimer.Retransmit) armSendTimer(c, now);

@@ -90,6 +90,8 @@ export function acknowledge(
 
 /** The newest segment that this ACK delivered. One object serves every ACK. */
 class Sample {
+  /** When the record that was missing first was last sent again, in µs; `Infinity` when it never was. */
+  headSentAgain = Infinity;
   sentAt = -Infinity;
   /** Nothing that was sent only once is among what was delivered. */
   retransmitted = false;
@@ -97,6 +99,7 @@ class Sample {
   original = false;
 
   reset(): void {
+    this.headSentAgain = Infinity;
     this.sentAt = -Infinity;
     this.retransmitted = true;
     this.original = false;
@@ -267,6 +270,7 @@ function removeAcknowledged(c: TcpConnection, ack: number, now: number): void {
       unmark(c, r);
       noteDelivered(c, r, (flags & LOST) !== 0, now);
     }
+    if (removed === 0 && flags & EVER_RETRANSMITTED) sample.headSentAgain = records.sentAt[r]!;
     removed += segments;
     c.packetsOut -= segments;
     c.head = records.next[r]!;
@@ -413,9 +417,9 @@ function saveForUndo(c: TcpConnection): void {
   c.undoStart = c.sndUna;
   c.undoCwnd = c.cwnd;
   c.undoSsthresh = c.ssthresh;
-  // What an earlier recovery (or a tail loss probe) has under way must not be taken for a first copy.
+  // Those that an earlier recovery has under way count as well.
   c.undoRetransmits = c.retransOut;
-  if (c.retransOut === 0) c.undoSent = false;
+  c.undoSent = false;
 }
 
 /**
@@ -426,7 +430,12 @@ function saveForUndo(c: TcpConnection): void {
 function isSpurious(c: TcpConnection, options: TcpOptions, advanced: boolean): boolean {
   if (c.frto && sample.original) return true;
   if (!c.undoSent) return false;
-  if (advanced && c.timestamps && options.timestamps && (options.timestampEcho - c.undoStamp | 0) < 0) {
+  if (
+    advanced && c.timestamps && options.timestamps && (options.timestampEcho - c.undoStamp | 0) < 0 &&
+    // What was sent again before this recovery (by an earlier one, or as a tail loss probe) is no first copy.
+    (sample.headSentAgain === Infinity ||
+      (options.timestampEcho - (Math.floor(sample.headSentAgain / 1000) + c.tsOffset | 0) | 0) < 0)
+  ) {
     return true;
   }
   return c.undoRetransmits === 0;
