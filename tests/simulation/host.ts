@@ -31,6 +31,8 @@ export class Host {
   readonly nic: Nic;
   readonly interface: Interface;
   readonly address: IpAddress;
+  /** Its IPv6 address, or null with an MTU that IPv6 does not take. */
+  readonly address6: IpAddress | null;
   readonly index: number;
   /** When it has to be called, in µs. */
   deadline = 0;
@@ -44,7 +46,7 @@ export class Host {
     this.address = IpAddress.v4(10 << 24 | index + 1);
     this.stack = new Stack({
       random: () => random.word(),
-      limits: { neighbours: 64, paths: 64 },
+      limits: { neighbours: 64, paths: 64, duplicateProbes: 0 },
       report: (error, where) =>
         fail(`Exception in ${where}: ${error instanceof Error ? error.stack : error}`),
     });
@@ -53,7 +55,10 @@ export class Host {
     Object.assign(this.stack.tcp.settings, options.settings);
     this.nic = new Nic(link, index, options.mtu, options.offloads, options.slots);
     link.nics.push(this.nic);
-    this.interface = this.stack.addInterface(this.nic, { addresses: [Cidr.parse(`10.0.0.${index + 1}/24`)] });
+    const addresses = [Cidr.parse(`10.0.0.${index + 1}/24`)];
+    this.address6 = options.mtu < 1280 ? null : IpAddress.v6(0xfd000000 | 0, 0, 0, index + 1);
+    if (this.address6 !== null) addresses.push(new Cidr(this.address6, 64));
+    this.interface = this.stack.addInterface(this.nic, { addresses });
   }
 
   /** One turn of its event loop. */

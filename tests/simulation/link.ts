@@ -6,7 +6,16 @@
 
 import { type Bytes, CHECKSUM_PARTIAL, CHECKSUM_VALID, GSO_NONE, type Packet } from "../../stack/packet.ts";
 import type { Event, EventQueue } from "./event_queue.ts";
-import { clampMss, ipLength, isArp, markCongested, packetTooBig, stripOptions } from "./middlebox.ts";
+import {
+  clampMss,
+  ipLength,
+  isArp,
+  isIpv6,
+  markCongested,
+  packetTooBig,
+  payloadAt,
+  stripOptions,
+} from "./middlebox.ts";
 import type { Nic } from "./nic.ts";
 import type { Profile, Span } from "./profile.ts";
 import type { Random } from "./random.ts";
@@ -154,7 +163,7 @@ export class Link {
       return true;
     }
     const arp = isArp(frame.bytes);
-    const largest = gso ? packet.gsoSize + 40 : ipLength(frame.bytes, frame.length);
+    const largest = gso && !isIpv6(frame.bytes) ? packet.gsoSize + 40 : ipLength(frame.bytes);
     if (!arp && largest > profile.mtu) {
       this.counters.tooBig++;
       this.#watcher.harmed(nic.port, "refused, larger than the MTU");
@@ -268,14 +277,15 @@ export class Link {
   }
 
   #corrupt(port: number, frame: Frame, random: Random): void {
+    const first = isIpv6(frame.bytes) ? payloadAt(frame.bytes) : 14;
     this.counters.corrupted++;
     this.#watcher.harmed(port, "damaged");
-    // Behind the link header, one bit or one word: what the Internet checksum promises to find.
+    // Behind what has no checksum, one bit or one word: what the Internet checksum promises to find.
     if (random.chance(0.5)) {
-      const at = random.between(14, frame.length - 1);
+      const at = random.between(first, frame.length - 1);
       frame.bytes[at]! ^= 1 << random.between(0, 7);
     } else {
-      const at = random.between(7, (frame.length - 2) >> 1) * 2;
+      const at = random.between(first >> 1, (frame.length - 2) >> 1) * 2;
       frame.bytes[at]! ^= random.between(1, 255);
     }
   }

@@ -1,5 +1,5 @@
 /**
- * What routers and middleboxes do to packets on the way: mark, refuse, and meddle with options. IPv4 over Ethernet.
+ * What routers and middleboxes do to packets on the way: mark, refuse, and meddle with options. They leave IPv6 alone.
  *
  * @module
  */
@@ -32,20 +32,35 @@ export function isArp(bytes: Bytes): boolean {
   return u16(bytes, 12) === 0x0806;
 }
 
+/** Where the IP packet's payload begins. */
+export function payloadAt(bytes: Bytes): number {
+  return isIpv6(bytes) ? IP + 40 : IP + ((bytes[IP]! & 15) << 2);
+}
+
+/** Whether a frame is IPv6. */
+export function isIpv6(bytes: Bytes): boolean {
+  return u16(bytes, 12) === 0x86dd;
+}
+
 /** Whether a frame is TCP over IPv4. */
-export function isTcp(bytes: Bytes): boolean {
+function isTcp4(bytes: Bytes): boolean {
   return u16(bytes, 12) === 0x0800 && bytes[IP + 9] === 6;
 }
 
-/** Bytes of the IP packet in a frame. */
-export function ipLength(bytes: Bytes, length: number): number {
-  return u16(bytes, 12) === 0x0800 ? u16(bytes, IP + 2) : length - IP;
+/** Whether a frame is TCP, over IPv4 or IPv6. */
+export function isTcp(bytes: Bytes): boolean {
+  return isTcp4(bytes) || (isIpv6(bytes) && bytes[IP + 6] === 6);
+}
+
+/** Bytes of an IPv4 packet; 0 for anything else. */
+export function ipLength(bytes: Bytes): number {
+  return u16(bytes, 12) === 0x0800 ? u16(bytes, IP + 2) : 0;
 }
 
 /** Marks a packet whose sender has asked for it (RFC 3168). @returns Whether it could be marked. */
 export function markCongested(frame: Frame): boolean {
   const { bytes } = frame;
-  if (!isTcp(bytes) || (bytes[IP + 1]! & 3) === 0) return false;
+  if (!isTcp4(bytes) || (bytes[IP + 1]! & 3) === 0) return false;
   bytes[IP + 1]! |= 3;
   put16(bytes, IP + 10, 0);
   put16(bytes, IP + 10, checksum(bytes, IP, IP + 20));
@@ -78,7 +93,7 @@ export function packetTooBig(frame: Frame, mtu: number, reply: Frame): void {
 /** Where the TCP header of a SYN begins, or -1 for any other frame. */
 function synAt(frame: Frame): number {
   const { bytes } = frame;
-  if (!isTcp(bytes)) return -1;
+  if (!isTcp4(bytes)) return -1;
   const at = IP + ((bytes[IP]! & 15) << 2);
   return (bytes[at + 13]! & tcp.SYN) !== 0 ? at : -1;
 }

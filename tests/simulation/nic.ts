@@ -36,7 +36,6 @@ export class Nic implements Device {
   readonly slots: number;
   /** Packets given back twice, sent without having been reserved, or of another device. */
   misuses = 0;
-  /** When the next slot comes free, in µs; `Infinity` for none. */
   readonly #link: Link;
   readonly #free: Packet[] = [];
   readonly #received: Packet;

@@ -74,6 +74,8 @@ export type Meeting =
 /** One connection. */
 export interface ConnectionPlan {
   meeting: Meeting;
+  /** Of IP, where both can. */
+  version: 4 | 6;
   /** Hosts. */
   from: number;
   to: number;
@@ -160,5 +162,6 @@ export function drawConnection(
     if (side.ending === "close-unread" || random.chance(0.05)) side.reading = "never";
     if (side.reading === "never" && side.ending === "close") side.ending = "abort";
   }
-  return { meeting, from, to, at: spread === 0 ? 0 : random.between(0, spread), sides, violent };
+  const version = random.chance(0.3) ? 6 : 4;
+  return { version, meeting, from, to, at: spread === 0 ? 0 : random.between(0, spread), sides, violent };
 }

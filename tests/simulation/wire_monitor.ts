@@ -7,7 +7,7 @@
 import { GSO_NONE } from "../../stack/packet.ts";
 import * as tcp from "../../stack/wire/tcp.ts";
 import type { Frame } from "./link.ts";
-import { isTcp } from "./middlebox.ts";
+import { isIpv6, isTcp, payloadAt } from "./middlebox.ts";
 
 const IP = 14;
 
@@ -60,8 +60,12 @@ export class WireMonitor {
     const { bytes } = frame;
     if (!isTcp(bytes)) return;
     const view = new DataView(bytes.buffer);
-    const at = IP + ((bytes[IP]! & 15) << 2);
-    const d = this.#direction(bytes[IP + 15]!, bytes[IP + 19]!, view.getUint16(at), view.getUint16(at + 2));
+    const at = payloadAt(bytes);
+    const v6 = isIpv6(bytes);
+    // The last bytes of the addresses tell hosts apart.
+    const from = bytes[v6 ? IP + 23 : IP + 15]! & 7, to = bytes[v6 ? IP + 39 : IP + 19]! & 7;
+    const version = v6 ? 8 : 0;
+    const d = this.#direction(version | from, version | to, view.getUint16(at), view.getUint16(at + 2));
     const header = tcp.headerLength(view, at);
     const length = frame.length - at - header;
     const flags = tcp.flags(view, at);
@@ -71,9 +75,9 @@ export class WireMonitor {
     if (flags & tcp.SYN) this.#begin(d, sequence, flags, options);
     if (this.telling) this.told = this.#tell(d, view, at, length, options);
     if (flags & tcp.RST) return;
-    if (flags & tcp.ACK) this.#acknowledgment(d, view, at, flags);
+    if (flags & tcp.ACK) this.#acknowledgment(d, view, at, flags, v6 || this.#scaling);
     this.#data(d, sequence, length, flags);
-    const most = Math.min(d.reverse!.mss, this.#mssClamp) - (header - 20);
+    const most = Math.min(d.reverse!.mss, v6 ? 65535 : this.#mssClamp) - (header - 20);
     const size = frame.gsoType === GSO_NONE ? length : frame.gsoSize;
     if (size > most && d.reverse!.known) {
       this.#fail(`Sent ${size} bytes of payload where the peer takes ${most}`);
@@ -109,13 +113,13 @@ export class WireMonitor {
     d.mss = options.mss === 0 ? 536 : options.mss;
   }
 
-  #acknowledgment(d: Direction, view: DataView, at: number, flags: number): void {
+  #acknowledgment(d: Direction, view: DataView, at: number, flags: number, scaling: boolean): void {
     const ack = tcp.acknowledgment(view, at);
     const r = d.reverse!;
     if (r.known && (ack - r.end | 0) > 0) {
       this.#fail(`Acknowledged ${ack - r.end | 0} bytes that were never sent`);
     }
-    const scaled = this.#scaling && d.shift >= 0 && r.shift >= 0 && !(flags & tcp.SYN);
+    const scaled = scaling && d.shift >= 0 && r.shift >= 0 && !(flags & tcp.SYN);
     const edge = ack + (tcp.window(view, at) << (scaled ? d.shift : 0)) | 0;
     if (d.offered) {
       if ((ack - d.acknowledged | 0) < 0) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4 } from "../../stack/device.ts";
+import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../../stack/device.ts";
 import { StackError } from "../../stack/errors.ts";
 import { State } from "../../stack/tcp/api.ts";
 import type { Connection, Listener } from "../../stack/tcp/api.ts";
@@ -102,7 +102,7 @@ export class World implements Surroundings, Watcher {
     this.#options = options;
     const random = this.#random = new Random(seed, WORLD);
     const count = random.chance(0.1) ? 3 : 2;
-    const offloads = random.chance(0.2) ? OFFLOAD_CHECKSUM | OFFLOAD_TSO4 : 0;
+    const offloads = random.chance(0.2) ? OFFLOAD_CHECKSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6 : 0;
     const [there, back] = drawProfiles(random, offloads !== 0);
     this.#profiles = count === 2 ? [there, back] : [there, back, there];
     this.harsh = this.#profiles.some(lossy);
@@ -165,7 +165,7 @@ export class World implements Surroundings, Watcher {
       if (pair.over && pair.finished && this.#pairs.length > 8) continue;
       const { plan } = pair;
       lines.push(
-        `connection ${pair.index}: host ${plan.from} to ${plan.to}, ${plan.meeting}, at ${plan.at}${
+        `connection ${pair.index}: host ${plan.from} to ${plan.to}, ${plan.meeting}, IPv${plan.version}, at ${plan.at}${
           pair.violent ? ", violent" : ""
         }`,
       );
@@ -278,13 +278,16 @@ export class World implements Surroundings, Watcher {
       return;
     }
     const c = this.#connect(pair.sides[0], from, to, PORTS[plan.meeting]);
-    if (c !== null) this.#expected.set(pairKey(plan.from, c.localPort, plan.to, c.remotePort), pair);
+    if (c !== null) {
+      this.#expected.set(pairKey(c.remote.version, plan.from, c.localPort, plan.to, c.remotePort), pair);
+    }
   }
 
   #connect(side: Side, from: Host, to: Host, port: number, localPort?: number): Connection | null {
+    const address = (side.pair.plan.version === 6 ? to.address6 : null) ?? to.address;
     try {
       const c = from.stack.tcp.connect({
-        address: to.address,
+        address,
         port,
         ...(localPort === undefined ? {} : { localPort }),
       }, side);
@@ -299,13 +302,15 @@ export class World implements Surroundings, Watcher {
 
   #takeAll(host: Host, listener: Listener): void {
     for (let c = listener.take(); c !== null; c = listener.take()) {
-      const from = this.#hosts.findIndex((other) => other.address.equals(c!.remote));
-      const pair = this.#expected.get(pairKey(from, c.remotePort, host.index, c.localPort));
+      const from = this.#hosts.findIndex(({ address, address6 }) =>
+        address.equals(c!.remote) || address6?.equals(c!.remote)
+      );
+      const pair = this.#expected.get(pairKey(c.remote.version, from, c.remotePort, host.index, c.localPort));
       if (pair === undefined) {
         this.fail(`Accepted a connection that nobody made, from port ${c.remotePort} to ${c.localPort}`);
         return;
       }
-      this.#expected.delete(pairKey(from, c.remotePort, host.index, c.localPort));
+      this.#expected.delete(pairKey(c.remote.version, from, c.remotePort, host.index, c.localPort));
       this.#accept(pair, c);
     }
   }
@@ -420,8 +425,8 @@ function drawSettings(random: Random): Partial<TcpSettings> {
   return settings;
 }
 
-function pairKey(from: number, fromPort: number, to: number, toPort: number): number {
-  return (from * 16 + to) * 2 ** 32 + fromPort * 65536 + toPort;
+function pairKey(version: number, from: number, fromPort: number, to: number, toPort: number): number {
+  return (version * 256 + from * 16 + to) * 2 ** 32 + fromPort * 65536 + toPort;
 }
 
 function tellSide(side: Side): string {
