@@ -19,6 +19,9 @@ import { armSendTimer } from "./timers.ts";
 /** A timestamp this old is no reason to refuse a segment (RFC 7323, section 5.5), in µs: 24 days. */
 const PAWS_IDLE = 24 * 86_400_000_000;
 
+/** Ticks by which a segment may be older than the newest: a retransmission overtakes what was reordered (as Linux). */
+const PAWS_SLACK = 1;
+
 const SYN_ACK = wire.SYN | wire.ACK;
 /** Segments with one of these may be short because the data ends there. */
 const REMNANT = wire.SYN | wire.FIN | wire.URG | wire.PSH;
@@ -103,7 +106,7 @@ export function input(c: TcpConnection, s: Segment, now: number): void {
 
   // PAWS (RFC 7323, section 5.3).
   if (
-    c.timestamps && options.timestamps && (options.timestampValue - c.tsRecent | 0) < 0 &&
+    c.timestamps && options.timestamps && (options.timestampValue - c.tsRecent | 0) < -PAWS_SLACK &&
     !(s.flags & wire.RST) &&
     now - c.tsRecentAt < PAWS_IDLE
   ) {
@@ -272,7 +275,10 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
     return true;
   }
   // What it says of time is believed if it begins where the last ACK left off (RFC 7323, section 4.3).
-  if (c.timestamps && options.timestamps && !after(s.sequence, c.lastAck)) {
+  if (
+    c.timestamps && options.timestamps && !after(s.sequence, c.lastAck) &&
+    !before(options.timestampValue, c.tsRecent)
+  ) {
     c.tsRecent = options.timestampValue;
     c.tsRecentAt = now;
   }
