@@ -5,7 +5,6 @@
  * @module
  */
 
-import assert from "node:assert/strict";
 import type { TcpConnection } from "../tcp/connection.ts";
 import type { TcpSettings } from "../tcp/settings.ts";
 import { type Fate, Recording, TcpPair, type TcpPairOptions } from "./tcp_pair.ts";
@@ -56,7 +55,7 @@ export class Flow {
     const remote = { address: pair.hosts[1].address, port: 80 };
     this.sender = pair.tcp(0).connect(remote, new Recording()) as TcpConnection;
     pair.run(120_000_000, () => accepted !== null);
-    assert(accepted !== null, "not accepted");
+    if (accepted === null) throw new Error("The connection was not accepted");
     this.receiver = accepted;
   }
 
