@@ -352,7 +352,7 @@ function writeSegment(
     // What the shift can't say is given up, unless it was offered before: an edge is never taken back.
     window >>= c.rcvShift;
     // Rounding up moves the edge, which tiny segments must not use to get ever more room.
-    const round = c.readable + offered <= c.receiveLimit + (c.receiveLimit >> 4);
+    const round = c.readable + offered <= 2 * c.receiveLimit;
     if (round && window << c.rcvShift < offered) window = offered + (1 << c.rcvShift) - 1 >> c.rcvShift;
     if (window > 65535) window = 65535;
     const edge = c.rcvNxt + (window << c.rcvShift) | 0;

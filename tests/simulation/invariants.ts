@@ -54,8 +54,8 @@ export function judgeConnection(
   if (c.readable < 0 || c.readable > c.receiveRing.capacity) {
     return `Says ${c.readable} bytes can be read of ${c.receiveRing.capacity}`;
   }
-  // The shift rounds up, so that no offer is taken back; that may add up to a sixteenth.
-  if (c.readable + window > c.receiveLimit + (c.receiveLimit >> 4) + (1 << c.rcvShift)) {
+  // The shift rounds up, so that no offer is taken back; with tiny segments that may add up to as much again.
+  if (c.readable + window > 2 * c.receiveLimit + (1 << c.rcvShift)) {
     return `Offers ${window} bytes beside ${c.readable} that wait`;
   }
   return judgeTimers(c, now, stuck) ?? judgeAssembler(c) ?? (records ? judgeRecords(c) : null);

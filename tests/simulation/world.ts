@@ -375,6 +375,10 @@ export class World implements Surroundings, Watcher {
 
   #judgePair(pair: Pair): void {
     if (pair.over) return;
+    const [there, back] = pair.sides;
+    // Whose last ACK of the handshake never got through, and who says nothing, waits for somebody who has given up.
+    const unheard = this.brutal && there.connectedTold && there.sent === 0 && back.connection === null;
+    if (unheard) pair.violent = true;
     if (!pair.violent) {
       this.fail(`Connection ${pair.index} came to a standstill`);
       return;
@@ -421,7 +425,7 @@ function drawSettings(random: Random): Partial<TcpSettings> {
   if (random.chance(0.05)) settings.tailLossProbe = false;
   if (random.chance(0.1)) settings.initialWindow = random.between(1, 40);
   if (random.chance(0.1)) settings.reordering = random.between(1, 20);
-  if (random.chance(0.1)) settings.receiveDefault = random.scaled(2000, 1 << 20);
+  if (random.chance(0.1)) settings.receiveDefault = random.scaled(20_000, 1 << 20);
   return settings;
 }
 
