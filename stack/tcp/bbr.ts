@@ -175,6 +175,8 @@ export class Bbr implements Congestion, RateControl {
   timedOut(): void {
     // The sender goes down to one segment; the model bounds what follows as after any loss.
     this.#lossInRound = true;
+    // That the rate does not grow after it says nothing of the path.
+    this.#fullBandwidth = this.#fullCount = 0;
   }
 
   undone(state: CongestionState): void {
