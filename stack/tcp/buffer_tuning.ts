@@ -9,11 +9,13 @@ import type { TcpConnection } from "./connection.ts";
 
 /** µs under which a round trip is not told from the turns of an event loop. */
 const LEAST_ROUND = 1000;
+/** Round trips in which half of the buffer has to be taken: while a loss is repaired, nothing can be taken for some. */
+const ROUNDS = 4;
 /** µs that a round trip is thought to take while none was measured. */
 const UNKNOWN_ROUND = 100_000;
 
 /**
- * Doubles the receive buffer when the application takes half of it within a round trip: the window stays at least
+ * Doubles the receive buffer when the application takes half of it within a few round trips: the window stays at least
  * twice ahead of what a sender in slow start can use (dynamic right-sizing, as Linux's tcp_rcv_space_adjust). Called
  * when data was taken, while the buffer may grow.
  */
@@ -21,7 +23,7 @@ export function tuneReceiveBuffer(c: TcpConnection, now: number): void {
   const taken = c.bytesReceived - c.readable;
   const { srtt } = c.rtt;
   const round = srtt === 0 ? UNKNOWN_ROUND : srtt > LEAST_ROUND ? srtt : LEAST_ROUND;
-  if (now - c.tuneAt > round) {
+  if (now - c.tuneAt > ROUNDS * round) {
     c.tuneAt = now;
     c.tuneTaken = taken;
   } else if (taken - c.tuneTaken >= c.receiveLimit >> 1) {
