@@ -31,6 +31,7 @@ export * from "./link/neighbour.ts";
 export * from "./nd/discovery.ts";
 export * from "./nd/duplicate_probe.ts";
 export * from "./nd/identifier.ts";
+export * from "./nd/multicast_listener.ts";
 export * from "./nd/routers.ts";
 export * from "./packet.ts";
 export * from "./stack.ts";

@@ -31,6 +31,10 @@ export class Taps {
 
   /** Shows a packet to all of them. @returns True when one has taken it. */
   show(packet: Packet): boolean {
+    return this.#list.length > 0 && this.#ask(packet);
+  }
+
+  #ask(packet: Packet): boolean {
     const list = this.#list;
     for (let i = 0; i < list.length; i++) {
       try {

@@ -75,6 +75,10 @@ export class Icmpv6 implements Transport {
         }
         return;
       }
+      case wire.LISTENER_QUERY:
+        if (packet.interface!.nd?.listener.query(packet)) counters.delivered++;
+        else counters.dropped.unknownType++;
+        return;
       default:
         counters.dropped.unknownType++;
     }

@@ -34,6 +34,11 @@ export class AddressTable<T extends { readonly address: IpAddress }> {
     return this.#byLast.get(last) ?? NONE;
   }
 
+  /** All things. Allocates. */
+  all(): T[] {
+    return [...this.#byLast.values()].flat();
+  }
+
   /** Enters a thing. */
   add(thing: T): void {
     this.#byLast.set(thing.address.d, [...this.chain(thing.address.d), thing]);

@@ -166,9 +166,12 @@ export abstract class IpPath implements Path {
     return length;
   }
 
-  /** Hands a packet with its IP header to the next hop. Takes ownership. @returns False when it was dropped. */
-  protected forward(packet: Packet, ethertype: number): boolean {
-    if (packet.gsoType === GSO_NONE && packet.length > this.mtu) {
+  /**
+   * Hands a packet with its IP header to the next hop. Takes ownership.
+   * @param length Bytes of the packet, as {@link admit} said. @returns False when it was dropped.
+   */
+  protected forward(packet: Packet, ethertype: number, length: number): boolean {
+    if (length > this.mtu && packet.gsoType === GSO_NONE) {
       return this.#cut(packet, ethertype);
     }
     this.#layer.counters.sent++;
@@ -185,7 +188,7 @@ export abstract class IpPath implements Path {
     layer.counters.sendFragmented++;
     const { mtu } = this;
     return sendFragments(packet, this.interface, mtu, layer.nextIdentification(), (part) => {
-      return this.forward(part, ethertype);
+      return this.forward(part, ethertype, 0);
     });
   }
 }

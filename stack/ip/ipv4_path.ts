@@ -64,7 +64,7 @@ export class Ipv4Path extends IpPath {
       this.source.d,
       this.destination.d,
     );
-    return this.#layer.tapOutgoing(packet) || this.forward(packet, ethernet.IPV4);
+    return this.#layer.tapOutgoing(packet) || this.forward(packet, ethernet.IPV4, length);
   }
 
   /** Looks the way up again. Returns whether there is one. */

@@ -44,8 +44,6 @@ export class Ipv6 extends IpLayer {
   readonly counters: Ipv6Counters = new Ipv6Counters();
   /** The ICMP of the other version. */
   protected readonly foreign: number = ICMPV4;
-  /** Told when an interface enters its first, or leaves its last, membership of a group. */
-  onMembership: ((group: IpAddress, owner: Interface, joined: boolean) => void) | null = null;
   readonly #paths: PathCache<Ipv6Path>;
   readonly #local = new AddressTable<OwnAddress>();
   readonly #groups = new AddressTable<Membership>();
@@ -90,7 +88,7 @@ export class Ipv6 extends IpLayer {
       return;
     }
     this.#groups.add({ address: group, interface: owner, count: 1 });
-    this.onMembership?.(group, owner, true);
+    owner.nd?.listener.changed(group, true);
   }
 
   /** Undoes one {@link joinGroup}. */
@@ -98,10 +96,15 @@ export class Ipv6 extends IpLayer {
     const found = this.#membership(group, owner);
     if (found === null || --found.count > 0) return;
     this.#groups.remove(found);
-    this.onMembership?.(group, owner, false);
+    owner.nd?.listener.changed(group, false);
   }
 
   /** Takes a packet from a link, cursor at the IPv6 header. */
+  /** The groups that an interface takes packets to, but for those of all nodes. Allocates. */
+  groupsOf(owner: Interface): IpAddress[] {
+    return this.#groups.all().filter((one) => one.interface === owner).map((one) => one.address);
+  }
+
   receive(packet: Packet): void {
     const { counters } = this;
     const { dropped } = counters;

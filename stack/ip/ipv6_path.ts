@@ -67,7 +67,7 @@ export class Ipv6Path extends IpPath {
       this.source,
       this.destination,
     );
-    return this.#layer.tapOutgoing(packet) || this.forward(packet, ethernet.IPV6);
+    return this.#layer.tapOutgoing(packet) || this.forward(packet, ethernet.IPV6, length);
   }
 
   /** Looks the way up. @returns Whether there is one. */

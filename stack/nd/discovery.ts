@@ -22,6 +22,7 @@ import * as ipv6 from "../wire/ipv6.ts";
 import * as wire from "../wire/nd.ts";
 import { DuplicateProbe, type ProbeOwner } from "./duplicate_probe.ts";
 import { type Identifiers, makeAddress, solicitedNode } from "./identifier.ts";
+import { MulticastListener } from "./multicast_listener.ts";
 import { RouterDiscovery } from "./routers.ts";
 
 /** How an interface speaks IPv6. */
@@ -57,6 +58,8 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
   readonly neighbours: NeighbourCache;
   /** What the routers of the link have told. */
   readonly routers: RouterDiscovery;
+  /** Which groups the interface listens to, as routers are told. */
+  readonly listener: MulticastListener;
   /** Hops that packets may go unless their sender says otherwise, as routers advertise. */
   hopLimit = 64;
   /** Largest IPv6 packet, in bytes: the interface's MTU, or less when routers say so. */
@@ -79,6 +82,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     this.#options = options;
     this.mtu = owner.mtu;
     this.neighbours = new NeighbourCache(owner, this.counters, this, stack, stack.limits.neighbourDelay);
+    this.listener = new MulticastListener(owner, stack);
     this.routers = new RouterDiscovery(this, owner, stack, options.routers ?? true);
   }
 
@@ -106,6 +110,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
   /** @internal Forgets everything. */
   stop(): void {
     this.routers.stop();
+    this.listener.stop();
     this.neighbours.clear();
   }
 

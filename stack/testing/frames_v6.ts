@@ -91,17 +91,20 @@ export function linkOption(type: number, mac: number): number[] {
   return [type, 1, 2, 0, 0, 0, 0, mac];
 }
 
-/** Whether the checksum of a frame with ICMPv6, TCP or UDP right behind the IPv6 header is right. */
+/** Whether the checksum of a frame with ICMPv6, TCP or UDP is right. */
 export function checksumOkV6(frame: Bytes): boolean {
   const region = new Region(frame.slice().buffer);
-  const length = region.view.getUint16(18);
-  const protocol = frame[20]!;
-  return fold(sum(region, 22, 32) + protocol + length + sum(region, 54, length)) === 0xffff;
+  // Behind a hop-by-hop header of 8 bytes, if there is one.
+  const at = frame[20] === 0 ? 62 : 54;
+  const length = region.view.getUint16(18) - (at - 54);
+  const protocol = frame[at === 62 ? 54 : 20]!;
+  return fold(sum(region, 22, 32) + protocol + length + sum(region, at, length)) === 0xffff;
 }
 
 /** What a frame is, in a few words: source, destination and, for ICMPv6, its type. */
 export function describeV6(frame: Bytes): string {
   const { view } = new Region(frame.slice().buffer);
+  if (frame[20] === 0 && frame[62] === 143) return `${IpAddress.read(6, view, 22)} report`;
   const type = frame[20] === 58 ? ` ${NAMES[frame[54]!] ?? frame[54]}` : ` protocol ${frame[20]}`;
   const target = frame[54] === 135 || frame[54] === 136 ? ` ${IpAddress.read(6, view, 62)}` : "";
   return `${IpAddress.read(6, view, 22)} > ${IpAddress.read(6, view, 38)}${type}${target}`;
@@ -118,5 +121,4 @@ const NAMES: Record<number, string> = {
   134: "router",
   135: "who has",
   136: "is at",
-  143: "report",
 };
