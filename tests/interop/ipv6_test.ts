@@ -107,11 +107,13 @@ Deno.test("A host on a TAP answers IPv4 pings of up to 65,507 bytes, in fragment
 
 Deno.test("The kernel gives up an address that a host has, and a host one that the kernel has", async () => {
   await requireTools("ip", "ping");
-  await using host = await Ipv6Host.start("--address", `${HOST}/64`, "--address", `${KERNEL}/64`);
+  await assert.rejects(
+    Ipv6Host.start("--address", `${KERNEL}/64`),
+    /Address fd00:80::1 belongs to another host of the link/,
+  );
+  await using host = await Ipv6Host.start("--address", `${HOST}/64`);
   const { namespace } = host;
   await host.reach(HOST);
-  const found = JSON.parse(await namespace.ip("-6", "-json", "neighbour", "show", KERNEL)) as unknown[];
-  assert.deepEqual(found, [], "the kernel still speaks to itself");
   await namespace.ip("address", "add", `${HOST}/64`, "dev", "tap0");
   let flags = "";
   for (let attempt = 0; attempt < 40 && !flags.includes("dadfailed"); attempt++) {
