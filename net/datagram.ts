@@ -122,7 +122,7 @@ export class DatagramConn implements AsyncIterable<Datagram>, Disposable {
    * @param addr To whom.
    * @returns The length of `p`.
    * @throws {Deno.errors.NetworkUnreachable} No route leads there.
-   * @throws {Deno.errors.InvalidData} It is larger than a packet on the way may be.
+   * @throws {Deno.errors.InvalidData} It is larger than a packet may be; what is only larger than the link's is sent in fragments.
    * @throws {Deno.errors.BadResource} The socket is closed.
    */
   // deno-lint-ignore require-await -- the shape of Deno.DatagramConn

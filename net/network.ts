@@ -14,7 +14,7 @@ import type { Limits } from "../stack/limits.ts";
 import type { Interface, InterfaceOptions } from "../stack/link/interface.ts";
 import type { Ipv6Options } from "../stack/nd/discovery.ts";
 import { Stack, type StackOptions } from "../stack/stack.ts";
-import type { Connection } from "../stack/tcp/api.ts";
+import { type Connection, State } from "../stack/tcp/api.ts";
 import { zoneOf } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import { Alarm } from "./clock.ts";
@@ -358,11 +358,13 @@ export class Network implements Disposable, AsyncDisposable {
     this.close();
   }
 
-  /** Whether a connection still has something to hand over. */
+  /** Whether a connection still has something to hand over, or a peer that has not taken it: a reset would destroy that. */
   #unsent(): boolean {
     let found = false;
-    this.stack.tcp.forEach((connection) => {
-      if (connection.unacknowledged > 0) found = true;
+    this.stack.tcp.forEach(({ state, unacknowledged }) => {
+      const closing = state === State.FinWait1 || state === State.FinWait2 || state === State.Closing ||
+        state === State.LastAck;
+      if (closing || unacknowledged > 0) found = true;
     });
     return found;
   }

@@ -99,12 +99,12 @@ export class Ipv6 extends IpLayer {
     owner.nd?.listener.changed(group, false);
   }
 
-  /** Takes a packet from a link, cursor at the IPv6 header. */
   /** The groups that an interface takes packets to, but for those of all nodes. Allocates. */
   groupsOf(owner: Interface): IpAddress[] {
     return this.#groups.all().filter((one) => one.interface === owner).map((one) => one.address);
   }
 
+  /** Takes a packet from a link, cursor at the IPv6 header. */
   receive(packet: Packet): void {
     const { counters } = this;
     const { dropped } = counters;
