@@ -117,13 +117,14 @@ export class Process implements AsyncDisposable {
   }
 
   /**
-   * Resolves as soon as what it printed, on either stream, matches.
-   * @param pattern Tried on each whole stream so far, line by line with the `m` flag.
+   * Resolves as soon as the lines that it printed, on either stream, match.
+   * @param pattern Tried on the finished lines of each stream so far, so that `$` never takes half a line for a whole one;
+   * once the program has ended, on all that it printed.
    * @param timeout Milliseconds to wait.
    * @throws {ProcessFailed} If it ends, or the time passes, before that. The message holds what it printed.
    */
   async printed(pattern: RegExp, timeout = 15_000): Promise<RegExpMatchArray> {
-    const match = this.#stdout.match(pattern) ?? this.#stderr.match(pattern);
+    const match = this.#match(pattern);
     if (match !== null) return match;
     if (!this.#alive) throw this.#failure(`ended without printing ${pattern}`);
     const { promise, resolve, reject } = Promise.withResolvers<RegExpMatchArray>();
@@ -185,6 +186,8 @@ export class Process implements AsyncDisposable {
       this.#alive = false;
       clearTimeout(timer);
       for (const waiter of this.#waiters) {
+        const match = this.#match(waiter.pattern);
+        if (match !== null) waiter.resolve(match);
         waiter.reject(this.#failure(`ended without printing ${waiter.pattern}`));
       }
     }
@@ -197,10 +200,15 @@ export class Process implements AsyncDisposable {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       keep(text);
       for (const waiter of this.#waiters) {
-        const match = this.#stdout.match(waiter.pattern) ?? this.#stderr.match(waiter.pattern);
+        const match = this.#match(waiter.pattern);
         if (match !== null) waiter.resolve(match);
       }
     }
+  }
+
+  #match(pattern: RegExp): RegExpMatchArray | null {
+    const lines = (text: string) => this.#alive ? text.slice(0, text.lastIndexOf("\n") + 1) : text;
+    return lines(this.#stdout).match(pattern) ?? lines(this.#stderr).match(pattern);
   }
 
   #signal(signal: Deno.Signal): void {

@@ -24,6 +24,8 @@ Deno.test("Process.printed() sees lines as they come, and says what came when th
   await using process = new Process("cat", [], { input: "piped" });
   const ready = process.printed(/^port (\d+)$/m);
   await process.write("starting\nport 80");
+  await process.printed(/starting/);
+  while (process.alive && !process.stdout.endsWith("port 80")) await new Promise(setImmediate);
   await process.write("80\n");
   assert.equal((await ready)[1], "8080");
   await assert.rejects(
