@@ -1,15 +1,22 @@
 /**
- * Our contender: `contender_ethox.ts DEVICE CIDR`.
+ * Our contender: `contender_ethox.ts --device DEVICE --address CIDR`, on the host and in a guest.
  *
  * @module
  */
 
+import { parseArgs } from "node:util";
 import { Network } from "../net/network.ts";
 import { startServices } from "./services.ts";
 import { startCallbackServices } from "./services_callbacks.ts";
 
-const [device = "", address = ""] = Deno.args;
-const network = await Network.open({ device, addresses: [address] });
+const { values } = parseArgs({
+  options: {
+    device: { type: "string", default: "" },
+    address: { type: "string", multiple: true, default: [] },
+    gateway: { type: "string" },
+  },
+});
+const network = await Network.open({ device: values.device, addresses: values.address });
 startServices({
   listen({ port }) {
     const listener = network.listen({ port });

@@ -11,6 +11,7 @@
 import { parseArgs } from "node:util";
 import { type Command, ensureCommands, MissingPackages } from "../scripts/system_packages.ts";
 import { describeEnvironment } from "./environment.ts";
+import { createGuests } from "./guests.ts";
 import { measureLoss } from "./loss.ts";
 import { measureMemory, MEMORY_FIGURES } from "./memory.ts";
 import { BenchNetwork, type Contender, CONTENDERS } from "./network.ts";
@@ -20,6 +21,8 @@ import { figure, table } from "./table.ts";
 
 /** One figure over a network. */
 interface Figure {
+  /** Whether the contenders run in virtual machines. */
+  guests?: boolean;
   /** Who takes part. */
   contenders: readonly Contender[];
   /** What the load measures. */
@@ -70,6 +73,56 @@ const FIGURES: Record<string, Figure> = {
     ],
   },
 };
+
+/** Ours in a guest that drives its network card itself, and Deno on the network of a guest's kernel. */
+const GUESTS = ["connections", "kernel"] as const;
+
+Object.assign(
+  FIGURES,
+  {
+    guest_http: {
+      guests: true,
+      contenders: GUESTS,
+      measure: (network, contender, seconds) => network.http(contender, seconds, 16),
+      rows: [
+        {
+          title: "In a guest: HTTP requests, 16 connections",
+          value: "requests_per_second",
+          unit: "1/s",
+          divisor: 1,
+        },
+      ],
+    },
+    guest_bulk_receive: {
+      guests: true,
+      contenders: GUESTS,
+      measure: (network, contender, seconds) => network.load(contender, "send", seconds),
+      rows: [{
+        title: "In a guest: bulk, peer to guest",
+        value: "bits_per_second",
+        unit: "Gbit/s",
+        divisor: 1e9,
+      }],
+    },
+    guest_bulk_send: {
+      guests: true,
+      contenders: GUESTS,
+      measure: (network, contender, seconds) => network.load(contender, "receive", seconds),
+      rows: [{
+        title: "In a guest: bulk, guest to peer",
+        value: "bits_per_second",
+        unit: "Gbit/s",
+        divisor: 1e9,
+      }],
+    },
+    guest_request_response: {
+      guests: true,
+      contenders: GUESTS,
+      measure: (network, contender, seconds) => network.load(contender, "rr", seconds),
+      rows: [{ title: "In a guest: request/response, p50", value: "p50_us", unit: "µs", divisor: 1 }],
+    },
+  } satisfies Record<string, Figure>,
+);
 
 const COMMANDS: Command[] = ["ip", "wrk"];
 
@@ -128,7 +181,9 @@ async function main(): Promise<number> {
     if (values.json !== undefined) await Deno.writeTextFile(values.json, JSON.stringify(measured, null, 2));
     return 0;
   }
+  const chosen = Object.entries(FIGURES).filter(([name]) => selected(name));
   await using network = await BenchNetwork.create();
+  await using guests = chosen.some(([, { guests }]) => guests) ? await createGuests() : null;
   const report: Report = {
     environment: await describeEnvironment(network.peer),
     seconds,
@@ -139,12 +194,11 @@ async function main(): Promise<number> {
   for (const [name, value] of Object.entries(report.environment)) console.log(`${name}: ${value}`);
   console.log(`${rounds} rounds of ${seconds} s, the contenders in turn; medians\n`);
 
-  for (const [name, { measure, contenders }] of Object.entries(FIGURES)) {
-    if (!selected(name)) continue;
+  for (const [name, { measure, contenders, guests: inGuests }] of chosen) {
     const runs: Partial<Record<Contender, Measured[]>> = report.figures[name] = {};
     for (let round = 0; round < rounds; round++) {
       for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
-        const measured = await measure(network, contender, seconds);
+        const measured = await measure(inGuests ? guests! : network, contender, seconds);
         (runs[contender] ??= []).push(measured);
         const shown = Object.entries(measured).map(([key, value]) => `${key} ${figure(value)}`).join(", ");
         console.log(`${name} ${contender}: ${shown}`);

@@ -23,22 +23,27 @@ export const CONTENDERS: readonly Contender[] = ["callbacks", "connections", "ke
 const TAP_ADDRESS = "10.70.1.2", VETH_ADDRESS = "10.70.2.2";
 
 /** Where each is found: its address, and what is added to the services' ports. */
-const PLACES: Record<Contender, { address: string; port: number }> = {
+export type Places = Readonly<Record<Contender, { readonly address: string; readonly port: number }>>;
+
+const PLACES: Places = {
   callbacks: { address: TAP_ADDRESS, port: CALLBACKS },
   connections: { address: TAP_ADDRESS, port: 0 },
   kernel: { address: VETH_ADDRESS, port: 0 },
 };
 
 /** Milliseconds that a whole bench may take. */
-const DEADLINE = 20 * 60_000;
+export const DEADLINE = 20 * 60_000;
 
 /** Everything that the figures over a network need; `await using` it. */
 export class BenchNetwork implements AsyncDisposable {
   readonly #peer: Namespace;
+  readonly #places: Places;
   readonly #stack: AsyncDisposableStack;
 
-  private constructor(peer: Namespace, stack: AsyncDisposableStack) {
+  /** @param peer Where the load runs. @param places Where the contenders are. @param stack What ends with this. */
+  constructor(peer: Namespace, places: Places, stack: AsyncDisposableStack) {
     this.#peer = peer;
+    this.#places = places;
     this.#stack = stack;
   }
 
@@ -56,10 +61,12 @@ export class BenchNetwork implements AsyncDisposable {
     await peer.veth("veth0", "10.70.2.1/24", kernel, "veth0", `${VETH_ADDRESS}/24`);
     const processes: Process[] = [
       kernel.deno("bench/contender_kernel.ts", [], { deadline: DEADLINE }),
-      peer.deno("bench/contender_ethox.ts", ["tap:tap0", `${TAP_ADDRESS}/24`], { deadline: DEADLINE }),
+      peer.deno("bench/contender_ethox.ts", ["--device", "tap:tap0", "--address", `${TAP_ADDRESS}/24`], {
+        deadline: DEADLINE,
+      }),
     ];
     await Promise.all(processes.map((process) => process.printed(/^ready$/m)));
-    return new BenchNetwork(peer, stack.move());
+    return new BenchNetwork(peer, PLACES, stack.move());
   }
 
   /** The namespace in which the load runs. */
@@ -69,7 +76,7 @@ export class BenchNetwork implements AsyncDisposable {
 
   /** Runs one mode of the peer against a contender. */
   async load(contender: Contender, mode: string, seconds: number, number = 1): Promise<Measured> {
-    const { address, port } = PLACES[contender];
+    const { address, port } = this.#places[contender];
     const args = [mode, address, String(seconds), String(number), String(port)];
     const { stdout } = await runChecked(
       this.#peer.deno("bench/peer/main.ts", args, { deadline: limit(seconds) }),
@@ -84,7 +91,7 @@ export class BenchNetwork implements AsyncDisposable {
       `-c${connections}`,
       `-d${seconds}s`,
       "--latency",
-      `http://${PLACES[contender].address}:80/`,
+      `http://${this.#places[contender].address}:80/`,
     ];
     return readWrk((await this.#peer.run("wrk", args, { deadline: limit(seconds) })).stdout);
   }

@@ -24,6 +24,8 @@ export interface BuildOptions {
   readonly out: string;
   /** What the guest is told. */
   readonly config: GuestConfig;
+  /** Whether the network device is driven by the kernel, for programs on Deno's own sockets. Default false. */
+  readonly kernelNetwork?: boolean;
   /** zstd level, 1 to 22; 0 for no compression, which boots faster and takes three times the space. */
   readonly level: number;
   /** Takes a line a stage. */
@@ -32,6 +34,9 @@ export interface BuildOptions {
 
 /** The kernel's modules that a guest needs: user-space PCI drivers, and configuration from QEMU. */
 const MODULES = ["uio_pci_generic", "qemu_fw_cfg"];
+
+/** The same, for a guest whose network is the kernel's. */
+const KERNEL_NETWORK_MODULES = ["virtio_pci", "virtio_net", "qemu_fw_cfg"];
 
 /** Where the program lies in the guest. */
 const INIT = "app/init.js";
@@ -88,7 +93,7 @@ export async function build(options: BuildOptions): Promise<Manifest> {
     return {
       source,
       image: await Deno.readFile(source.image),
-      modules: await kernelModules(source, MODULES),
+      modules: await kernelModules(source, options.kernelNetwork ? KERNEL_NETWORK_MODULES : MODULES),
     };
   }, ({ source, modules }) => `${source.version}, ${modules.length} modules`);
   const archive = await stages.run(

@@ -16,7 +16,10 @@ export const CONFIG_FW_CFG = "opt/ethox/config";
 
 /** The configuration of one guest. */
 export interface GuestConfig {
-  /** The `--device` argument of the program; empty for a program without network. */
+  /**
+   * The `--device` argument of the program; empty for a program without network. `kernel` in an image that was built
+   * with `--kernel-network`: process 1 gives the addresses to the kernel's interface, and the program gets no argument.
+   */
   readonly device: string;
   /** The addresses with their prefixes, each an `--address` argument. */
   readonly addresses: readonly string[];
@@ -36,6 +39,9 @@ export const DEFAULT_CONFIG: GuestConfig = {
   mac: "",
   args: [],
 };
+
+/** {@link GuestConfig.device} where the network is the kernel's. */
+export const KERNEL_DEVICE = "kernel";
 
 /** Raised for a configuration that can't be used; the message is one line for the user. */
 export class InvalidConfig extends Error {
@@ -107,7 +113,7 @@ function texts(value: unknown, field: string): string[] {
 /** The program's arguments that a configuration stands for. */
 export function programArguments(config: GuestConfig): string[] {
   const args: string[] = [];
-  if (config.device !== "") {
+  if (config.device !== "" && config.device !== KERNEL_DEVICE) {
     args.push("--device", config.device);
     for (const address of config.addresses) args.push("--address", address);
     if (config.gateway !== "") args.push("--gateway", config.gateway);

@@ -10,7 +10,16 @@
 
 import { loadModule, mount, uptime } from "../drivers/ffi/system.ts";
 import { bindVirtio, reserveHugePages } from "../drivers/virtio/uio.ts";
-import { CONFIG_FW_CFG, CONFIG_PATH, type GuestConfig, parseConfig, programArguments } from "./config.ts";
+import { configureInterface } from "../drivers/ffi/rtnetlink.ts";
+import { Cidr, IpAddress } from "../stack/ip/address.ts";
+import {
+  CONFIG_FW_CFG,
+  CONFIG_PATH,
+  type GuestConfig,
+  KERNEL_DEVICE,
+  parseConfig,
+  programArguments,
+} from "./config.ts";
 import { endWithProgram, fail } from "./guest_exit.ts";
 
 /** Where the list of kernel modules lies, one path a line, in the order of loading. */
@@ -66,6 +75,20 @@ function takeDevices(): void {
   stage(`virtio-net for user space: ${devices.join(" ")}; ${pages} huge pages`);
 }
 
+/** Gives the kernel's interface its addresses, for programs on Deno's own sockets. */
+function configureKernel(config: GuestConfig): void {
+  const names = [...Deno.readDirSync("/sys/class/net")].map((entry) => entry.name).sort();
+  for (const name of ["lo", names.find((name) => name !== "lo")]) {
+    if (name === undefined) throw new Error("Cannot find a network interface of the kernel");
+    const own = name !== "lo";
+    const addresses = own ? config.addresses.map(Cidr.parse) : [];
+    const gateway = own && config.gateway !== "" ? IpAddress.parse(config.gateway) : null;
+    const index = Number(Deno.readTextFileSync(`/sys/class/net/${name}/ifindex`));
+    configureInterface({ name, index, addresses, gateway });
+    if (own) stage(`the kernel's ${name}: ${config.addresses.join(" ")}`);
+  }
+}
+
 /** Programs read their arguments in Deno's way or in Node's, which `parseArgs` of `node:util` does by default. */
 async function setArguments(args: string[]): Promise<void> {
   Object.defineProperty(Deno, "args", { get: () => args, enumerable: true, configurable: true });
@@ -78,7 +101,8 @@ try {
   mountAll();
   loadModules();
   const config = readConfig();
-  takeDevices();
+  if (config.device === KERNEL_DEVICE) configureKernel(config);
+  else takeDevices();
   await setArguments(programArguments(config));
   stage("starting the program");
 } catch (error) {

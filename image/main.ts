@@ -6,7 +6,7 @@
 
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { build } from "./build.ts";
-import { DEFAULT_CONFIG, type GuestConfig, InvalidConfig, parseConfig } from "./config.ts";
+import { DEFAULT_CONFIG, type GuestConfig, InvalidConfig, KERNEL_DEVICE, parseConfig } from "./config.ts";
 import { configure } from "./configure.ts";
 import { ImageError } from "./errors.ts";
 import { inspect } from "./inspect.ts";
@@ -15,7 +15,7 @@ import { parseForward, parseNetwork, shellLine } from "./qemu.ts";
 import { command, Guest, type RunOptions } from "./run.ts";
 
 const USAGE = `Usage:
-  deno task image build APP.ts -o DIRECTORY [--compress zstd:N|none] [CONFIGURATION]
+  deno task image build APP.ts -o DIRECTORY [--compress zstd:N|none] [--kernel-network] [CONFIGURATION]
   deno task image run DIRECTORY [--net user|none|tap:NAME|socket:PATH] [--forward tcp:HOST:GUEST]...
                   [--memory MIB] [--cpus N] [--accel auto|kvm|tcg] [--capture FILE] [--qemu ARGUMENT]... [--dry-run]
                   [CONFIGURATION]
@@ -39,6 +39,7 @@ const BUILD = {
   ...CONFIGURATION,
   "output": { type: "string", short: "o" },
   "compress": { type: "string", default: "zstd:3" },
+  "kernel-network": { type: "boolean", default: false },
 } as const satisfies ParseArgsConfig["options"];
 
 const RUN = {
@@ -132,10 +133,13 @@ async function buildCommand(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({ args: own, options: BUILD, allowPositionals: true });
   const entry = one(positionals, "program");
   if (values.output === undefined) throw new ImageError(`Say where the image goes with -o DIRECTORY`);
+  const kernelNetwork = values["kernel-network"];
+  const base = kernelNetwork ? { ...DEFAULT_CONFIG, device: KERNEL_DEVICE } : DEFAULT_CONFIG;
   await build({
     program: entry,
     out: values.output,
-    config: await configuration(values, DEFAULT_CONFIG, program) ?? DEFAULT_CONFIG,
+    config: await configuration(values, base, program) ?? base,
+    kernelNetwork,
     level: parseCompression(values.compress),
     print: (line) => console.log(line),
   });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { configure } from "../image/configure.ts";
-import { DEFAULT_CONFIG } from "../image/config.ts";
+import { DEFAULT_CONFIG, KERNEL_DEVICE } from "../image/config.ts";
 import { inspect } from "../image/inspect.ts";
 import { command, Guest, NO_STATUS } from "../image/run.ts";
 import { works } from "../image/accelerator.ts";
@@ -160,4 +160,26 @@ Deno.test("Guest ends as its program does", async (t) => {
 Deno.test("works() tells an accelerator that runs guests from one that does not", async () => {
   await requireTools("qemu-system-x86_64");
   assert.equal(await works("tcg"), true);
+});
+
+Deno.test("A guest built with kernelNetwork has its addresses on the kernel's interface", async () => {
+  await requireTools("qemu-system-x86_64");
+  const config = {
+    ...DEFAULT_CONFIG,
+    device: KERNEL_DEVICE,
+    addresses: ["10.0.2.15/24", "fec0::15/64"],
+    gateway: "10.0.2.2",
+  };
+  await using image = await TestImage.build("tests/guest/kernel_network.ts", config, { kernelNetwork: true });
+  const { status, console } = await image.run({ network: { kind: "user", forwards: [] } });
+  assert.equal(status, 0, console.join("\n"));
+  const interfaces = console.find((line) => line.startsWith("interfaces "))?.slice("interfaces ".length) ??
+    "[]";
+  const eth0 = (JSON.parse(interfaces) as [string, string][]).filter(([name]) => name === "eth0");
+  assert.deepEqual(eth0.map(([, cidr]) => cidr).filter((cidr) => !cidr.startsWith("fe80:")).sort(), [
+    "10.0.2.15/24",
+    "fec0::15/64",
+  ]);
+  // The table's line of the default route: destination 0, gateway 10.0.2.2.
+  assert.ok(console.some((line) => /^route eth0\t00000000\t0202000A\t/.test(line)), console.join("\n"));
 });

@@ -22,13 +22,18 @@ export class TestImage implements AsyncDisposable {
   }
 
   /** Builds the image of a program of this repository, such as `tests/guest/ending.ts`. */
-  static async build(program: string, config: GuestConfig = DEFAULT_CONFIG): Promise<TestImage> {
+  static async build(
+    program: string,
+    config: GuestConfig = DEFAULT_CONFIG,
+    options: { kernelNetwork?: boolean } = {},
+  ): Promise<TestImage> {
     const directory = await Deno.makeTempDir({ prefix: "ethox-image-" });
     try {
       await build({
         program: join(import.meta.dirname!, "../..", program),
         out: directory,
         config,
+        ...options,
         level: 0,
         print: () => {},
       });
