@@ -1,380 +1,27 @@
 /**
- * One connection: its state, and the verbs its application uses. What arrives is worked on in `input.ts`, what
- * is sent in `output.ts`, what was lost in `recovery.ts`.
+ * One connection: the verbs its application uses. What it remembers is in `connection_state.ts`; what arrives is worked
+ * on in `input.ts`, what is sent in `output.ts`, what was lost in `recovery.ts`.
  *
  * @module
  */
 
 import { StackError, type StackErrorCode } from "../errors.ts";
 import type { IpAddress } from "../ip/address.ts";
-import type { Path } from "../ip/path.ts";
 import type { Bytes } from "../packet.ts";
-import { Timer, type TimerOwner } from "../timer_wheel.ts";
-import type { Connection, ConnectionHandler } from "./api.ts";
+import type { Timer } from "../timer_wheel.ts";
+import type { Connection } from "./api.ts";
 import { State } from "./api.ts";
-import type { Assembler } from "./assembler.ts";
-import { type Congestion, INFINITE_SSTHRESH, type RateState } from "./congestion.ts";
-import type { TcpListener } from "./listener.ts";
+import { tuneReceiveBuffer } from "./buffer_tuning.ts";
+import type { RateState } from "./congestion.ts";
+import { ConnectionState, type Limit, Recovery } from "./connection_state.ts";
+import { drop, orphaned, reset } from "./ending.ts";
 import { type TcpInfo, tcpInfo } from "./info.ts";
 import { sendQuantum } from "./pacing.ts";
-import { Ring } from "./ring.ts";
-import { tuneReceiveBuffer } from "./buffer_tuning.ts";
-import { RttEstimator } from "./rtt.ts";
-import type { Tcp } from "./tcp.ts";
 import { expireTimers } from "./timers.ts";
 
-/** Where loss recovery is. */
-export enum Recovery {
-  /** Nothing is missing. */
-  Open,
-  /** The peer has echoed a congestion mark; the window is being reduced (RFC 3168). */
-  Reduced,
-  /** Segments are missing and are being sent again; the window follows RFC 6937. */
-  Fast,
-  /** The retransmission timer expired. */
-  Loss,
-}
-
-/** What the retransmission timer is set for. */
-export enum SendTimer {
-  None,
-  /** RFC 6298. */
-  Retransmit,
-  /** Tail loss probe (RFC 8985, section 7). */
-  Probe,
-  /** RACK's reordering window (RFC 8985, section 6.2). */
-  Reorder,
-  /** Zero-window probe (RFC 9293, section 3.8.6.1). */
-  Window,
-}
-
-/** What a sender with something to send waits for. */
-export enum Limit {
-  /** It has nothing to send. */
-  None,
-  /** The network, or the congestion window. */
-  Network,
-  /** The peer's window. */
-  Window,
-}
-
-/** Largest segment that is taken for granted before the peer says more (RFC 9293, section 3.7.1). */
-export const DEFAULT_MSS = 536;
-/** Bytes of a connection's send ring at most. */
-export const DEFAULT_SEND_LIMIT = 4 << 20;
-/** Bytes of data that a peer may send before they are taken. */
-export const DEFAULT_RECEIVE_LIMIT = 4 << 20;
-/** Segments acknowledged at once at the start of a connection. */
-export const QUICK_ACKS = 16;
-
 /** One connection. Everything but the verbs of {@link Connection} is for the TCP layer. */
-export class TcpConnection implements Connection, TimerOwner, RateState {
-  readonly tcp: Tcp;
-  handler: ConnectionHandler | null = null;
-  user: unknown = null;
-  state: State = State.Closed;
-  /** How packets reach the peer. */
-  path: Path;
-  readonly localPort: number;
-  readonly remotePort: number;
-  /** Hash of addresses and ports, for the table. */
-  readonly hash: number;
-  /** The listener that waits for this connection to be established or taken. */
-  listener: TcpListener | null = null;
-  /** The next one in the listener's queue. */
-  nextInQueue: TcpConnection | null = null;
-
-  // What the end of the turn has to do with it.
-  /** In the layer's list. */
-  dirty = false;
-  /** An ACK is due at the end of the turn. */
-  ackNow = false;
-  /** The handler is to be offered waiting data. */
-  offerDue = false;
-  /** The handler took less than it was given. */
-  paused = false;
-  /** `finished` was called. */
-  finishedTold = false;
-  /** It waits for the device to have a free slot. */
-  waiting = false;
-  /** A SYN waits for a free slot. */
-  synDue = false;
-  /** {@link write} took less than it was given. */
-  writeBlocked = false;
-  /** The application has given it up with `close`. */
-  orphan = false;
-  /** Its owner wants nothing more of what the peer sends; data resets it once our FIN is out. */
-  receiveShut = false;
-  /** `closed` is to be called with {@link error}. */
-  closeDue = false;
-  /** What came before a reset stays readable after `closed`: its owner reads it. */
-  keepUnread = false;
-  /** `closed` was called. */
-  closedTold = false;
-  /** Why it ended. */
-  error: StackError | null = null;
-
-  // Sending (RFC 9293, section 3.3.1).
-  iss = 0;
-  sndUna = 0;
-  sndNxt = 0;
-  sndWnd = 0;
-  sndWl1 = 0;
-  sndWl2 = 0;
-  /** Greatest window the peer has offered, in bytes. */
-  maxSndWnd = 0;
-  /** The peer's window shift. */
-  sndShift = 0;
-  readonly sendRing: Ring;
-  /** Sequence number of the first byte in {@link sendRing}. */
-  sendBase = 0;
-  /** Bytes in {@link sendRing}. */
-  sendQueued = 0;
-  /** Most bytes in {@link sendRing}; grows to {@link sendMost} with the congestion window. */
-  sendLimit: number;
-  sendMost: number = DEFAULT_SEND_LIMIT;
-  /** FIN follows the last byte written. */
-  finQueued = false;
-  /** FIN was sent at least once. */
-  finSent = false;
-  noDelay = false;
-  /** Nothing less than a segment goes out until it is taken back (or the window timer expires). */
-  corked = false;
-  /** The same, until the next write: more is about to be written. */
-  moreComing = false;
-  /** Less than a segment may go out even if the window cuts it short. */
-  pushSmall = false;
-  /** Bytes of payload of a full segment. */
-  mss: number = DEFAULT_MSS;
-  /** What the peer said it takes. */
-  peerMss: number = DEFAULT_MSS;
-  /** {@link Path.mtu} from which {@link mss} was made. */
-  mssMtu = 0;
-  /** End of the last small segment (Nagle as Minshall has it). */
-  smallEnd = 0;
-
-  // In flight: records, oldest first, and their segments by kind.
-  head = -1;
-  tail = -1;
-  /** Records from {@link head} to {@link tail}. */
-  recordCount = 0;
-  packetsOut = 0;
-  sackedOut = 0;
-  lostOut = 0;
-  retransOut = 0;
-
-  // Congestion and recovery.
-  /** Decides the window; may be replaced at any time. */
-  congestion: Congestion;
-  cwnd: number;
-  ssthresh: number = INFINITE_SSTHRESH;
-  cwndCount = 0;
-  recovery: Recovery = Recovery.Open;
-  /** SND.NXT when recovery began. */
-  recoveryPoint = 0;
-  priorCwnd = 0;
-  prrDelivered = 0;
-  prrOut = 0;
-  /** Duplicate ACKs in a row, for peers without SACK. */
-  duplicateAcks = 0;
-  /** The window was used up when the last segment was sent (RFC 7661). */
-  cwndLimited = false;
-  /** Most segments that were outstanding since {@link cwndUsageEnd} was set. */
-  maxPacketsOut = 0;
-  /** SND.NXT when {@link cwndLimited} was judged. */
-  cwndUsageEnd = 0;
-  /** When data was sent last, in µs. */
-  lastSent: number = -Infinity;
-  /** When data was received last, in µs. */
-  lastData: number = -Infinity;
-  /** Segments delivered in all. */
-  delivered = 0;
-  /** Segments held for lost in all. */
-  lost = 0;
-  /** When {@link delivered} last grew, in µs. */
-  deliveredAt = 0;
-  /** When the first segment of the flight that is being sampled was sent, in µs. */
-  firstSentAt = 0;
-  /** {@link delivered} up to which samples tell of the application, not of the network; 0 for none. A SYN has no data behind it. */
-  appLimitedUntil = 1;
-  /** The latest good sample of the delivery rate: segments, in µs. */
-  deliverySegments = 0;
-  deliveryInterval = 0;
-  deliveryAppLimited = false;
-
-  /** Bytes a second at which data leaves; 0 for as fast as the window lets. */
-  pacingRate = 0;
-  /** Nothing leaves before, in µs, while there is a {@link pacingRate}. */
-  nextSendAt = 0;
-  /** Retransmissions in all, in segments. */
-  retransmissions = 0;
-  /** Time-outs in a row. */
-  timeouts = 0;
-  /** Probes of a shut window, for the backoff. */
-  windowProbes = 0;
-  /** Probes of a shut window that nobody answered. */
-  unansweredProbes = 0;
-  readonly rtt: RttEstimator = new RttEstimator();
-
-  // What to go back to when a recovery turns out to be needless.
-  undoValid = false;
-  /** Late news of first copies says that a time-out was spurious. */
-  frto = false;
-  /** SND.UNA when recovery began. */
-  undoStart = 0;
-  undoCwnd = 0;
-  undoSsthresh = 0;
-  /** Segments sent again in this recovery and not reported as duplicates. */
-  undoRetransmits = 0;
-  /** Something was sent again in this recovery. */
-  undoSent = false;
-  /** Our timestamp of the first retransmission. */
-  undoStamp = 0;
-
-  // RACK (RFC 8985).
-  rackTime = -Infinity;
-  rackEnd = 0;
-  rackRtt = Infinity;
-  /** Reordering was seen. */
-  reordering = false;
-  /** Highest sequence number that was selectively acknowledged. */
-  fack = 0;
-  /** SND.NXT when the tail loss probe was sent; valid while {@link probing}. */
-  probeEnd = 0;
-  probing = false;
-  /** The probe was data sent again, and not new data. */
-  probeAgain = false;
-
-  // Receiving.
-  irs = 0;
-  rcvNxt = 0;
-  /** Right edge of the window that was offered. */
-  rcvAdv = 0;
-  /** Our window shift. */
-  rcvShift = 0;
-  /** ACK number sent last. */
-  lastAck = 0;
-  /** Bytes that may wait to be taken; grows to {@link receiveMost} with what is taken. */
-  receiveLimit: number;
-  receiveMost: number = DEFAULT_RECEIVE_LIMIT;
-  /** When the round trip began in which is counted what the application takes, in µs, and what it had taken by then. */
-  tuneAt = 0;
-  tuneTaken = 0;
-  readonly receiveRing: Ring;
-  /** In-order bytes in {@link receiveRing}. */
-  readable = 0;
-  /** Of these, bytes that the handler is looking at right now. */
-  lent = 0;
-  assembler: Assembler | null = null;
-  /** FIN was taken; RCV.NXT is past it. */
-  finReceived = false;
-  /** A FIN came before its turn, at the end of the data at {@link heldFinAt}. */
-  heldFin = false;
-  heldFinAt = 0;
-  /** Bytes received that no ACK has covered. */
-  unacked = 0;
-  /** Largest segment received. */
-  rcvMss: number = DEFAULT_MSS;
-  /** Length of the last short segment that ended nothing, in bytes. */
-  lastFrame = 0;
-  /** Short segments received since the last ACK. */
-  smallSegments = 0;
-  /** Segments to acknowledge at once still. */
-  quickAcks: number = QUICK_ACKS;
-  /** Requests and responses alternate: an ACK can ride on the response. */
-  interactive = false;
-  /** A duplicate segment to report (RFC 2883); nothing while both are equal. */
-  dsackStart = 0;
-  dsackEnd = 0;
-
-  // Options in force.
-  sackPermitted = false;
-  timestamps = false;
-  windowScaling = false;
-  /** Explicit congestion notification was agreed on (RFC 3168). */
-  ecn = false;
-  /** A mark came in: every ACK says so until the peer says that it has reduced its window. */
-  ecnEcho = false;
-  /** The next new data says that the window was reduced. */
-  cwrDue = false;
-  tsOffset = 0;
-  tsRecent = 0;
-  /** When {@link tsRecent} was set, in µs. */
-  tsRecentAt: number = -Infinity;
-
-  // Timers: what is due when, in µs; one timer in the wheel serves them all.
-  readonly timer: Timer = new Timer(this);
-  sendTimer: SendTimer = SendTimer.None;
-  sendTimerAt: number = Infinity;
-  ackTimerAt: number = Infinity;
-  /** TIME-WAIT, FIN-WAIT-2 of an orphan, SYN-RECEIVED. */
-  lifeTimerAt: number = Infinity;
-  keepAliveAt: number = Infinity;
-  /** The next quantum of a paced connection. */
-  paceTimerAt: number = Infinity;
-  keepAliveProbes = 0;
+export class TcpConnection extends ConnectionState implements Connection, RateState {
   #keepAlive = 0;
-  /** When a segment last came, in µs. */
-  lastReceived: number = -Infinity;
-  /** When challenge ACKs may be sent again, in µs. */
-  challengeAt: number = -Infinity;
-
-  // What its owner has set for it alone.
-  /** µs between keep-alive probes. */
-  keepAliveInterval: number;
-  /** Keep-alive probes without an answer before it is given up. */
-  keepAliveLimit: number;
-  /** µs that data may stay without an ACK before it is given up (RFC 5482); 0 for what the retries make. */
-  userTimeout = 0;
-  /** Retransmissions of a SYN. */
-  synRetries: number;
-  /** Largest segment, in bytes, that is offered and sent; 0 for what the path takes. */
-  mssLimit = 0;
-  /** Traffic class of its packets; the two low bits are the congestion notification's. */
-  trafficClass = 0;
-  /** Hop limit of its packets; 0 for the usual one. */
-  hopLimit = 0;
-  /** When something was sent again first since the last progress, in µs. */
-  firstRetransmission: number = Infinity;
-
-  // Totals.
-  /** What sending waits for, since when, and how long it did so in all, in µs by {@link Limit}. */
-  limit: Limit = Limit.None;
-  limitSince = 0;
-  readonly limitTimes: Float64Array = new Float64Array(3);
-  bytesSent = 0;
-  bytesAcked = 0;
-  bytesReceived = 0;
-  bytesRetransmitted = 0;
-  segmentsIn = 0;
-  segmentsOut = 0;
-  dataSegmentsIn = 0;
-  dataSegmentsOut = 0;
-  /** Duplicates that the peer has reported. */
-  duplicateSacks = 0;
-  /** Segments that came before their turn. */
-  outOfOrder = 0;
-
-  /** @param tcp The layer. @param path To the peer. @param hash Of addresses and ports, as the table has it. */
-  constructor(tcp: Tcp, path: Path, localPort: number, remotePort: number, hash: number) {
-    this.tcp = tcp;
-    this.path = path;
-    this.localPort = localPort;
-    this.remotePort = remotePort;
-    this.hash = hash;
-    const { settings } = tcp;
-    this.cwnd = settings.initialWindow;
-    this.sendLimit = Math.min(settings.sendDefault, this.sendMost);
-    this.receiveLimit = settings.receiveAutoTuning
-      ? Math.min(settings.receiveDefault >> 1, this.receiveMost)
-      : this.receiveMost;
-    this.keepAliveInterval = settings.keepAliveInterval;
-    this.keepAliveLimit = settings.keepAliveProbes;
-    this.synRetries = settings.synRetries;
-    this.congestion = tcp.makeCongestion();
-    this.sendRing = new Ring(tcp.pool);
-    this.receiveRing = new Ring(tcp.pool);
-  }
 
   get local(): IpAddress {
     return this.path.source;
@@ -488,16 +135,16 @@ export class TcpConnection implements Connection, TimerOwner, RateState {
       return;
     }
     if (this.state === State.SynSent) {
-      this.tcp.drop(this, null);
+      drop(this, null);
       return;
     }
     this.orphan = true;
     if (this.readable > this.lent && this.state !== State.TimeWait) {
-      this.tcp.reset(this, null);
+      reset(this, null);
       return;
     }
     this.closeWrite();
-    if (this.state === State.FinWait2) this.tcp.orphaned(this);
+    if (this.state === State.FinWait2) orphaned(this);
     this.tcp.markDirty(this);
   }
 
@@ -510,7 +157,7 @@ export class TcpConnection implements Connection, TimerOwner, RateState {
       this.#discard();
       return;
     }
-    this.tcp.reset(this, this.failure("ConnectionAborted", "Connection was aborted"));
+    reset(this, this.failure("ConnectionAborted", "Connection was aborted"));
   }
 
   /** Nobody wants what has outlived the connection. */

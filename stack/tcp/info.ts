@@ -4,8 +4,9 @@
  * @module
  */
 
-import { Limit, Recovery, type TcpConnection } from "./connection.ts";
 import { State } from "./api.ts";
+import type { TcpConnection } from "./connection.ts";
+import { Limit, Recovery } from "./connection_state.ts";
 
 /** {@link TcpInfo.options}: timestamps are in force. */
 export const INFO_TIMESTAMPS = 1;

@@ -6,14 +6,21 @@
 
 import type { Bytes } from "../packet.ts";
 import * as wire from "../wire/tcp.ts";
+import { quickAck, sendAck } from "./acks.ts";
 import { State } from "./api.ts";
-import { Assembler } from "./assembler.ts";
-import { tuneReceiveBuffer, tuneSendBuffer } from "./buffer_tuning.ts";
-import { DEFAULT_MSS, SendTimer, type TcpConnection } from "./connection.ts";
-import { acknowledgeLater, quickAck, sendAck, sendSyn, updateMss, windowClosed, writeSyn } from "./output.ts";
+import { tuneSendBuffer } from "./buffer_tuning.ts";
+import { tellConnected, tellWritable } from "./callbacks.ts";
+import type { TcpConnection } from "./connection.ts";
+import { DEFAULT_MSS, SendTimer } from "./connection_state.ts";
+import { drop, enterTimeWait, orphaned } from "./ending.ts";
+import { updateMss, windowClosed } from "./output.ts";
+import { establish } from "./passive_open.ts";
+import { inputData, reportDuplicate } from "./receive.ts";
 import { acknowledge, echoed } from "./recovery.ts";
+import { rejectSegment } from "./reset.ts";
 import { SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
+import { sendSyn, writeSyn } from "./syn.ts";
 import { armSendTimer } from "./timers.ts";
 
 /** A timestamp this old is no reason to refuse a segment (RFC 7323, section 5.5), in µs: 24 days. */
@@ -23,10 +30,6 @@ const PAWS_IDLE = 24 * 86_400_000_000;
 const PAWS_SLACK = 1;
 
 const SYN_ACK = wire.SYN | wire.ACK;
-/** Segments with one of these may be short because the data ends there. */
-const REMNANT = wire.SYN | wire.FIN | wire.URG | wire.PSH;
-/** Bytes of a segment below which it tells nothing of what the peer can send (Linux's TCP_MIN_MSS). */
-const LEAST_MEASURED = 88;
 
 /** One segment, as read from its header. One object serves every segment. */
 export class Segment {
@@ -171,10 +174,10 @@ export function input(c: TcpConnection, s: Segment, now: number): void {
   }
   if (c.state === State.SynReceived) {
     if (before(s.acknowledgment, c.sndUna) || after(s.acknowledgment, c.sndNxt)) {
-      c.tcp.rejectSegment(c.path, c.localPort, c.remotePort, s);
+      rejectSegment(c.tcp, c.path, c.localPort, c.remotePort, s);
       return;
     }
-    if (!c.tcp.establish(c, s, now)) return;
+    if (!establish(c, s, now)) return;
   }
   if (c.ecn) inputEcn(c, s);
   if (!inputAck(c, s, now)) return;
@@ -200,11 +203,11 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
   const acked = (s.flags & wire.ACK) !== 0;
   if (acked && (!after(s.acknowledgment, c.iss) || after(s.acknowledgment, c.sndNxt))) {
     c.tcp.counters.badAcks++;
-    if (!(s.flags & wire.RST)) c.tcp.rejectSegment(c.path, c.localPort, c.remotePort, s);
+    if (!(s.flags & wire.RST)) rejectSegment(c.tcp, c.path, c.localPort, c.remotePort, s);
     return;
   }
   if (s.flags & wire.RST) {
-    if (acked) c.tcp.drop(c, c.failure("ConnectionRefused", "Connection refused"));
+    if (acked) drop(c, c.failure("ConnectionRefused", "Connection refused"));
     else c.tcp.counters.badResets++;
     return;
   }
@@ -234,7 +237,7 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
   }
   c.state = State.Established;
   acknowledge(c, s.acknowledgment, s.options, true, true, false, now);
-  c.tcp.established(c);
+  tellConnected(c);
   c.ackNow = true;
   c.tcp.markDirty(c);
   if (s.length > 0 || s.flags & wire.FIN) {
@@ -245,7 +248,7 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
 
 /** Only an old FIN, or the next connection's SYN (which the layer sorts out before), means something here. */
 function inputTimeWait(c: TcpConnection, s: Segment, now: number): void {
-  if (s.flags & wire.FIN) c.tcp.enterTimeWait(c);
+  if (s.flags & wire.FIN) enterTimeWait(c);
   challenge(c, now);
 }
 
@@ -290,7 +293,7 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
     if (c.sendLimit < c.sendMost) tuneSendBuffer(c);
     if (c.sendQueued < queued && c.writeBlocked && c.sendLimit - c.sendQueued >= c.sendLimit >> 2) {
       c.writeBlocked = false;
-      c.tcp.tellWritable(c);
+      tellWritable(c);
     }
   }
   if (c.sendQueued > 0 || c.finQueued || c.lostOut > 0) c.tcp.markDirty(c);
@@ -303,13 +306,13 @@ function finAcknowledged(c: TcpConnection): void {
   switch (c.state) {
     case State.FinWait1:
       c.state = State.FinWait2;
-      if (c.orphan) c.tcp.orphaned(c);
+      if (c.orphan) orphaned(c);
       return;
     case State.Closing:
-      c.tcp.enterTimeWait(c);
+      enterTimeWait(c);
       return;
     case State.LastAck:
-      c.tcp.drop(c, null);
+      drop(c, null);
       return;
   }
 }
@@ -348,14 +351,14 @@ function inputReset(c: TcpConnection): void {
       // RFC 1337: a reset does not end TIME-WAIT.
       return;
     case State.SynReceived:
-      c.tcp.drop(c, c.listener === null ? c.failure("ConnectionRefused", "Connection refused") : null);
+      drop(c, c.listener === null ? c.failure("ConnectionRefused", "Connection refused") : null);
       return;
     case State.LastAck:
     case State.Closing:
-      c.tcp.drop(c, null);
+      drop(c, null);
       return;
     default:
-      c.tcp.drop(c, c.failure("ConnectionReset", "Connection reset by peer"));
+      drop(c, c.failure("ConnectionReset", "Connection reset by peer"));
   }
 }
 
@@ -379,225 +382,6 @@ export function challenge(c: TcpConnection, now: number): void {
   c.challengeAt = now + c.tcp.settings.invalidInterval;
   c.tcp.counters.challengeAcks++;
   sendAck(c);
-}
-
-/** RFC 2883: the next ACK tells of a segment that came twice. */
-function reportDuplicate(c: TcpConnection, s: Segment): void {
-  if (!c.sackPermitted || !c.tcp.settings.duplicateSack || s.length === 0) return;
-  if (!before(s.sequence, c.rcvNxt)) return;
-  c.dsackStart = s.sequence;
-  c.dsackEnd = s.sequence + Math.min(s.length, c.rcvNxt - s.sequence | 0) | 0;
-}
-
-/** Takes payload and FIN of an acceptable segment (RFC 9293, section 3.10.7.4, seventh and eighth step). */
-function inputData(c: TcpConnection, s: Segment, now: number): void {
-  if (
-    c.finReceived || c.state === State.CloseWait || c.state === State.LastAck || c.state === State.Closing
-  ) return;
-  let sequence = s.sequence;
-  let offset = s.offset;
-  let length = s.length;
-  let fin = (s.flags & wire.FIN) !== 0;
-  const old = c.rcvNxt - sequence | 0;
-  if (old > 0) {
-    if (length > 0 && c.sackPermitted && c.tcp.settings.duplicateSack) {
-      c.dsackStart = sequence;
-      c.dsackEnd = sequence + Math.min(old, length) | 0;
-    }
-    offset += old;
-    length -= old;
-    sequence = c.rcvNxt;
-    if (length < 0 || (length === 0 && !fin)) {
-      // Nothing new: the ACK of it was lost.
-      quickAck(c);
-      c.ackNow = true;
-      c.tcp.markDirty(c);
-      return;
-    }
-  }
-  const beyond = (sequence + length | 0) - c.rcvAdv | 0;
-  if (beyond > 0) {
-    c.tcp.counters.outOfWindow++;
-    length -= beyond;
-    fin = false;
-  }
-  const halfClosed = c.receiveShut && (c.state === State.FinWait1 || c.state === State.FinWait2);
-  if ((c.orphan || halfClosed) && length > 0) {
-    // Nobody will ever read it (RFC 9293, section 3.10.4; RFC 2525, section 2.17).
-    c.tcp.rejectSegment(c.path, c.localPort, c.remotePort, s);
-    c.tcp.drop(
-      c,
-      c.orphan ? null : c.failure("ConnectionReset", "Data came after the connection was shut down"),
-    );
-    return;
-  }
-  const frame = s.frame > 0 ? s.frame : s.length;
-  if (length > 0) measureSegment(c, frame, s.flags);
-  if (sequence !== c.rcvNxt) {
-    holdOutOfOrder(c, s.bytes, sequence, offset, length, fin);
-    return;
-  }
-  const hole = c.assembler !== null && c.assembler.count > 0;
-  c.rcvNxt = sequence + length | 0;
-  c.unacked += length;
-  c.bytesReceived += length;
-  if (length > 0) {
-    deliver(c, s.bytes, offset, length);
-    if (c.receiveLimit < c.receiveMost) tuneReceiveBuffer(c, now);
-  }
-  // The handler may have ended it.
-  if ((c.state as State) === State.Closed) return;
-  if (hole) {
-    if (takeHeld(c)) fin = true;
-    quickAck(c);
-    c.ackNow = true;
-  }
-  if (fin) {
-    inputFin(c);
-    return;
-  }
-  acknowledgeLater(c, now);
-  c.tcp.markDirty(c);
-}
-
-/** Learns how long the peer's segments are: from the longest, or from two of one length that end nothing. */
-function measureSegment(c: TcpConnection, frame: number, flags: number): void {
-  if (frame >= c.rcvMss) {
-    c.rcvMss = Math.min(frame, 65535);
-    return;
-  }
-  if (frame >= LEAST_MEASURED && (flags & REMNANT) === 0) {
-    if (frame === c.lastFrame) {
-      c.rcvMss = frame;
-      return;
-    }
-    c.lastFrame = frame;
-  }
-  c.smallSegments++;
-}
-
-/** Hands in-order data to the handler, and keeps in the ring what it does not take. */
-function deliver(c: TcpConnection, bytes: Bytes, offset: number, length: number): void {
-  const ring = c.receiveRing;
-  let taken = 0;
-  if (c.readable === 0 && !c.paused && c.handler !== null) {
-    taken = c.tcp.callReceive(c, bytes, offset, length);
-    if (c.state === State.Closed) return;
-    if (taken > 0 && ring.region !== null) ring.advance(taken);
-    if (taken === length) return;
-    c.paused = true;
-    if (c.orphan) {
-      // Closed by its handler, which has left something (RFC 2525, section 2.17).
-      c.tcp.reset(c, null);
-      return;
-    }
-  }
-  const rest = length - taken;
-  ring.grow(c.readable + rest + heldBeyond(c), c.readable + rest + heldBeyond(c));
-  ring.put(c.readable, bytes, offset + taken, rest);
-  c.readable += rest;
-}
-
-/** Bytes from RCV.NXT to the end of the last out-of-order range. */
-function heldBeyond(c: TcpConnection): number {
-  const a = c.assembler;
-  return a === null || a.count === 0 ? 0 : Math.max(0, a.end(a.count - 1) - c.rcvNxt | 0);
-}
-
-/** Keeps a segment that came before its turn, and tells the peer at once. */
-function holdOutOfOrder(
-  c: TcpConnection,
-  bytes: Bytes,
-  sequence: number,
-  offset: number,
-  length: number,
-  fin: boolean,
-): void {
-  c.tcp.counters.outOfOrder++;
-  c.outOfOrder++;
-  if (length > 0) {
-    const assembler = c.assembler ??= new Assembler();
-    const end = sequence + length | 0;
-    if (c.sackPermitted && c.tcp.settings.duplicateSack && assembler.covers(sequence, end)) {
-      c.dsackStart = sequence;
-      c.dsackEnd = end;
-    }
-    const kept = c.readable + heldBeyond(c);
-    if (assembler.add(sequence, end)) {
-      const at = c.readable + (sequence - c.rcvNxt | 0);
-      c.receiveRing.grow(Math.max(at + length, kept), kept);
-      c.receiveRing.put(at, bytes, offset, length);
-      if (fin) {
-        c.heldFin = true;
-        c.heldFinAt = end;
-      }
-    } else {
-      c.tcp.counters.reassemblyFull++;
-    }
-  }
-  quickAck(c);
-  sendAck(c);
-}
-
-/** Takes what the hole kept back. @returns Whether a FIN follows it at once. */
-function takeHeld(c: TcpConnection): boolean {
-  const next = c.assembler!.take(c.rcvNxt);
-  const length = next - c.rcvNxt | 0;
-  if (length > 0) {
-    c.rcvNxt = next;
-    c.readable += length;
-    c.bytesReceived += length;
-    if (!c.paused) offer(c);
-  }
-  if ((c.state as State) === State.Closed) return false;
-  if (c.assembler !== null && c.assembler.count === 0) {
-    c.assembler = null;
-    if (c.readable === 0) c.receiveRing.free();
-  }
-  return c.heldFin && c.heldFinAt === c.rcvNxt;
-}
-
-/** Offers what waits in the ring to the handler, until it takes less than it is given. */
-export function offer(c: TcpConnection): void {
-  const ring = c.receiveRing;
-  while (c.readable > 0 && !c.paused && c.handler !== null) {
-    const at = ring.position(0);
-    const length = Math.min(c.readable, ring.capacity - at);
-    c.lent = length;
-    const taken = c.tcp.callReceive(c, ring.region!.bytes, at, length);
-    c.lent = 0;
-    // The handler may have ended it; what lies here outlives only the orderly end by the peer.
-    if (c.readable === 0) return;
-    if (taken < length) c.paused = true;
-    if (taken > 0) c.consumed(taken);
-    if (c.orphan && c.readable > 0) {
-      c.tcp.reset(c, null);
-      return;
-    }
-  }
-}
-
-/** The peer has sent everything. */
-function inputFin(c: TcpConnection): void {
-  c.finReceived = true;
-  c.rcvNxt = c.rcvNxt + 1 | 0;
-  if (before(c.rcvAdv, c.rcvNxt)) c.rcvAdv = c.rcvNxt;
-  c.ackNow = true;
-  c.assembler = null;
-  c.tcp.markDirty(c);
-  switch (c.state) {
-    case State.SynReceived:
-    case State.Established:
-      c.state = State.CloseWait;
-      break;
-    case State.FinWait1:
-      c.state = State.Closing;
-      break;
-    case State.FinWait2:
-      c.tcp.enterTimeWait(c);
-      break;
-  }
-  c.offerDue = true;
 }
 
 /** Whether the SYN of this connection is still in flight. */

@@ -5,8 +5,7 @@
  */
 
 import type { IpAddress } from "../ip/address.ts";
-import type { Connection, Listener, ListenerHandler } from "./api.ts";
-import { State } from "./api.ts";
+import { type Connection, type Listener, type ListenerHandler, State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
 import type { Tcp } from "./tcp.ts";
 

@@ -7,13 +7,16 @@
 import { OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../device.ts";
 import { CHECKSUM_PARTIAL, GSO_ECN, GSO_TCPV4, GSO_TCPV6, type Packet } from "../packet.ts";
 import * as wire from "../wire/tcp.ts";
+import { DELAYED_ACK, sendAck } from "./acks.ts";
 import { State } from "./api.ts";
-import { Limit, QUICK_ACKS, Recovery, SendTimer, type TcpConnection } from "./connection.ts";
+import type { TcpConnection } from "./connection.ts";
+import { Limit, Recovery, SendTimer } from "./connection_state.ts";
 import { markAppLimited, stampDelivery } from "./delivery_rate.ts";
 import { sendQuantum, spend, tooEarly } from "./pacing.ts";
-import { armSendTimer } from "./timers.ts";
 import { EVER_RETRANSMITTED, FIN_RECORD, LOST, PUSHED, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
+import { firstWindow, retransmitSyn, sendSyn, trySyn } from "./syn.ts";
+import { armSendTimer } from "./timers.ts";
 
 /** Traffic class of packets that may be marked (RFC 3168, section 5). */
 const ECT0 = 2;
@@ -21,8 +24,6 @@ const ECT0 = 2;
 const COPY_LIMIT = 1024;
 /** Largest IP packet. */
 const MAX_PACKET = 65535;
-/** µs for which an ACK may wait for company (RFC 9293, section 3.8.6.3). */
-export const DELAYED_ACK = 40_000;
 
 /** Our timestamp clock, 1 ms a tick (RFC 7323, section 5.4). */
 export function timestamp(c: TcpConnection): number {
@@ -192,14 +193,14 @@ function segmentsOf(c: TcpConnection, length: number): number {
 }
 
 /** Notes when a record was sent, and what had been delivered by then. */
-function stamp(c: TcpConnection, record: number, fresh: boolean, now: number): void {
+export function stamp(c: TcpConnection, record: number, fresh: boolean, now: number): void {
   const records = c.tcp.records;
   records.sentAt[record] = now;
   stampDelivery(c, record, fresh, now);
 }
 
 /** Puts a new record at the end. */
-function link(c: TcpConnection, record: number): void {
+export function link(c: TcpConnection, record: number): void {
   const records = c.tcp.records;
   if (c.tail < 0) c.head = record;
   else records.next[c.tail] = record;
@@ -330,7 +331,7 @@ function transmit(
 }
 
 /** Writes the header with the window of the moment, and asks for the checksum. */
-function writeSegment(
+export function writeSegment(
   c: TcpConnection,
   packet: Packet,
   at: number,
@@ -372,14 +373,6 @@ function writeSegment(
   finishChecksum(packet, at, c.path.addressSum);
 }
 
-/** The window of a SYN: half of the first buffer, in whole segments. */
-function firstWindow(c: TcpConnection): number {
-  const options = c.state === State.SynReceived && c.timestamps ? 12 : 0;
-  const size = c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH - options;
-  const half = c.tcp.settings.receiveDefault >> 1;
-  return half > size ? half - half % size : half;
-}
-
 /** Leaves the pseudo-header's sum in the checksum field, for the device or the interface to complete. */
 export function finishChecksum(packet: Packet, at: number, addressSum: number): void {
   packet.transport = at;
@@ -393,157 +386,13 @@ export function finishChecksum(packet: Packet, at: number, addressSum: number): 
 }
 
 /** What an ACK that was just sent settles. */
-function acked(c: TcpConnection): void {
+export function acked(c: TcpConnection): void {
   c.ackNow = false;
   c.ackTimerAt = Infinity;
   if (c.unacked > 0 && c.quickAcks > 0) c.quickAcks--;
   c.unacked = 0;
   c.smallSegments = 0;
   c.lastAck = c.rcvNxt;
-}
-
-/** Sends an ACK, with SACK blocks where something is missing. */
-export function sendAck(c: TcpConnection): void {
-  const packet = c.path.reserve();
-  if (packet === null) {
-    c.ackNow = true;
-    c.tcp.retryLater(c);
-    return;
-  }
-  const stamps = c.timestamps ? 12 : 0;
-  const blocks = c.sackPermitted ? sackBlocks(c, stamps === 0 ? 4 : 3) : 0;
-  const options = stamps + (blocks > 0 ? 4 + 8 * blocks : 0);
-  const at = packet.push(wire.HEADER_LENGTH + options);
-  if (stamps > 0) wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
-  if (blocks > 0) writeSack(c, packet.view, at + wire.HEADER_LENGTH + stamps, blocks);
-  writeSegment(c, packet, at, c.sndNxt, wire.HEADER_LENGTH + options, wire.ACK);
-  c.tcp.counters.sentSegments++;
-  c.path.send(packet, wire.PROTOCOL, c.trafficClass, c.hopLimit);
-  acked(c);
-}
-
-/** Counts the blocks that {@link writeSack} will write, at most `most`. */
-function sackBlocks(c: TcpConnection, most: number): number {
-  let blocks = c.dsackStart !== c.dsackEnd ? 1 : 0;
-  const assembler = c.assembler;
-  if (assembler === null) return blocks;
-  for (let nth = 0; nth < 4 && blocks < most; nth++) if (assembler.recent(nth) >= 0) blocks++;
-  return blocks;
-}
-
-/** The duplicate first (RFC 2883), then the ranges, the one touched last first (RFC 2018, section 4). */
-function writeSack(c: TcpConnection, view: DataView, at: number, blocks: number): void {
-  view.setInt32(at, 0x01010500 | 2 + 8 * blocks);
-  at += 4;
-  if (c.dsackStart !== c.dsackEnd) {
-    view.setInt32(at, c.dsackStart);
-    view.setInt32(at + 4, c.dsackEnd);
-    c.dsackEnd = c.dsackStart;
-    at += 8;
-    blocks--;
-  }
-  const assembler = c.assembler;
-  for (let nth = 0; blocks > 0; nth++) {
-    const i = assembler!.recent(nth);
-    if (i < 0) continue;
-    view.setInt32(at, assembler!.start(i));
-    view.setInt32(at + 4, assembler!.end(i));
-    at += 8;
-    blocks--;
-  }
-}
-
-/** Sends SYN or SYN-ACK, by state, as a new record. */
-export function sendSyn(c: TcpConnection, now: number): void {
-  const records = c.tcp.records;
-  const r = records.take();
-  if (r < 0) return;
-  records.start[r] = c.iss;
-  records.end[r] = c.iss + 1 | 0;
-  records.segments[r] = 1;
-  records.flags[r] = SYN_RECORD;
-  c.sndNxt = c.iss + 1 | 0;
-  stamp(c, r, true, now);
-  link(c, r);
-  trySyn(c);
-  armSendTimer(c, now);
-}
-
-/** Sends the SYN, or does so when the device has a slot again: until a time-out might find none once more. */
-function trySyn(c: TcpConnection): boolean {
-  c.synDue = !writeSyn(c);
-  if (!c.synDue) return true;
-  c.tcp.retryLater(c);
-  return false;
-}
-
-function retransmitSyn(c: TcpConnection, r: number, now: number): boolean {
-  const records = c.tcp.records;
-  if ((records.flags[r]! & RETRANSMITTED) === 0) {
-    records.flags[r]! |= RETRANSMITTED | EVER_RETRANSMITTED;
-    c.retransOut++;
-  }
-  c.retransmissions++;
-  c.tcp.counters.retransmittedSegments++;
-  stamp(c, r, false, now);
-  return trySyn(c);
-}
-
-/** Builds SYN or SYN-ACK. A SYN offers every option; a SYN-ACK those that the SYN had (RFC 7323, section 1.3). */
-export function writeSyn(c: TcpConnection): boolean {
-  const packet = c.path.reserve();
-  if (packet === null) return false;
-  const answer = c.state === State.SynReceived;
-  const { settings } = c.tcp;
-  const stamps = answer ? c.timestamps : settings.timestamps;
-  const sack = answer ? c.sackPermitted : settings.sack;
-  const scale = answer ? c.windowScaling : settings.windowScaling;
-  const length = wire.HEADER_LENGTH + 4 + (stamps ? 12 : sack ? 4 : 0) + (scale ? 4 : 0);
-  const at = packet.push(length);
-  const view = packet.view;
-  let p = at + wire.HEADER_LENGTH;
-  const most = c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH;
-  const mss = Math.min(most, c.mssLimit || 65495, 65495);
-  view.setInt32(p, wire.OPTION_MSS << 24 | 4 << 16 | mss);
-  p += 4;
-  if (stamps) {
-    if (sack) view.setInt32(p, 0x0402080a);
-    else view.setInt32(p, 0x0101080a);
-    view.setInt32(p + 4, timestamp(c));
-    view.setInt32(p + 8, answer ? c.tsRecent : 0);
-    p += 12;
-  } else if (sack) {
-    view.setInt32(p, 0x01010402);
-    p += 4;
-  }
-  if (scale) view.setInt32(p, 0x01030300 | c.rcvShift);
-  writeSegment(c, packet, at, c.iss, length, wire.SYN | (answer ? wire.ACK : 0) | ecnSetup(c, answer));
-  c.tcp.counters.sentSegments++;
-  c.path.send(packet, wire.PROTOCOL, c.trafficClass, c.hopLimit);
-  c.lastAck = c.rcvNxt;
-  c.ackNow = false;
-  return true;
-}
-
-/** RFC 3168, section 6.1.1; a SYN that was lost is sent again without (section 6.1.1.1). */
-function ecnSetup(c: TcpConnection, answer: boolean): number {
-  if (!c.ecn || c.timeouts > 0) return 0;
-  return answer ? wire.ECE : wire.ECE | wire.CWR;
-}
-
-/** Sends RST for this connection (RFC 9293, section 3.5.2). */
-export function sendReset(c: TcpConnection): void {
-  const packet = c.path.reserve();
-  if (packet === null) return;
-  const length = wire.HEADER_LENGTH + (c.timestamps ? 12 : 0);
-  const at = packet.push(length);
-  if (c.timestamps) {
-    wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
-  }
-  writeSegment(c, packet, at, c.sndNxt, length, wire.RST | wire.ACK);
-  c.tcp.counters.sentResets++;
-  c.tcp.counters.sentSegments++;
-  c.path.send(packet, wire.PROTOCOL, c.trafficClass, c.hopLimit);
 }
 
 /**
@@ -560,22 +409,6 @@ export function sendProbe(c: TcpConnection): boolean {
   c.tcp.counters.sentSegments++;
   c.path.send(packet, wire.PROTOCOL, c.trafficClass, c.hopLimit);
   return true;
-}
-
-/** Says when the data received so far is to be acknowledged (RFC 9293, section 3.8.6.3; RFC 5681, section 4.2). */
-export function acknowledgeLater(c: TcpConnection, now: number): void {
-  if (c.unacked > c.rcvMss || (c.quickAcks > 0 && !c.interactive)) {
-    c.ackNow = true;
-  } else if (c.ackTimerAt === Infinity) {
-    c.ackTimerAt = now + DELAYED_ACK;
-    c.schedule();
-  }
-}
-
-/** Acknowledges at once for a while again: something is missing, or the peer waits. */
-export function quickAck(c: TcpConnection): void {
-  c.quickAcks = QUICK_ACKS;
-  c.interactive = false;
 }
 
 /** Whether the peer's window keeps data back. */

@@ -6,12 +6,13 @@
  */
 
 import type { TcpOptions } from "../wire/tcp.ts";
-import { Limit, Recovery, SendTimer, type TcpConnection } from "./connection.ts";
+import type { TcpConnection } from "./connection.ts";
+import { Limit, Recovery, SendTimer } from "./connection_state.ts";
 import { RateSampler } from "./delivery_rate.ts";
-import { updatePacingRate } from "./pacing.ts";
 import { retransmit, sendNew, updateMss } from "./output.ts";
-import { after, before, later } from "./sequence.ts";
+import { updatePacingRate } from "./pacing.ts";
 import { APP_LIMITED, EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
+import { after, before, later } from "./sequence.ts";
 import { armSendTimer } from "./timers.ts";
 
 /**

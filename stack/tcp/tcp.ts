@@ -7,47 +7,39 @@
 import { StackError } from "../errors.ts";
 import type { KeyedHash } from "../hash.ts";
 import { IpAddress } from "../ip/address.ts";
-import { IcmpError, type Path, type Transport } from "../ip/path.ts";
+import { IcmpError, type Transport } from "../ip/path.ts";
 import { transportChecksumOk } from "../link/offload.ts";
-import { type Bytes, GSO_NONE, type Packet, UNICAST } from "../packet.ts";
+import { GSO_NONE, type Packet, UNICAST } from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import * as wire from "../wire/tcp.ts";
-import type {
-  Connection,
-  ConnectionHandler,
-  ConnectOptions,
-  Listener,
-  ListenerHandler,
-  ListenOptions,
-  TcpApi,
+import {
+  type Connection,
+  type ConnectionHandler,
+  type ConnectOptions,
+  type Listener,
+  type ListenerHandler,
+  type ListenOptions,
+  State,
+  type TcpApi,
 } from "./api.ts";
-import { State } from "./api.ts";
+import { offerWaiting, tellClosed } from "./callbacks.ts";
 import type { Congestion } from "./congestion.ts";
 import { TcpConnection } from "./connection.ts";
+import { SynCookies } from "./cookies.ts";
 import { TcpCounters } from "./counters.ts";
-import { stampedEcn, stampedSack, stampedWindowScale, stampOptions, SynCookies } from "./cookies.ts";
-import { input, offer, Segment, synInFlight, takeSynOptions } from "./input.ts";
-import { COOKIE_TIME, DEFAULT_BACKLOG, DEFAULT_HALF_OPEN, TcpListener } from "./listener.ts";
-import { finishChecksum, output, sendReset, sendSyn, timestamp, writeSyn } from "./output.ts";
-import { acknowledge, tooBig } from "./recovery.ts";
+import { drop, forget } from "./ending.ts";
+import { input, Segment } from "./input.ts";
+import { DEFAULT_BACKLOG, TcpListener } from "./listener.ts";
+import { freeListenPort, freePort, openNumbers } from "./numbers.ts";
+import { output } from "./output.ts";
+import { fromCookie, receiveSyn } from "./passive_open.ts";
+import { tooBig } from "./recovery.ts";
+import { rejectSegment } from "./reset.ts";
 import { RingPool } from "./ring.ts";
 import { SentRecords } from "./sent.ts";
 import { after } from "./sequence.ts";
-import { ConnectionTable } from "./table.ts";
 import { DEFAULT_TCP_SETTINGS, makeCongestion, type TcpSettings } from "./settings.ts";
-import { TIME_WAIT } from "./timers.ts";
-
-/** First port for active opens, and how many there are (as Linux's ip_local_port_range). */
-const FIRST_EPHEMERAL = 32768;
-const EPHEMERAL_PORTS = 28232;
-
-/** What a SYN that asks for explicit congestion notification carries (RFC 3168, section 6.1.1). */
-const ECN_SETUP = wire.ECE | wire.CWR;
-
-// What the keyed hash is asked for.
-const ISN_DOMAIN = 1;
-const TIMESTAMP_DOMAIN = 2;
-const PORT_DOMAIN = 3;
+import { ConnectionTable } from "./table.ts";
 
 /** Limits of the TCP layer. */
 export interface TcpLimits {
@@ -69,13 +61,20 @@ export class Tcp implements TcpApi, Transport {
   readonly pool: RingPool = new RingPool();
   /** @internal */
   readonly records: SentRecords = new SentRecords();
-  readonly #limits: Required<TcpLimits>;
-  readonly #table = new ConnectionTable();
-  readonly #listeners = new Map<number, TcpListener[]>();
-  readonly #hash: KeyedHash;
-  readonly #cookies: SynCookies;
-  #portCounter = 0;
-  #timeWaits = 0;
+  /** @internal */
+  readonly limits: Required<TcpLimits>;
+  /** @internal */
+  readonly table: ConnectionTable = new ConnectionTable();
+  /** @internal By port. */
+  readonly listeners: Map<number, TcpListener[]> = new Map<number, TcpListener[]>();
+  /** @internal */
+  readonly hash: KeyedHash;
+  /** @internal */
+  readonly cookies: SynCookies;
+  /** @internal */
+  portCounter = 0;
+  /** @internal Connections in TIME-WAIT. */
+  timeWaits = 0;
   /** What the end of the turn has to look at. */
   #dirty: TcpConnection[] = [];
   #dirtyCount = 0;
@@ -92,16 +91,16 @@ export class Tcp implements TcpApi, Transport {
    */
   constructor(stack: Stack, limits: TcpLimits = {}) {
     this.stack = stack;
-    this.#limits = { connections: limits.connections ?? 1 << 20, timeWait: limits.timeWait ?? 1 << 16 };
+    this.limits = { connections: limits.connections ?? 1 << 20, timeWait: limits.timeWait ?? 1 << 16 };
     const random = stack.random;
-    this.#hash = stack.hash;
-    this.#cookies = new SynCookies(stack.hash);
-    this.#portCounter = random() >>> 16;
+    this.hash = stack.hash;
+    this.cookies = new SynCookies(stack.hash);
+    this.portCounter = random() >>> 16;
   }
 
   /** Connections in all states. */
   get size(): number {
-    return this.#table.size;
+    return this.table.size;
   }
 
   /** Whether connections that we open ask for congestion notification (RFC 3168); asked, we always agree. */
@@ -115,7 +114,7 @@ export class Tcp implements TcpApi, Transport {
 
   /** Calls `visit` with every connection. */
   forEach(visit: (connection: Connection) => void): void {
-    this.#table.forEach(visit);
+    this.table.forEach(visit);
   }
 
   /** Sets what new connections use. */
@@ -136,8 +135,8 @@ export class Tcp implements TcpApi, Transport {
       throw new RangeError(`Port must be a whole number from 0 to 65535, got ${port}`);
     }
     const local = address ?? IpAddress.v4(0);
-    if (port === 0) port = this.#freeListenPort();
-    const others = this.#listeners.get(port);
+    if (port === 0) port = freeListenPort(this);
+    const others = this.listeners.get(port);
     for (const other of others ?? []) {
       if (other.local.isUnspecified || local.isUnspecified || other.local.equals(local)) {
         throw new StackError("AddressInUse", `Address already in use: TCP port ${port} on ${local}`);
@@ -147,7 +146,7 @@ export class Tcp implements TcpApi, Transport {
       throw new StackError("AddressNotAvailable", `Address is not one of this stack: ${local}`);
     }
     const listener = new TcpListener(this, local, port, Math.max(1, backlog), handler);
-    if (others === undefined) this.#listeners.set(port, [listener]);
+    if (others === undefined) this.listeners.set(port, [listener]);
     else others.push(listener);
     return listener;
   }
@@ -175,12 +174,12 @@ export class Tcp implements TcpApi, Transport {
     if (path === null || path.group || address.isUnspecified) {
       throw new StackError("NetworkUnreachable", `Network is unreachable: no route to ${address}`);
     }
-    if (this.#table.size >= this.#limits.connections) {
-      throw new StackError("TooMany", `Too many connections: the limit is ${this.#limits.connections}`);
+    if (this.table.size >= this.limits.connections) {
+      throw new StackError("TooMany", `Too many connections: the limit is ${this.limits.connections}`);
     }
-    const ours = localPort ?? this.#freePort(path, port);
-    const hash = this.#hash.flow(path.source, path.destination, ours << 16 | port);
-    if (this.#table.get(hash, path.source, ours, path.destination, port) !== null) {
+    const ours = localPort ?? freePort(this, path, port);
+    const hash = this.hash.flow(path.source, path.destination, ours << 16 | port);
+    if (this.table.get(hash, path.source, ours, path.destination, port) !== null) {
       throw new StackError(
         "AddressInUse",
         `Address already in use: ${path.source}:${ours} to ${address}:${port}`,
@@ -191,8 +190,8 @@ export class Tcp implements TcpApi, Transport {
     c.ecn = this.ecn;
     prepare?.(c);
     this.counters.activeOpens++;
-    this.#table.add(c);
-    this.#open(c);
+    this.table.add(c);
+    openNumbers(c);
     c.state = State.SynSent;
     // At the end of the turn: a loop that has slept sets the time first, and timers count from there.
     c.synDue = true;
@@ -237,9 +236,9 @@ export class Tcp implements TcpApi, Transport {
     s.length = available - header;
     s.frame = packet.gsoType === GSO_NONE ? 0 : packet.gsoSize;
     if (!s.options.parse(view, offset + wire.HEADER_LENGTH, offset + header)) counters.badOptions++;
-    const hash = this.#hash.packet(packet);
+    const hash = this.hash.packet(packet);
     const now = this.stack.now;
-    const c = this.#table.find(packet, hash, ports);
+    const c = this.table.find(packet, hash, ports);
     if (c !== null && !(c.state === State.TimeWait && this.#reusable(c, s))) {
       input(c, s, now);
       return;
@@ -254,8 +253,8 @@ export class Tcp implements TcpApi, Transport {
     const version = packet.version === 4 ? 4 : 6;
     const local = IpAddress.read(version, view, packet.network + (version === 4 ? 12 : 8));
     const remote = IpAddress.read(version, view, packet.network + (version === 4 ? 16 : 24));
-    const hash = this.#hash.flow(local, remote, ports);
-    const c = this.#table.get(hash, local, ports >>> 16, remote, ports & 0xffff);
+    const hash = this.hash.flow(local, remote, ports);
+    const c = this.table.get(hash, local, ports >>> 16, remote, ports & 0xffff);
     if (c === null) return;
     // RFC 5927: only what quotes something in flight is believed.
     const sequence = view.getInt32(offset + 4);
@@ -267,14 +266,14 @@ export class Tcp implements TcpApi, Transport {
       switch (kind) {
         case IcmpError.PortUnreachable:
         case IcmpError.ProtocolUnreachable:
-          this.drop(c, c.failure("ConnectionRefused", "Connection refused"));
+          drop(c, c.failure("ConnectionRefused", "Connection refused"));
           return;
         case IcmpError.HostUnreachable:
         case IcmpError.Prohibited:
-          this.drop(c, c.failure("HostUnreachable", "Host is unreachable"));
+          drop(c, c.failure("HostUnreachable", "Host is unreachable"));
           return;
         case IcmpError.NetworkUnreachable:
-          this.drop(c, c.failure("NetworkUnreachable", "Network is unreachable"));
+          drop(c, c.failure("NetworkUnreachable", "Network is unreachable"));
           return;
       }
     }
@@ -301,9 +300,9 @@ export class Tcp implements TcpApi, Transport {
     for (let i = 0; i < this.#dirtyCount; i++) {
       const c = this.#dirty[i]!;
       c.dirty = false;
-      if (c.offerDue) this.#offer(c);
+      if (c.offerDue) offerWaiting(c);
       this.#send(c);
-      if (c.closeDue) this.#tellClosed(c);
+      if (c.closeDue) tellClosed(c);
     }
     for (let i = 0; i < this.#served.length; i++) this.#retry.push(this.#served[i]!);
     this.#served.length = 0;
@@ -344,32 +343,16 @@ export class Tcp implements TcpApi, Transport {
     this.stack.wake();
   }
 
-  /** @internal Makes the first numbers of a connection. */
-  #open(c: TcpConnection): void {
-    const now = this.stack.now;
-    const { local, remote } = c;
-    const ports = c.localPort << 16 | c.remotePort;
-    // RFC 6528: a clock of 4 µs plus a keyed hash of the connection. Timestamps start at a hash as well (RFC 7323, section 5.4).
-    c.iss = Math.floor(now / 4) + this.#hash.strongFlow(local, remote, ports, ISN_DOMAIN) | 0;
-    c.tsOffset = this.#hash.strongFlow(local, remote, 0, TIMESTAMP_DOMAIN);
-    c.sndUna = c.sndNxt = c.iss;
-    c.sendBase = c.smallEnd = c.iss + 1 | 0;
-    c.rcvShift = 0;
-    const most = Math.max(c.receiveMost, this.settings.receiveMaximum);
-    while (c.rcvShift < 14 && most >> c.rcvShift > 65535) c.rcvShift++;
-    c.lastReceived = now;
-  }
-
   #receiveUnknown(packet: Packet, s: Segment, ports: number, hash: number, now: number): void {
     const kind = s.flags & (wire.SYN | wire.ACK | wire.RST);
     const listener = this.#findListener(packet, ports & 0xffff);
     if (listener !== null) {
       if (kind === wire.SYN) {
-        this.#receiveSyn(packet, listener, s, ports, hash, now);
+        receiveSyn(this, packet, listener, s, ports, hash, now);
         return;
       }
       if (kind === wire.ACK && now < listener.cookiesUntil) {
-        const c = this.#fromCookie(packet, listener, s, ports, hash, now);
+        const c = fromCookie(this, packet, listener, s, ports, hash, now);
         if (c !== null) {
           input(c, s, now);
           return;
@@ -379,125 +362,7 @@ export class Tcp implements TcpApi, Transport {
     this.counters.noConnection++;
     if (s.flags & wire.RST) return;
     const path = this.stack.pathBack(packet);
-    if (path !== null) this.rejectSegment(path, ports & 0xffff, ports >>> 16, s);
-  }
-
-  #receiveSyn(
-    packet: Packet,
-    listener: TcpListener,
-    s: Segment,
-    ports: number,
-    hash: number,
-    now: number,
-  ): void {
-    if (listener.queued >= listener.backlog) {
-      this.counters.acceptQueueFull++;
-      return;
-    }
-    if (this.#table.size >= this.#limits.connections) {
-      this.counters.tooManyConnections++;
-      return;
-    }
-    const path = this.stack.pathBack(packet);
-    if (path === null) {
-      this.counters.noRoute++;
-      return;
-    }
-    if (listener.halfOpen >= DEFAULT_HALF_OPEN) {
-      this.#sendCookie(path, listener, s, ports, now);
-      return;
-    }
-    const c = this.#passive(path, listener, s, ports, hash);
-    this.#open(c);
-    takeSynOptions(c, s.options, now);
-    c.ecn = this.settings.ecn !== 0 && (s.flags & ECN_SETUP) === ECN_SETUP;
-    c.sndWl2 = c.iss;
-    this.#table.add(c);
-    sendSyn(c, now);
-  }
-
-  /** A connection in SYN-RECEIVED, as a SYN (or the ACK of a cookie) asks for it. */
-  #passive(path: Path, listener: TcpListener, s: Segment, ports: number, hash: number): TcpConnection {
-    const c = new TcpConnection(this, path, ports & 0xffff, ports >>> 16, hash);
-    c.listener = listener;
-    listener.halfOpen++;
-    c.state = State.SynReceived;
-    c.irs = s.sequence;
-    c.rcvNxt = c.lastAck = c.rcvAdv = s.sequence + 1 | 0;
-    c.sndWnd = c.maxSndWnd = s.window;
-    c.sndWl1 = s.sequence;
-    listener.prepare?.(c);
-    return c;
-  }
-
-  /** Answers a SYN without keeping anything of it. */
-  #sendCookie(path: Path, listener: TcpListener, s: Segment, ports: number, now: number): void {
-    const ours = ports << 16 | ports >>> 16;
-    const { options } = s;
-    listener.cookiesUntil = now + COOKIE_TIME;
-    this.counters.sentCookies++;
-    // A connection that lives for this one answer: it is in no table and has no timer.
-    const c = this.#passive(path, listener, s, ports, 0);
-    listener.halfOpen--;
-    this.#open(c);
-    takeSynOptions(c, options, now);
-    c.ecn = this.settings.ecn !== 0 && c.timestamps && (s.flags & ECN_SETUP) === ECN_SETUP;
-    // What the numbers can't remember is not agreed on.
-    if (!c.timestamps) {
-      c.sackPermitted = c.windowScaling = false;
-    }
-    c.iss = this.#cookies.make(path.source, path.destination, ours, s.sequence, c.peerMss, now);
-    if (c.timestamps) {
-      const clock = timestamp(c);
-      const scale = c.windowScaling ? c.sndShift : -1;
-      c.tsOffset = c.tsOffset + (stampOptions(clock, scale, c.sackPermitted, c.ecn) - clock) | 0;
-    }
-    writeSyn(c);
-  }
-
-  /** @returns The connection that an ACK of a cookie stands for, in the table; null when it is none of ours. */
-  #fromCookie(
-    packet: Packet,
-    listener: TcpListener,
-    s: Segment,
-    ports: number,
-    hash: number,
-    now: number,
-  ): TcpConnection | null {
-    const path = this.stack.pathBack(packet);
-    if (path === null || this.#table.size >= this.#limits.connections) return null;
-    const ours = ports << 16 | ports >>> 16;
-    const iss = s.acknowledgment - 1 | 0;
-    const mss = this.#cookies.read(path.source, path.destination, ours, s.sequence - 1 | 0, iss, now);
-    if (mss === 0) {
-      this.counters.badCookies++;
-      return null;
-    }
-    this.counters.acceptedCookies++;
-    const c = this.#passive(path, listener, s, ports, hash);
-    const { options } = s;
-    const stamped = options.timestamps;
-    c.irs = s.sequence - 1 | 0;
-    c.rcvNxt = c.lastAck = c.rcvAdv = s.sequence;
-    this.#open(c);
-    takeSynOptions(c, {
-      mss,
-      windowScale: stamped ? stampedWindowScale(options.timestampEcho) : -1,
-      sackPermitted: stamped && stampedSack(options.timestampEcho),
-      timestamps: stamped,
-      timestampValue: options.timestampValue,
-    }, now);
-    c.ecn = stamped && stampedEcn(options.timestampEcho);
-    c.iss = iss;
-    c.sndUna =
-      c.sndNxt =
-      c.sendBase =
-      c.smallEnd =
-      c.sndWl2 =
-        s.acknowledgment;
-    c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
-    this.#table.add(c);
-    return c;
+    if (path !== null) rejectSegment(this, path, ports & 0xffff, ports >>> 16, s);
   }
 
   /** Whether a SYN may start a new connection where an old one is in TIME-WAIT (RFC 9293, section 3.10.7.4; RFC 6191). */
@@ -507,12 +372,12 @@ export class Tcp implements TcpApi, Transport {
       ? after(s.options.timestampValue, c.tsRecent)
       : after(s.sequence, c.rcvNxt);
     if (!newer) return false;
-    this.#forget(c);
+    forget(c);
     return true;
   }
 
   #findListener(packet: Packet, port: number): TcpListener | null {
-    const listeners = this.#listeners.get(port);
+    const listeners = this.listeners.get(port);
     if (listeners === undefined) return null;
     let wildcard: TcpListener | null = null;
     for (let i = 0; i < listeners.length; i++) {
@@ -523,255 +388,11 @@ export class Tcp implements TcpApi, Transport {
     return wildcard;
   }
 
-  /** @internal Answers a segment that belongs to nothing with RST (RFC 9293, section 3.10.7.1). */
-  rejectSegment(path: Path, localPort: number, remotePort: number, s: Segment): void {
-    const packet = path.reserve();
-    if (packet === null) return;
-    const at = packet.push(wire.HEADER_LENGTH);
-    const acked = (s.flags & wire.ACK) !== 0;
-    const length = s.length + (s.flags & wire.SYN ? 1 : 0) + (s.flags & wire.FIN ? 1 : 0);
-    wire.writeHeader(
-      packet.view,
-      at,
-      localPort,
-      remotePort,
-      acked ? s.acknowledgment : 0,
-      acked ? 0 : s.sequence + length | 0,
-      wire.HEADER_LENGTH,
-      acked ? wire.RST : wire.RST | wire.ACK,
-      0,
-    );
-    finishChecksum(packet, at, path.addressSum);
-    this.counters.sentResets++;
-    this.counters.sentSegments++;
-    path.send(packet, wire.PROTOCOL, 0, 0);
-  }
-
-  /** @internal The handshake's last ACK has come. @returns False when the listener has no room. */
-  establish(c: TcpConnection, s: Segment, now: number): boolean {
-    const listener = c.listener;
-    if (listener !== null && listener.queued >= listener.backlog) {
-      // As if it had been lost: our SYN-ACK, sent again, brings another.
-      this.counters.acceptQueueFull++;
-      return false;
-    }
-    c.state = State.Established;
-    c.sndWnd = s.window << c.sndShift;
-    c.maxSndWnd = Math.max(c.maxSndWnd, c.sndWnd);
-    c.sndWl1 = s.sequence;
-    c.sndWl2 = s.acknowledgment;
-    if (synInFlight(c)) acknowledge(c, s.acknowledgment, s.options, true, true, false, now);
-    if (listener === null) {
-      this.established(c);
-      return true;
-    }
-    this.counters.passiveOpens++;
-    listener.halfOpen--;
-    if (listener.closed) {
-      c.listener = null;
-      this.reset(c, null);
-      return false;
-    }
-    listener.push(c);
-    try {
-      listener.handler.ready(listener);
-    } catch (error) {
-      this.counters.handlerErrors++;
-      this.stack.report(error, `TCP listener on port ${listener.port}`);
-    }
-    return (c.state as State) !== State.Closed;
-  }
-
-  /** @internal An active open is complete. */
-  established(c: TcpConnection): void {
-    if (c.handler === null) return;
-    try {
-      c.handler.connected(c);
-    } catch (error) {
-      this.#failed(c, error);
-    }
-  }
-
-  /** @internal Hands data to the handler. @returns What it took, within bounds. */
-  callReceive(c: TcpConnection, bytes: Bytes, offset: number, length: number): number {
-    try {
-      const taken = c.handler!.receive(c, bytes, offset, length);
-      return taken >= length ? length : taken > 0 ? Math.floor(taken) : 0;
-    } catch (error) {
-      this.#failed(c, error);
-      return 0;
-    }
-  }
-
-  /** @internal There is room to write again. */
-  tellWritable(c: TcpConnection): void {
-    if (c.handler === null) return;
-    try {
-      c.handler.writable(c);
-    } catch (error) {
-      this.#failed(c, error);
-    }
-  }
-
-  #offer(c: TcpConnection): void {
-    c.offerDue = false;
-    // What came before an error is gone: nobody may take it for a whole.
-    if (c.error !== null) return;
-    if (c.readable > 0 && !c.paused) offer(c);
-    if (c.readable > 0 || !c.finReceived || c.finishedTold || c.handler === null || c.orphan) return;
-    c.finishedTold = true;
-    try {
-      c.handler.finished(c);
-    } catch (error) {
-      this.#failed(c, error);
-    }
-  }
-
-  /** An exception in a handler ends that connection alone. */
-  #failed(c: TcpConnection, error: unknown): void {
-    this.counters.handlerErrors++;
-    this.stack.report(error, `TCP connection with ${c.remote} port ${c.remotePort}`);
-    this.reset(c, c.failure("ConnectionAborted", "Connection was aborted by an error in its handler"));
-  }
-
-  #tellClosed(c: TcpConnection): void {
-    // What has arrived can still be read after an orderly end.
-    if (c.error === null && !c.orphan && c.readable > 0) return;
-    if (c.error === null && !c.orphan && c.finReceived && !c.finishedTold) this.#offer(c);
-    if (c.state === State.Closed && c.readable === 0) c.receiveRing.free();
-    // Who sets a handler later is told by `resume`.
-    if (c.handler === null) return;
-    c.closeDue = false;
-    if (c.closedTold) return;
-    c.closedTold = true;
-    try {
-      c.handler.closed(c, c.error);
-    } catch (error) {
-      this.counters.handlerErrors++;
-      this.stack.report(error, `TCP connection with ${c.remote} port ${c.remotePort}`);
-    }
-    if (c.state === State.Closed && !c.keepUnread) {
-      c.readable = 0;
-      c.receiveRing.free();
-    }
-  }
-
-  /** @internal RST to the peer, and the end. */
-  reset(c: TcpConnection, error: StackError | null): void {
-    if (c.state === State.Closed) return;
-    if (c.state >= State.SynReceived && c.state !== State.TimeWait) {
-      this.counters.establishedResets++;
-      sendReset(c);
-    }
-    this.drop(c, error);
-  }
-
-  /** @internal Ends a connection without a word to the peer. */
-  drop(c: TcpConnection, error: StackError | null): void {
-    if (c.state === State.Closed) return;
-    if (c.state === State.SynReceived && c.listener !== null) {
-      c.listener.halfOpen--;
-      c.listener = null;
-    }
-    if (error !== null) c.error = error;
-    this.#forget(c);
-    // What came before a reset can still be read, unless we have given the connection up ourselves.
-    if (c.orphan || error?.code === "ConnectionAborted") {
-      c.readable = 0;
-      c.receiveRing.free();
-    }
-    if (c.readable === 0) c.receiveRing.free();
-    c.closeDue = true;
-    c.offerDue = true;
-    this.markDirty(c);
-  }
-
-  /** Takes a connection out of the table and gives back what it holds for sending. */
-  #forget(c: TcpConnection): void {
-    if (c.state === State.TimeWait) this.#timeWaits--;
-    c.state = State.Closed;
-    this.#table.remove(c);
-    this.stack.timers.cancel(c.timer);
-    this.#freeSending(c);
-    c.assembler = null;
-  }
-
-  #freeSending(c: TcpConnection): void {
-    for (let r = c.head; r >= 0;) {
-      const next = this.records.next[r]!;
-      this.records.give(r);
-      r = next;
-    }
-    c.head = c.tail = -1;
-    c.recordCount =
-      c.packetsOut =
-      c.sackedOut =
-      c.lostOut =
-      c.retransOut =
-        0;
-    c.sendQueued = 0;
-    c.sendRing.free();
-    c.sendTimerAt =
-      c.ackTimerAt =
-      c.keepAliveAt =
-      c.paceTimerAt =
-        Infinity;
-  }
-
-  /** @internal Both FINs were exchanged, ours first: waits for what may still be under way (RFC 9293, section 3.6.1). */
-  enterTimeWait(c: TcpConnection): void {
-    if (c.state !== State.TimeWait) {
-      if (this.#timeWaits >= this.#limits.timeWait) {
-        this.counters.timeWaitOverflow++;
-        this.drop(c, null);
-        return;
-      }
-      this.#timeWaits++;
-      c.state = State.TimeWait;
-      this.#freeSending(c);
-      c.closeDue = true;
-      this.markDirty(c);
-    }
-    c.lifeTimerAt = this.stack.now + TIME_WAIT;
-    c.schedule();
-  }
-
-  /** @internal Nobody waits for the peer's FIN any more, and it has our FIN: it gets a limited time. */
-  orphaned(c: TcpConnection): void {
-    c.lifeTimerAt = this.stack.now + this.settings.finTimeout;
-    c.schedule();
-  }
-
   /** @internal Forgets a listener. */
   unlisten(listener: TcpListener): void {
-    const others = this.#listeners.get(listener.port)?.filter((other) => other !== listener) ?? [];
-    if (others.length > 0) this.#listeners.set(listener.port, others);
-    else this.#listeners.delete(listener.port);
-  }
-
-  /** RFC 6056, algorithm 3: a keyed hash of the destination, plus a counter. */
-  #freePort(path: Path, remotePort: number): number {
-    const start = this.#hash.strongFlow(path.source, path.destination, remotePort, PORT_DOMAIN) >>> 0;
-    for (let i = 0; i < EPHEMERAL_PORTS; i++) {
-      const port = FIRST_EPHEMERAL + (start + this.#portCounter) % EPHEMERAL_PORTS;
-      this.#portCounter = this.#portCounter + 1 >>> 0;
-      if (this.#listeners.has(port)) continue;
-      const hash = this.#hash.flow(path.source, path.destination, port << 16 | remotePort);
-      if (this.#table.get(hash, path.source, port, path.destination, remotePort) === null) return port;
-    }
-    throw new StackError(
-      "AddressNotAvailable",
-      `No free port for a connection to ${path.destination}:${remotePort}`,
-    );
-  }
-
-  #freeListenPort(): number {
-    const start = this.stack.random() >>> 0;
-    for (let i = 0; i < EPHEMERAL_PORTS; i++) {
-      const port = FIRST_EPHEMERAL + (start + i) % EPHEMERAL_PORTS;
-      if (!this.#listeners.has(port)) return port;
-    }
-    throw new StackError("AddressInUse", "No free port to listen on");
+    const others = this.listeners.get(listener.port)?.filter((other) => other !== listener) ?? [];
+    if (others.length > 0) this.listeners.set(listener.port, others);
+    else this.listeners.delete(listener.port);
   }
 }
 

@@ -4,9 +4,12 @@
  * @module
  */
 
+import { sendAck } from "./acks.ts";
 import { State } from "./api.ts";
-import { Recovery, SendTimer, type TcpConnection } from "./connection.ts";
-import { output, retransmit, sendAck, sendProbe, windowClosed } from "./output.ts";
+import type { TcpConnection } from "./connection.ts";
+import { Recovery, SendTimer } from "./connection_state.ts";
+import { drop, reset } from "./ending.ts";
+import { output, retransmit, sendProbe, windowClosed } from "./output.ts";
 import { detectLosses, enterRecovery, retransmissionTimeout, sendTailProbe } from "./recovery.ts";
 import { MAX_RTO } from "./rtt.ts";
 import { SYN_RECORD } from "./sent.ts";
@@ -84,7 +87,7 @@ export function expireTimers(c: TcpConnection, now: number): void {
   if (c.sendTimerAt <= now) expireSendTimer(c, now);
   if (c.lifeTimerAt <= now && c.state !== State.Closed) {
     c.lifeTimerAt = Infinity;
-    c.tcp.drop(c, null);
+    drop(c, null);
   }
   if (c.keepAliveAt <= now && c.state !== State.Closed) expireKeepAlive(c, now);
 }
@@ -125,7 +128,7 @@ function expireRetransmit(c: TcpConnection, now: number): void {
     : settings.dataRetries;
   if (c.timeouts > most || now - c.firstRetransmission >= (c.userTimeout || Infinity)) {
     c.tcp.counters.timedOut++;
-    c.tcp.drop(c, c.failure("TimedOut", handshake ? "Connection attempt timed out" : "Peer does not answer"));
+    drop(c, c.failure("TimedOut", handshake ? "Connection attempt timed out" : "Peer does not answer"));
     return;
   }
   if (handshake) {
@@ -157,7 +160,7 @@ function expireWindow(c: TcpConnection, now: number): void {
     (c.orphan && c.windowProbes > settings.orphanRetries)
   ) {
     c.tcp.counters.timedOut++;
-    c.tcp.drop(c, c.failure("TimedOut", "Peer does not answer window probes"));
+    drop(c, c.failure("TimedOut", "Peer does not answer window probes"));
     return;
   }
   if (sendProbe(c)) {
@@ -185,7 +188,7 @@ function expireKeepAlive(c: TcpConnection, now: number): void {
     : c.keepAliveProbes >= c.keepAliveLimit;
   if (over) {
     c.tcp.counters.timedOut++;
-    c.tcp.reset(c, c.failure("TimedOut", "Peer does not answer keep-alive probes"));
+    reset(c, c.failure("TimedOut", "Peer does not answer keep-alive probes"));
     return;
   }
   if (sendProbe(c)) {

@@ -5,7 +5,8 @@
  */
 
 import { State } from "../../stack/tcp/api.ts";
-import { SendTimer, type TcpConnection } from "../../stack/tcp/connection.ts";
+import type { TcpConnection } from "../../stack/tcp/connection.ts";
+import { SendTimer } from "../../stack/tcp/connection_state.ts";
 import { LOST, RETRANSMITTED, SACKED } from "../../stack/tcp/sent.ts";
 import type { Host } from "./host.ts";
 

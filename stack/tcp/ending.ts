@@ -1,0 +1,97 @@
+/**
+ * How connections end: reset, dropped, or left to TIME-WAIT (RFC 9293, sections 3.6 and 3.10.7.4).
+ *
+ * @module
+ */
+
+import type { StackError } from "../errors.ts";
+import { State } from "./api.ts";
+import type { TcpConnection } from "./connection.ts";
+import { sendReset } from "./reset.ts";
+import { TIME_WAIT } from "./timers.ts";
+
+/** RST to the peer, and the end. */
+export function reset(c: TcpConnection, error: StackError | null): void {
+  if (c.state === State.Closed) return;
+  if (c.state >= State.SynReceived && c.state !== State.TimeWait) {
+    c.tcp.counters.establishedResets++;
+    sendReset(c);
+  }
+  drop(c, error);
+}
+
+/** Ends a connection without a word to the peer. */
+export function drop(c: TcpConnection, error: StackError | null): void {
+  if (c.state === State.Closed) return;
+  if (c.state === State.SynReceived && c.listener !== null) {
+    c.listener.halfOpen--;
+    c.listener = null;
+  }
+  if (error !== null) c.error = error;
+  forget(c);
+  // What came before a reset can still be read, unless we have given the connection up ourselves.
+  if (c.orphan || error?.code === "ConnectionAborted") {
+    c.readable = 0;
+    c.receiveRing.free();
+  }
+  if (c.readable === 0) c.receiveRing.free();
+  c.closeDue = true;
+  c.offerDue = true;
+  c.tcp.markDirty(c);
+}
+
+/** Takes a connection out of the table and gives back what it holds for sending. */
+export function forget(c: TcpConnection): void {
+  if (c.state === State.TimeWait) c.tcp.timeWaits--;
+  c.state = State.Closed;
+  c.tcp.table.remove(c);
+  c.tcp.stack.timers.cancel(c.timer);
+  freeSending(c);
+  c.assembler = null;
+}
+
+function freeSending(c: TcpConnection): void {
+  for (let r = c.head; r >= 0;) {
+    const next = c.tcp.records.next[r]!;
+    c.tcp.records.give(r);
+    r = next;
+  }
+  c.head = c.tail = -1;
+  c.recordCount =
+    c.packetsOut =
+    c.sackedOut =
+    c.lostOut =
+    c.retransOut =
+      0;
+  c.sendQueued = 0;
+  c.sendRing.free();
+  c.sendTimerAt =
+    c.ackTimerAt =
+    c.keepAliveAt =
+    c.paceTimerAt =
+      Infinity;
+}
+
+/** Both FINs were exchanged, ours first: waits for what may still be under way (RFC 9293, section 3.6.1). */
+export function enterTimeWait(c: TcpConnection): void {
+  if (c.state !== State.TimeWait) {
+    if (c.tcp.timeWaits >= c.tcp.limits.timeWait) {
+      c.tcp.counters.timeWaitOverflow++;
+      drop(c, null);
+      return;
+    }
+    c.tcp.timeWaits++;
+    c.state = State.TimeWait;
+    freeSending(c);
+    c.closeDue = true;
+    c.tcp.markDirty(c);
+  }
+  c.lifeTimerAt = c.tcp.stack.now + TIME_WAIT;
+  c.schedule();
+}
+
+/** Nobody waits for the peer's FIN any more, and it has our FIN: it gets a limited time. */
+export function orphaned(c: TcpConnection): void {
+  c.lifeTimerAt = c.tcp.stack.now + c.tcp.settings.finTimeout;
+  c.schedule();
+}

@@ -1,0 +1,195 @@
+/**
+ * Passive opens: from a SYN, or the ACK of a cookie, to an established connection (RFC 9293, section 3.10.7.2).
+ *
+ * @module
+ */
+
+import type { Path } from "../ip/path.ts";
+import type { Packet } from "../packet.ts";
+import * as wire from "../wire/tcp.ts";
+import { State } from "./api.ts";
+import { tellConnected } from "./callbacks.ts";
+import { TcpConnection } from "./connection.ts";
+import { stampedEcn, stampedSack, stampedWindowScale, stampOptions } from "./cookies.ts";
+import { reset } from "./ending.ts";
+import { type Segment, synInFlight, takeSynOptions } from "./input.ts";
+import { COOKIE_TIME, DEFAULT_HALF_OPEN, type TcpListener } from "./listener.ts";
+import { openNumbers } from "./numbers.ts";
+import { timestamp } from "./output.ts";
+import { acknowledge } from "./recovery.ts";
+import { sendSyn, writeSyn } from "./syn.ts";
+import type { Tcp } from "./tcp.ts";
+
+/** What a SYN that asks for explicit congestion notification carries (RFC 3168, section 6.1.1). */
+const ECN_SETUP = wire.ECE | wire.CWR;
+
+/** A SYN for a listener: a connection in SYN-RECEIVED, a cookie, or nothing at a limit. */
+export function receiveSyn(
+  tcp: Tcp,
+  packet: Packet,
+  listener: TcpListener,
+  s: Segment,
+  ports: number,
+  hash: number,
+  now: number,
+): void {
+  if (listener.queued >= listener.backlog) {
+    tcp.counters.acceptQueueFull++;
+    return;
+  }
+  if (tcp.table.size >= tcp.limits.connections) {
+    tcp.counters.tooManyConnections++;
+    return;
+  }
+  const path = tcp.stack.pathBack(packet);
+  if (path === null) {
+    tcp.counters.noRoute++;
+    return;
+  }
+  if (listener.halfOpen >= DEFAULT_HALF_OPEN) {
+    sendCookie(tcp, path, listener, s, ports, now);
+    return;
+  }
+  const c = passive(tcp, path, listener, s, ports, hash);
+  openNumbers(c);
+  takeSynOptions(c, s.options, now);
+  c.ecn = tcp.settings.ecn !== 0 && (s.flags & ECN_SETUP) === ECN_SETUP;
+  c.sndWl2 = c.iss;
+  tcp.table.add(c);
+  sendSyn(c, now);
+}
+
+/** A connection in SYN-RECEIVED, as a SYN (or the ACK of a cookie) asks for it. */
+function passive(
+  tcp: Tcp,
+  path: Path,
+  listener: TcpListener,
+  s: Segment,
+  ports: number,
+  hash: number,
+): TcpConnection {
+  const c = new TcpConnection(tcp, path, ports & 0xffff, ports >>> 16, hash);
+  c.listener = listener;
+  listener.halfOpen++;
+  c.state = State.SynReceived;
+  c.irs = s.sequence;
+  c.rcvNxt = c.lastAck = c.rcvAdv = s.sequence + 1 | 0;
+  c.sndWnd = c.maxSndWnd = s.window;
+  c.sndWl1 = s.sequence;
+  listener.prepare?.(c);
+  return c;
+}
+
+/** Answers a SYN without keeping anything of it. */
+function sendCookie(
+  tcp: Tcp,
+  path: Path,
+  listener: TcpListener,
+  s: Segment,
+  ports: number,
+  now: number,
+): void {
+  const ours = ports << 16 | ports >>> 16;
+  const { options } = s;
+  listener.cookiesUntil = now + COOKIE_TIME;
+  tcp.counters.sentCookies++;
+  // A connection that lives for this one answer: it is in no table and has no timer.
+  const c = passive(tcp, path, listener, s, ports, 0);
+  listener.halfOpen--;
+  openNumbers(c);
+  takeSynOptions(c, options, now);
+  c.ecn = tcp.settings.ecn !== 0 && c.timestamps && (s.flags & ECN_SETUP) === ECN_SETUP;
+  // What the numbers can't remember is not agreed on.
+  if (!c.timestamps) {
+    c.sackPermitted = c.windowScaling = false;
+  }
+  c.iss = tcp.cookies.make(path.source, path.destination, ours, s.sequence, c.peerMss, now);
+  if (c.timestamps) {
+    const clock = timestamp(c);
+    const scale = c.windowScaling ? c.sndShift : -1;
+    c.tsOffset = c.tsOffset + (stampOptions(clock, scale, c.sackPermitted, c.ecn) - clock) | 0;
+  }
+  writeSyn(c);
+}
+
+/** @returns The connection that an ACK of a cookie stands for, in the table; null when it is none of ours. */
+export function fromCookie(
+  tcp: Tcp,
+  packet: Packet,
+  listener: TcpListener,
+  s: Segment,
+  ports: number,
+  hash: number,
+  now: number,
+): TcpConnection | null {
+  const path = tcp.stack.pathBack(packet);
+  if (path === null || tcp.table.size >= tcp.limits.connections) return null;
+  const ours = ports << 16 | ports >>> 16;
+  const iss = s.acknowledgment - 1 | 0;
+  const mss = tcp.cookies.read(path.source, path.destination, ours, s.sequence - 1 | 0, iss, now);
+  if (mss === 0) {
+    tcp.counters.badCookies++;
+    return null;
+  }
+  tcp.counters.acceptedCookies++;
+  const c = passive(tcp, path, listener, s, ports, hash);
+  const { options } = s;
+  const stamped = options.timestamps;
+  c.irs = s.sequence - 1 | 0;
+  c.rcvNxt = c.lastAck = c.rcvAdv = s.sequence;
+  openNumbers(c);
+  takeSynOptions(c, {
+    mss,
+    windowScale: stamped ? stampedWindowScale(options.timestampEcho) : -1,
+    sackPermitted: stamped && stampedSack(options.timestampEcho),
+    timestamps: stamped,
+    timestampValue: options.timestampValue,
+  }, now);
+  c.ecn = stamped && stampedEcn(options.timestampEcho);
+  c.iss = iss;
+  c.sndUna =
+    c.sndNxt =
+    c.sendBase =
+    c.smallEnd =
+    c.sndWl2 =
+      s.acknowledgment;
+  c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
+  tcp.table.add(c);
+  return c;
+}
+
+/** The handshake's last ACK has come. @returns False when the listener has no room. */
+export function establish(c: TcpConnection, s: Segment, now: number): boolean {
+  const { tcp } = c;
+  const listener = c.listener;
+  if (listener !== null && listener.queued >= listener.backlog) {
+    // As if it had been lost: our SYN-ACK, sent again, brings another.
+    tcp.counters.acceptQueueFull++;
+    return false;
+  }
+  c.state = State.Established;
+  c.sndWnd = s.window << c.sndShift;
+  c.maxSndWnd = Math.max(c.maxSndWnd, c.sndWnd);
+  c.sndWl1 = s.sequence;
+  c.sndWl2 = s.acknowledgment;
+  if (synInFlight(c)) acknowledge(c, s.acknowledgment, s.options, true, true, false, now);
+  if (listener === null) {
+    tellConnected(c);
+    return true;
+  }
+  tcp.counters.passiveOpens++;
+  listener.halfOpen--;
+  if (listener.closed) {
+    c.listener = null;
+    reset(c, null);
+    return false;
+  }
+  listener.push(c);
+  try {
+    listener.handler.ready(listener);
+  } catch (error) {
+    tcp.counters.handlerErrors++;
+    tcp.stack.report(error, `TCP listener on port ${listener.port}`);
+  }
+  return (c.state as State) !== State.Closed;
+}

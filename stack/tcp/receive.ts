@@ -1,0 +1,243 @@
+/**
+ * Payload and FIN of segments that arrive: in order to the handler, out of order into the ring
+ * (RFC 9293, section 3.10.7.4, seventh and eighth step).
+ *
+ * @module
+ */
+
+import type { Bytes } from "../packet.ts";
+import * as wire from "../wire/tcp.ts";
+import { acknowledgeLater, quickAck, sendAck } from "./acks.ts";
+import { State } from "./api.ts";
+import { Assembler } from "./assembler.ts";
+import { tuneReceiveBuffer } from "./buffer_tuning.ts";
+import { callReceive } from "./callbacks.ts";
+import type { TcpConnection } from "./connection.ts";
+import { drop, enterTimeWait, reset } from "./ending.ts";
+import type { Segment } from "./input.ts";
+import { rejectSegment } from "./reset.ts";
+import { before } from "./sequence.ts";
+
+/** Segments with one of these may be short because the data ends there. */
+const REMNANT = wire.SYN | wire.FIN | wire.URG | wire.PSH;
+/** Bytes of a segment below which it tells nothing of what the peer can send (Linux's TCP_MIN_MSS). */
+const LEAST_MEASURED = 88;
+
+/** RFC 2883: the next ACK tells of a segment that came twice. */
+export function reportDuplicate(c: TcpConnection, s: Segment): void {
+  if (!c.sackPermitted || !c.tcp.settings.duplicateSack || s.length === 0) return;
+  if (!before(s.sequence, c.rcvNxt)) return;
+  c.dsackStart = s.sequence;
+  c.dsackEnd = s.sequence + Math.min(s.length, c.rcvNxt - s.sequence | 0) | 0;
+}
+
+/** Takes payload and FIN of an acceptable segment (RFC 9293, section 3.10.7.4, seventh and eighth step). */
+export function inputData(c: TcpConnection, s: Segment, now: number): void {
+  if (
+    c.finReceived || c.state === State.CloseWait || c.state === State.LastAck || c.state === State.Closing
+  ) return;
+  let sequence = s.sequence;
+  let offset = s.offset;
+  let length = s.length;
+  let fin = (s.flags & wire.FIN) !== 0;
+  const old = c.rcvNxt - sequence | 0;
+  if (old > 0) {
+    if (length > 0 && c.sackPermitted && c.tcp.settings.duplicateSack) {
+      c.dsackStart = sequence;
+      c.dsackEnd = sequence + Math.min(old, length) | 0;
+    }
+    offset += old;
+    length -= old;
+    sequence = c.rcvNxt;
+    if (length < 0 || (length === 0 && !fin)) {
+      // Nothing new: the ACK of it was lost.
+      quickAck(c);
+      c.ackNow = true;
+      c.tcp.markDirty(c);
+      return;
+    }
+  }
+  const beyond = (sequence + length | 0) - c.rcvAdv | 0;
+  if (beyond > 0) {
+    c.tcp.counters.outOfWindow++;
+    length -= beyond;
+    fin = false;
+  }
+  const halfClosed = c.receiveShut && (c.state === State.FinWait1 || c.state === State.FinWait2);
+  if ((c.orphan || halfClosed) && length > 0) {
+    // Nobody will ever read it (RFC 9293, section 3.10.4; RFC 2525, section 2.17).
+    rejectSegment(c.tcp, c.path, c.localPort, c.remotePort, s);
+    drop(
+      c,
+      c.orphan ? null : c.failure("ConnectionReset", "Data came after the connection was shut down"),
+    );
+    return;
+  }
+  const frame = s.frame > 0 ? s.frame : s.length;
+  if (length > 0) measureSegment(c, frame, s.flags);
+  if (sequence !== c.rcvNxt) {
+    holdOutOfOrder(c, s.bytes, sequence, offset, length, fin);
+    return;
+  }
+  const hole = c.assembler !== null && c.assembler.count > 0;
+  c.rcvNxt = sequence + length | 0;
+  c.unacked += length;
+  c.bytesReceived += length;
+  if (length > 0) {
+    deliver(c, s.bytes, offset, length);
+    if (c.receiveLimit < c.receiveMost) tuneReceiveBuffer(c, now);
+  }
+  // The handler may have ended it.
+  if ((c.state as State) === State.Closed) return;
+  if (hole) {
+    if (takeHeld(c)) fin = true;
+    quickAck(c);
+    c.ackNow = true;
+  }
+  if (fin) {
+    inputFin(c);
+    return;
+  }
+  acknowledgeLater(c, now);
+  c.tcp.markDirty(c);
+}
+
+/** Learns how long the peer's segments are: from the longest, or from two of one length that end nothing. */
+function measureSegment(c: TcpConnection, frame: number, flags: number): void {
+  if (frame >= c.rcvMss) {
+    c.rcvMss = Math.min(frame, 65535);
+    return;
+  }
+  if (frame >= LEAST_MEASURED && (flags & REMNANT) === 0) {
+    if (frame === c.lastFrame) {
+      c.rcvMss = frame;
+      return;
+    }
+    c.lastFrame = frame;
+  }
+  c.smallSegments++;
+}
+
+/** Hands in-order data to the handler, and keeps in the ring what it does not take. */
+function deliver(c: TcpConnection, bytes: Bytes, offset: number, length: number): void {
+  const ring = c.receiveRing;
+  let taken = 0;
+  if (c.readable === 0 && !c.paused && c.handler !== null) {
+    taken = callReceive(c, bytes, offset, length);
+    if (c.state === State.Closed) return;
+    if (taken > 0 && ring.region !== null) ring.advance(taken);
+    if (taken === length) return;
+    c.paused = true;
+    if (c.orphan) {
+      // Closed by its handler, which has left something (RFC 2525, section 2.17).
+      reset(c, null);
+      return;
+    }
+  }
+  const rest = length - taken;
+  ring.grow(c.readable + rest + heldBeyond(c), c.readable + rest + heldBeyond(c));
+  ring.put(c.readable, bytes, offset + taken, rest);
+  c.readable += rest;
+}
+
+/** Bytes from RCV.NXT to the end of the last out-of-order range. */
+function heldBeyond(c: TcpConnection): number {
+  const a = c.assembler;
+  return a === null || a.count === 0 ? 0 : Math.max(0, a.end(a.count - 1) - c.rcvNxt | 0);
+}
+
+/** Keeps a segment that came before its turn, and tells the peer at once. */
+function holdOutOfOrder(
+  c: TcpConnection,
+  bytes: Bytes,
+  sequence: number,
+  offset: number,
+  length: number,
+  fin: boolean,
+): void {
+  c.tcp.counters.outOfOrder++;
+  c.outOfOrder++;
+  if (length > 0) {
+    const assembler = c.assembler ??= new Assembler();
+    const end = sequence + length | 0;
+    if (c.sackPermitted && c.tcp.settings.duplicateSack && assembler.covers(sequence, end)) {
+      c.dsackStart = sequence;
+      c.dsackEnd = end;
+    }
+    const kept = c.readable + heldBeyond(c);
+    if (assembler.add(sequence, end)) {
+      const at = c.readable + (sequence - c.rcvNxt | 0);
+      c.receiveRing.grow(Math.max(at + length, kept), kept);
+      c.receiveRing.put(at, bytes, offset, length);
+      if (fin) {
+        c.heldFin = true;
+        c.heldFinAt = end;
+      }
+    } else {
+      c.tcp.counters.reassemblyFull++;
+    }
+  }
+  quickAck(c);
+  sendAck(c);
+}
+
+/** Takes what the hole kept back. @returns Whether a FIN follows it at once. */
+function takeHeld(c: TcpConnection): boolean {
+  const next = c.assembler!.take(c.rcvNxt);
+  const length = next - c.rcvNxt | 0;
+  if (length > 0) {
+    c.rcvNxt = next;
+    c.readable += length;
+    c.bytesReceived += length;
+    if (!c.paused) offer(c);
+  }
+  if ((c.state as State) === State.Closed) return false;
+  if (c.assembler !== null && c.assembler.count === 0) {
+    c.assembler = null;
+    if (c.readable === 0) c.receiveRing.free();
+  }
+  return c.heldFin && c.heldFinAt === c.rcvNxt;
+}
+
+/** Offers what waits in the ring to the handler, until it takes less than it is given. */
+export function offer(c: TcpConnection): void {
+  const ring = c.receiveRing;
+  while (c.readable > 0 && !c.paused && c.handler !== null) {
+    const at = ring.position(0);
+    const length = Math.min(c.readable, ring.capacity - at);
+    c.lent = length;
+    const taken = callReceive(c, ring.region!.bytes, at, length);
+    c.lent = 0;
+    // The handler may have ended it; what lies here outlives only the orderly end by the peer.
+    if (c.readable === 0) return;
+    if (taken < length) c.paused = true;
+    if (taken > 0) c.consumed(taken);
+    if (c.orphan && c.readable > 0) {
+      reset(c, null);
+      return;
+    }
+  }
+}
+
+/** The peer has sent everything. */
+function inputFin(c: TcpConnection): void {
+  c.finReceived = true;
+  c.rcvNxt = c.rcvNxt + 1 | 0;
+  if (before(c.rcvAdv, c.rcvNxt)) c.rcvAdv = c.rcvNxt;
+  c.ackNow = true;
+  c.assembler = null;
+  c.tcp.markDirty(c);
+  switch (c.state) {
+    case State.SynReceived:
+    case State.Established:
+      c.state = State.CloseWait;
+      break;
+    case State.FinWait1:
+      c.state = State.Closing;
+      break;
+    case State.FinWait2:
+      enterTimeWait(c);
+      break;
+  }
+  c.offerDue = true;
+}

@@ -1,0 +1,99 @@
+/**
+ * SYN and SYN-ACK: what they offer, and how they are sent again (RFC 9293, section 3.10.1; RFC 7323; RFC 3168).
+ *
+ * @module
+ */
+
+import * as wire from "../wire/tcp.ts";
+import { State } from "./api.ts";
+import type { TcpConnection } from "./connection.ts";
+import { link, stamp, timestamp, writeSegment } from "./output.ts";
+import { EVER_RETRANSMITTED, RETRANSMITTED, SYN_RECORD } from "./sent.ts";
+import { armSendTimer } from "./timers.ts";
+
+/** Sends SYN or SYN-ACK, by state, as a new record. */
+export function sendSyn(c: TcpConnection, now: number): void {
+  const records = c.tcp.records;
+  const r = records.take();
+  if (r < 0) return;
+  records.start[r] = c.iss;
+  records.end[r] = c.iss + 1 | 0;
+  records.segments[r] = 1;
+  records.flags[r] = SYN_RECORD;
+  c.sndNxt = c.iss + 1 | 0;
+  stamp(c, r, true, now);
+  link(c, r);
+  trySyn(c);
+  armSendTimer(c, now);
+}
+
+/** Sends the SYN, or does so when the device has a slot again: until a time-out might find none once more. */
+export function trySyn(c: TcpConnection): boolean {
+  c.synDue = !writeSyn(c);
+  if (!c.synDue) return true;
+  c.tcp.retryLater(c);
+  return false;
+}
+
+/** Sends a SYN again. */
+export function retransmitSyn(c: TcpConnection, r: number, now: number): boolean {
+  const records = c.tcp.records;
+  if ((records.flags[r]! & RETRANSMITTED) === 0) {
+    records.flags[r]! |= RETRANSMITTED | EVER_RETRANSMITTED;
+    c.retransOut++;
+  }
+  c.retransmissions++;
+  c.tcp.counters.retransmittedSegments++;
+  stamp(c, r, false, now);
+  return trySyn(c);
+}
+
+/** Builds SYN or SYN-ACK. A SYN offers every option; a SYN-ACK those that the SYN had (RFC 7323, section 1.3). */
+export function writeSyn(c: TcpConnection): boolean {
+  const packet = c.path.reserve();
+  if (packet === null) return false;
+  const answer = c.state === State.SynReceived;
+  const { settings } = c.tcp;
+  const stamps = answer ? c.timestamps : settings.timestamps;
+  const sack = answer ? c.sackPermitted : settings.sack;
+  const scale = answer ? c.windowScaling : settings.windowScaling;
+  const length = wire.HEADER_LENGTH + 4 + (stamps ? 12 : sack ? 4 : 0) + (scale ? 4 : 0);
+  const at = packet.push(length);
+  const view = packet.view;
+  let p = at + wire.HEADER_LENGTH;
+  const most = c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH;
+  const mss = Math.min(most, c.mssLimit || 65495, 65495);
+  view.setInt32(p, wire.OPTION_MSS << 24 | 4 << 16 | mss);
+  p += 4;
+  if (stamps) {
+    if (sack) view.setInt32(p, 0x0402080a);
+    else view.setInt32(p, 0x0101080a);
+    view.setInt32(p + 4, timestamp(c));
+    view.setInt32(p + 8, answer ? c.tsRecent : 0);
+    p += 12;
+  } else if (sack) {
+    view.setInt32(p, 0x01010402);
+    p += 4;
+  }
+  if (scale) view.setInt32(p, 0x01030300 | c.rcvShift);
+  writeSegment(c, packet, at, c.iss, length, wire.SYN | (answer ? wire.ACK : 0) | ecnSetup(c, answer));
+  c.tcp.counters.sentSegments++;
+  c.path.send(packet, wire.PROTOCOL, c.trafficClass, c.hopLimit);
+  c.lastAck = c.rcvNxt;
+  c.ackNow = false;
+  return true;
+}
+
+/** RFC 3168, section 6.1.1; a SYN that was lost is sent again without (section 6.1.1.1). */
+function ecnSetup(c: TcpConnection, answer: boolean): number {
+  if (!c.ecn || c.timeouts > 0) return 0;
+  return answer ? wire.ECE : wire.ECE | wire.CWR;
+}
+
+/** The window of a SYN: half of the first buffer, in whole segments. */
+export function firstWindow(c: TcpConnection): number {
+  const options = c.state === State.SynReceived && c.timestamps ? 12 : 0;
+  const size = c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH - options;
+  const half = c.tcp.settings.receiveDefault >> 1;
+  return half > size ? half - half % size : half;
+}
