@@ -21,6 +21,7 @@ export * from "./ip/layer.ts";
 export * from "./ip/own_address.ts";
 export * from "./ip/path.ts";
 export * from "./ip/path_cache.ts";
+export * from "./ip/prefix_trie.ts";
 export * from "./ip/reassembly.ts";
 export * from "./ip/routes.ts";
 export * from "./limits.ts";

@@ -15,7 +15,7 @@ import { Ipv6 } from "./ip/ipv6.ts";
 import { IcmpError, type Path, type Transport } from "./ip/path.ts";
 import { AddressState } from "./ip/own_address.ts";
 import { Reassembler } from "./ip/reassembly.ts";
-import { Route, type RouteOptions, RouteTable } from "./ip/routes.ts";
+import { Route, RouteKind, type RouteOptions, RouteTable } from "./ip/routes.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { Interface, type InterfaceOptions } from "./link/interface.ts";
 import { LoopbackDevice } from "./link/loopback.ts";
@@ -189,7 +189,23 @@ export class Stack {
    * @throws {TypeError} A gateway that does not fit. @throws {StackError} `TooMany`.
    */
   addRoute(options: RouteOptions): Route {
-    const route = new Route(options);
+    const route = this.#routeOf(options);
+    this.routes.add(route);
+    this.generation++;
+    return route;
+  }
+
+  /**
+   * Adds a route in place of those to the same network with the same `from` and metric, as `ip route replace`.
+   * @throws As {@link addRoute}.
+   */
+  replaceRoute(options: RouteOptions): Route {
+    const route = this.#routeOf(options);
+    for (const other of this.routes.to(route.destination)) {
+      if (!route.precedes(other) && !other.precedes(route) && route.sameSource(other)) {
+        this.routes.remove(other);
+      }
+    }
     this.routes.add(route);
     this.generation++;
     return route;
@@ -309,27 +325,26 @@ export class Stack {
   addressesChanged(owner: Interface, cidr: Cidr, added: boolean, withRoute: boolean): void {
     const { address } = cidr;
     if (withRoute && !owner.loopback && cidr.prefix < (address.version === 4 ? 32 : 128)) {
-      const network = cidr.network;
+      const ofNetwork = this.routes.to(cidr).filter((route) =>
+        route.interface === owner && route.gateway === null && route.leads
+      );
       if (added) {
-        const known = this.routes.routes.some((route) =>
-          route.interface === owner && route.gateway === null &&
-          route.destination.prefix === cidr.prefix && route.destination.address.equals(network.address)
-        );
-        if (!known) this.routes.add(new Route({ destination: cidr, interface: owner }));
+        if (ofNetwork.length === 0) this.routes.add(new Route({ destination: cidr, interface: owner }));
       } else {
+        const network = cidr.network.address;
         const keeps = owner.addresses.some((other) =>
-          other.prefix === cidr.prefix && other.network.address.equals(network.address)
+          other.prefix === cidr.prefix && other.network.address.equals(network)
         );
-        if (!keeps) {
-          this.routes.removeWhere((route) =>
-            route.interface === owner && route.gateway === null &&
-            route.destination.prefix === cidr.prefix && route.destination.address.equals(network.address)
-          );
-        }
+        if (!keeps) { for (const route of ofNetwork) this.routes.remove(route); }
       }
     }
     if (address.version === 4) this.ipv4.addressesChanged(owner, cidr, added);
     this.generation++;
+  }
+
+  #routeOf(options: RouteOptions): Route {
+    const leads = (options.kind ?? RouteKind.Unicast) === RouteKind.Unicast;
+    return new Route(leads ? options : { ...options, interface: this.loopback });
   }
 
   #finish(): boolean {

@@ -199,6 +199,16 @@ export class Cidr {
       ((own.b ^ address.b) & this.maskWord(1)) === 0 && ((own.a ^ address.a) & this.maskWord(0)) === 0;
   }
 
+  /** Whether the 4 or 16 bytes at `offset` are an address of this network. Allocates nothing. */
+  containsAt(view: DataView, offset: number): boolean {
+    const own = this.address;
+    if (own.version === 4) return ((own.d ^ view.getInt32(offset)) & this.maskWord(3)) === 0;
+    return ((own.a ^ view.getInt32(offset)) & this.maskWord(0)) === 0 &&
+      ((own.b ^ view.getInt32(offset + 4)) & this.maskWord(1)) === 0 &&
+      ((own.c ^ view.getInt32(offset + 8)) & this.maskWord(2)) === 0 &&
+      ((own.d ^ view.getInt32(offset + 12)) & this.maskWord(3)) === 0;
+  }
+
   /** The network itself: the address with its host bits cleared. */
   get network(): Cidr {
     const own = this.address;

@@ -14,6 +14,7 @@ import { TCP } from "../wire/ipv4.ts";
 import type { IpAddress } from "./address.ts";
 import { sendFragments } from "./fragment.ts";
 import type { Path } from "./path.ts";
+import type { Route } from "./routes.ts";
 
 /** What a path needs of its layer. */
 export interface PathLayer {
@@ -52,6 +53,10 @@ export abstract class IpPath implements Path {
   groupHigh = 0;
   /** Link address of the group: last 32 bits. */
   groupLow = 0;
+  /** TTL or hop limit that the route asks for, or 0. */
+  hops = 0;
+  /** Traffic class (DSCP alone) that the route asks for. */
+  trafficClass = 0;
   /** False while there is no route. */
   alive = false;
   /** The layer's generation that the fields above belong to. */
@@ -66,6 +71,7 @@ export abstract class IpPath implements Path {
 
   readonly #layer: PathLayer;
   #neighbour: Neighbour | null = null;
+  #routeMtu = 0;
   #learnedMtu = 0;
   #learnedAt = 0;
 
@@ -133,10 +139,25 @@ export abstract class IpPath implements Path {
     const before = this.interface;
     this.#neighbour = null;
     this.generation = this.#layer.generation;
+    this.hops = this.trafficClass = this.#routeMtu = 0;
     this.alive = this.route();
     if (this.interface !== before) this.#learnedMtu = 0;
+    const most = this.#mostMtu();
+    this.mtu = this.#learnedMtu === 0 ? most : Math.min(this.#learnedMtu, most);
+  }
+
+  /** @internal Takes over what a route says about packets that go its way. */
+  follow(route: Route): void {
+    this.interface = route.interface;
+    this.#routeMtu = route.mtu;
+    this.hops = route.hopLimit;
+    this.trafficClass = route.dscp << 2;
+  }
+
+  /** What the link takes, and the route allows. */
+  #mostMtu(): number {
     const link = this.linkMtu();
-    this.mtu = this.#learnedMtu === 0 ? link : Math.min(this.#learnedMtu, link);
+    return this.#routeMtu === 0 ? link : Math.min(link, this.#routeMtu);
   }
 
   /**
@@ -155,7 +176,7 @@ export abstract class IpPath implements Path {
     }
     if (this.#learnedMtu !== 0 && layer.now - this.#learnedAt > layer.limits.pathMtuLifetime) {
       this.#learnedMtu = 0;
-      this.mtu = this.linkMtu();
+      this.mtu = this.#mostMtu();
     }
     const length = packet.length + this.headerLength;
     if (length > most || (length > this.mtu && packet.gsoType === GSO_NONE && protocol === TCP)) {

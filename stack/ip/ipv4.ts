@@ -288,8 +288,9 @@ export class Ipv4 extends IpLayer {
       return true;
     }
     if (word >>> 28 === 15) return false;
-    const route = this.stack.routes.lookup(destination, pinned);
-    if (route === null) return false;
+    const route = this.stack.routes.lookup(destination, pinned, source);
+    if (route === null || !route.leads) return false;
+    path.follow(route);
     path.interface = route.interface;
     if (this.#broadcast.get(word) === route.interface) {
       path.group = true;
@@ -312,7 +313,7 @@ export class Ipv4 extends IpLayer {
       out ??= this.stack.interfaces[0] ?? null;
     } else {
       const route = this.stack.routes.lookup(destination, by);
-      if (route === null) return null;
+      if (route === null || !route.leads) return null;
       out = route.interface;
       hop = route.gateway ?? destination;
     }

@@ -54,12 +54,12 @@ export class Ipv4Path extends IpPath {
     wire.write(
       packet.view,
       at,
-      trafficClass,
+      trafficClass | ((trafficClass & 0xfc) === 0 ? this.trafficClass : 0),
       length,
       // Never fragmented, neither here nor on the way, so the identification means nothing (RFC 6864, section 4.1).
       0,
       wire.DONT_FRAGMENT,
-      hopLimit === 0 ? this.#hops : hopLimit,
+      hopLimit === 0 ? (this.hops || this.#hops) : hopLimit,
       protocol,
       this.source.d,
       this.destination.d,

@@ -289,8 +289,9 @@ export class Ipv6 extends IpLayer {
       path.interface = by;
       path.hop = destination;
     } else {
-      const route = this.stack.routes.lookup(destination, by);
-      if (route === null || route.interface.nd === null) return false;
+      const route = this.stack.routes.lookup(destination, by, source);
+      if (route === null || !route.leads || route.interface.nd === null) return false;
+      path.follow(route);
       path.interface = route.interface;
       path.hop = route.gateway ?? destination;
     }

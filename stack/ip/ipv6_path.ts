@@ -59,7 +59,7 @@ export class Ipv6Path extends IpPath {
     wire.write(
       packet.view,
       at,
-      trafficClass,
+      trafficClass | ((trafficClass & 0xfc) === 0 ? this.trafficClass : 0),
       label,
       length - wire.HEADER_LENGTH,
       protocol,
@@ -86,6 +86,7 @@ export class Ipv6Path extends IpPath {
   }
 
   #hops(): number {
+    if (this.hops !== 0) return this.hops;
     return this.group ? MULTICAST_HOPS : this.interface.nd?.hopLimit ?? HOPS;
   }
 
