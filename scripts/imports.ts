@@ -8,7 +8,7 @@
  *
  * `stack/` runs anywhere: outside its tests it imports no package and touches no host, clock or randomness.
  *
- * Tests (`*_test.ts`) may also use `node:` modules, packages and `tests/harness/`.
+ * Tests and benches (`*_test.ts`, `*_bench.ts`) may also use `node:` modules, packages and `tests/harness/`.
  *
  * Run with `deno run -A scripts/imports.ts [DIRECTORY]`; prints one line a violation and exits with 1 if there is any.
  *
@@ -51,7 +51,7 @@ export function layerOf(path: string): Layer | null {
 }
 
 function isTest(path: string): boolean {
-  return path.endsWith("_test.ts");
+  return path.endsWith("_test.ts") || path.endsWith("_bench.ts");
 }
 
 function isOutside(target: string): boolean {
