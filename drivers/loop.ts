@@ -21,6 +21,11 @@ import type { Handler } from "../stack/packet.ts";
 export interface Pollable {
   /** Called when there is work for {@link poll} which no frame brought. The loop sets it. */
   onWork: (() => void) | null;
+  /**
+   * Times that an application could not take all that a frame brought. A turn in which it grows ends early, so that the
+   * application reads before more is kept for it.
+   */
+  readonly pauses?: number;
   /** Sets the time, in µs, before frames are delivered. */
   advance(now: number): void;
   /** Does what is due. @returns When to be called again, in µs; `Infinity` for never. */
@@ -58,6 +63,8 @@ interface Port {
   readonly receiver: Handler;
 }
 
+/** Frames between two looks at {@link Pollable.pauses}. */
+const SLICE = 8;
 /** Deno keeps no timer shorter than this, in µs; nearer deadlines are waited for awake. */
 const SHORTEST_SLEEP = 2500;
 /** How long before a device's deadline to wake, in µs. */
@@ -239,9 +246,7 @@ export class Loop {
     for (let index = 0; index < ports.length; index++) {
       const { device, receiver } = ports[index]!;
       try {
-        const count = device.poll(receiver, this.#budget, now);
-        this.#delivered += count;
-        if (count >= this.#budget) more = true;
+        if (this.#drain(device, receiver, now)) more = true;
       } catch (error) {
         // The rest of its frames waits for the next turn.
         more = true;
@@ -249,6 +254,21 @@ export class Loop {
       }
     }
     return more;
+  }
+
+  /** Delivers frames of one device. @returns Whether it may have more. */
+  #drain(device: Device, receiver: Handler, now: number): boolean {
+    const stack = this.#stack;
+    const pauses = stack.pauses;
+    for (let left = this.#budget; left > 0;) {
+      const slice = left < SLICE ? left : SLICE;
+      const count = device.poll(receiver, slice, now);
+      this.#delivered += count;
+      left -= count;
+      if (count < slice) return false;
+      if (stack.pauses !== pauses) break;
+    }
+    return true;
   }
 
   /** @returns The earliest deadline of the devices. */

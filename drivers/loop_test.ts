@@ -7,6 +7,7 @@ import { MemoryDevice } from "./memory.ts";
 /** Stands for a stack: notes when it was called, and asks for what the test says. */
 class FakeStack implements Pollable {
   onWork: (() => void) | null = null;
+  pauses = 0;
   polls: number[] = [];
   advanced = 0;
   next: (now: number) => number = () => Infinity;
@@ -88,6 +89,26 @@ Deno.test("Loop delivers at most the budget a turn, and lets others run in betwe
   await until(() => turns.length === 1000);
   for (let at = 16; at < 1000; at++) assert.ok(turns[at]! > turns[at - 16]!);
   assert.ok(others > 30, `others ran ${others} times in 63 turns`);
+  a.close();
+});
+
+Deno.test("Loop ends a turn early when an application can't keep up, and goes on in the next", async () => {
+  const [a, b] = MemoryDevice.pair();
+  const stack = new FakeStack();
+  using loop = new Loop(stack);
+  const turns: number[] = [];
+  loop.add(b, {
+    receive() {
+      turns.push(loop.counters.turns);
+      if (turns.length === 3) stack.pauses++;
+    },
+  });
+  await until(() => loop.counters.sleeps > 0);
+  send(a, b, 40);
+  await until(() => turns.length === 40);
+  const first = turns.filter((turn) => turn === turns[0]).length;
+  assert.ok(first >= 3 && first <= 16, `${first} frames in the first turn`);
+  assert.equal(new Set(turns).size, 2, "the others at once");
   a.close();
 });
 

@@ -49,6 +49,39 @@ Deno.test("TcpConn.read() takes data that comes while it waits", async () => {
   far.close();
 });
 
+Deno.test("TcpConn.read() takes all that one batch of frames brings, as far as its buffer goes", async () => {
+  const { near, far } = await pair();
+  const buffer = new Uint8Array(10);
+  const read = far.read(buffer);
+  // Two writes without a turn of the event loop between them.
+  const writes = [
+    near.write(Uint8Array.of(1, 2, 3, 4)),
+    near.write(Uint8Array.of(5, 6, 7, 8, 9, 10, 11, 12)),
+  ];
+  assert.equal(await read, 10);
+  assert.deepEqual([...buffer], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  await Promise.all(writes);
+  assert.equal(await far.read(buffer), 2);
+  assert.deepEqual([...buffer.subarray(0, 2)], [11, 12]);
+  near.close();
+  far.close();
+});
+
+Deno.test("TcpConn.read() keeps what came before the connection was closed or reset", async () => {
+  for (const end of ["close", "abort"] as const) {
+    const { near, far } = await pair();
+    const buffer = new Uint8Array(10);
+    const read = far.read(buffer);
+    const write = near.write(Uint8Array.of(1, 2, 3));
+    // After the frame has come, before the read is told of it.
+    queueMicrotask(() => far[end]());
+    assert.equal(await read, 3);
+    await write;
+    await assert.rejects(far.read(buffer), Deno.errors.BadResource);
+    near.close();
+  }
+});
+
 Deno.test("TcpConn.write() resolves only when the connection has taken everything", async () => {
   const { near, far } = await pair();
   const data = pattern(5 * RING);

@@ -34,6 +34,9 @@ export class Socket implements ConnectionHandler {
 
   // The read that waits: into a buffer, or for a chunk when the buffer is null.
   #target: Bytes | null = null;
+  /** Bytes of the target that are filled; the read is settled once the frames at hand have been delivered. */
+  #filled = 0;
+  readonly #settleBound = (): void => this.#settle();
   #chunk: Bytes | null = null;
   #readDone: ((value: number | null) => void) | null = null;
   #readFailed: ((error: Error) => void) | null = null;
@@ -156,25 +159,29 @@ export class Socket implements ConnectionHandler {
       this.#paused = true;
       return 0;
     }
-    let count: number;
     const target = this.#target;
     if (target === null) {
-      count = Math.min(length, CHUNK);
+      const count = Math.min(length, CHUNK);
       this.#chunk = bytes.slice(offset, offset + count);
-    } else {
-      count = Math.min(length, target.length);
-      target.set(bytes.subarray(offset, offset + count));
+      this.#paused = count < length;
+      this.#readDone = this.#readFailed = null;
+      done(count);
+      return count;
     }
-    this.#target = null;
-    this.#readDone = this.#readFailed = null;
+    // More of the same batch goes where the rest of the buffer is, instead of through the ring.
+    const filled = this.#filled;
+    const count = Math.min(length, target.length - filled);
+    if (count > 0) target.set(bytes.subarray(offset, offset + count), filled);
+    if (filled === 0) queueMicrotask(this.#settleBound);
+    this.#filled = filled + count;
     this.#paused = count < length;
-    done(count);
     return count;
   }
 
   /** @internal */
   finished(): void {
     this.#finished = true;
+    this.#settle();
     const done = this.#readDone;
     if (done === null) return;
     this.#target = null;
@@ -199,6 +206,7 @@ export class Socket implements ConnectionHandler {
   closed(_connection: Connection, error: StackError | null): void {
     this.#over = true;
     this.#error = error === null ? null : toDenoError(error);
+    this.#settle();
     const done = this.#readDone;
     if (this.#error === null && done !== null) {
       this.#target = null;
@@ -221,7 +229,19 @@ export class Socket implements ConnectionHandler {
     return result;
   }
 
+  /** Tells the read that waits what has come into its buffer. */
+  #settle(): void {
+    const count = this.#filled;
+    if (count === 0) return;
+    const done = this.#readDone!;
+    this.#filled = 0;
+    this.#target = null;
+    this.#readDone = this.#readFailed = null;
+    done(count);
+  }
+
   #failWaiting(error: Error): void {
+    this.#settle();
     const readFailed = this.#readFailed, writeFailed = this.#writeFailed;
     this.#target = this.#source = null;
     this.#readDone =

@@ -100,6 +100,11 @@ export class Stack {
   handlerErrors = 0;
   /** Called at most once between two calls of {@link poll} when there is work for it that no frame brought. */
   onWork: (() => void) | null = null;
+  /**
+   * Times that a connection's handler took less than it was offered. Whoever delivers frames may let the application
+   * catch up when this grows.
+   */
+  pauses = 0;
 
   /** Goes up whenever an address or a route changes; paths of an older generation look their way up again. */
   generation = 0;

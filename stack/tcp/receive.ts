@@ -127,7 +127,7 @@ function deliver(c: TcpConnection, bytes: Bytes, offset: number, length: number)
     if (c.state === State.Closed) return;
     if (taken > 0 && ring.region !== null) ring.advance(taken);
     if (taken === length) return;
-    c.paused = true;
+    pause(c);
     if (c.orphan) {
       // Closed by its handler, which has left something (RFC 2525, section 2.17).
       reset(c, null);
@@ -210,7 +210,7 @@ export function offer(c: TcpConnection): void {
     c.lent = 0;
     // The handler may have ended it; what lies here outlives only the orderly end by the peer.
     if (c.readable === 0) return;
-    if (taken < length) c.paused = true;
+    if (taken < length) pause(c);
     if (taken > 0) c.consumed(taken);
     if (c.orphan && c.readable > 0) {
       reset(c, null);
@@ -240,4 +240,10 @@ function inputFin(c: TcpConnection): void {
       break;
   }
   c.offerDue = true;
+}
+
+/** The handler takes nothing until it calls `resume`. */
+function pause(c: TcpConnection): void {
+  c.paused = true;
+  c.tcp.stack.pauses++;
 }
