@@ -6,9 +6,18 @@
 
 import type { Bytes, Packet } from "../stack/packet.ts";
 import { sourceOf, sourcePortOf, type UdpHandler, type UdpSocket } from "../stack/udp/socket.ts";
-import type { BindOptions, Udp } from "../stack/udp/udp.ts";
+import type { Stack } from "../stack/stack.ts";
+import type { IpAddress } from "../stack/ip/address.ts";
+import type { BindOptions } from "../stack/udp/udp.ts";
 import { checkPort, formatHostPort, parseHost } from "./address.ts";
 import { closedError, toDenoError } from "./errors.ts";
+import {
+  checkHops,
+  interfaceOf,
+  MulticastMembership,
+  type MulticastOptions,
+  parseGroup,
+} from "./multicast.ts";
 
 /** Where one end of a datagram's way is. */
 export interface UdpAddr {
@@ -28,6 +37,14 @@ export interface DatagramOptions {
   hostname?: string;
   /** Whether it may send to broadcast addresses. Default false. */
   broadcast?: boolean;
+  /** Whether others may bind the same port, if they say so too: groups and broadcasts then reach all of them. Default false. */
+  reuseAddress?: boolean;
+  /** Whether listeners on this host hear what it sends to groups. Default true. */
+  loopback?: boolean;
+  /** Hop limit of what it sends to groups, 1 to 255. Default 1: no further than the link. */
+  multicastHops?: number;
+  /** Name, number or address of the interface that packets to groups leave by. Default: as the routes say. */
+  multicastInterface?: string | number;
   /** Datagrams that wait to be received; while there are so many, further ones are dropped. Default 256. */
   queue?: number;
   /** Bytes of datagrams that wait to be received; as for {@link queue}. Default 1 MiB. */
@@ -53,6 +70,7 @@ export class DatagramConn implements AsyncIterable<Datagram>, Disposable {
   dropped = 0;
   /** @internal Called once, when it is closed. */
   onclosed: (() => void) | null = null;
+  readonly #stack: Stack;
   readonly #socket: UdpSocket;
   readonly #signal: AbortSignal | undefined;
   readonly #most: number;
@@ -64,13 +82,20 @@ export class DatagramConn implements AsyncIterable<Datagram>, Disposable {
   /**
    * Binds a port of a stack; `Network.listenDatagram` is this with the network's own.
    *
-   * @param udp The UDP layer. @param options Where.
+   * @param stack The host. @param options Where.
    * @throws {Deno.errors.AddrInUse} The port is taken.
    * @throws {Deno.errors.AddrNotAvailable} The address is not one of the stack's.
    */
-  constructor(udp: Udp, options: DatagramOptions) {
+  constructor(stack: Stack, options: DatagramOptions) {
     options.signal?.throwIfAborted();
-    const bind: BindOptions = { port: checkPort(options.port, 0), broadcast: options.broadcast ?? false };
+    this.#stack = stack;
+    const bind: BindOptions = {
+      port: checkPort(options.port, 0),
+      broadcast: options.broadcast ?? false,
+      reuse: options.reuseAddress ?? false,
+    };
+    const hops = checkHops(options.multicastHops ?? 1);
+    const by = interfaceOf(stack, options.multicastInterface);
     if (options.hostname !== undefined) {
       const address = parseHost(options.hostname);
       if (!address.isUnspecified) bind.address = address;
@@ -79,10 +104,13 @@ export class DatagramConn implements AsyncIterable<Datagram>, Disposable {
     this.#mostBytes = options.queueBytes ?? 1 << 20;
     const handler: UdpHandler = { receive: (packet) => this.#receive(packet) };
     try {
-      this.#socket = udp.bind(bind, handler);
+      this.#socket = stack.udp.bind(bind, handler);
     } catch (error) {
       throw toDenoError(error);
     }
+    this.#socket.multicastHops = hops;
+    this.#socket.multicastLoop = options.loopback ?? true;
+    this.#socket.multicastInterface = by;
     const { address, port } = this.#socket;
     this.addr = { transport: "udp", hostname: address === null ? "0.0.0.0" : address.toString(), port };
     this.#signal = options.signal;
@@ -135,6 +163,33 @@ export class DatagramConn implements AsyncIterable<Datagram>, Disposable {
     return p.length;
   }
 
+  /**
+   * Receives what is sent to an IPv4 group.
+   *
+   * @param address The group. @param networkInterface Name, number or address of an interface; `0.0.0.0` for the one
+   *   that packets to the group leave by. @param options From whom.
+   * @throws {TypeError} The group, interface or source is none. @throws {Deno.errors.AddrInUse} It is joined already.
+   * @throws {Deno.errors.Busy} There are as many memberships as the stack's limits allow.
+   */
+  // deno-lint-ignore require-await -- the shape of Deno.DatagramConn
+  async joinMulticastV4(
+    address: string,
+    networkInterface: string | number = "0.0.0.0",
+    options: MulticastOptions = {},
+  ): Promise<MulticastMembership> {
+    return this.#join(parseGroup(address, 4), networkInterface, options);
+  }
+
+  /** As {@link joinMulticastV4}, for an IPv6 group; `networkInterface` 0 stands for the one that packets to the group leave by. */
+  // deno-lint-ignore require-await -- the shape of Deno.DatagramConn
+  async joinMulticastV6(
+    address: string,
+    networkInterface: string | number = 0,
+    options: MulticastOptions = {},
+  ): Promise<MulticastMembership> {
+    return this.#join(parseGroup(address, 6), networkInterface, options);
+  }
+
   /** Gives the port back; what waits fails. Idempotent. */
   close(): void {
     if (this.#socket.closed) return;
@@ -168,6 +223,11 @@ export class DatagramConn implements AsyncIterable<Datagram>, Disposable {
   /** As {@link close}. */
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #join(group: IpAddress, where: string | number, { source }: MulticastOptions): MulticastMembership {
+    if (this.#socket.closed) throw this.#closedError();
+    return new MulticastMembership(this.#socket, group, interfaceOf(this.#stack, where), source);
   }
 
   #abort = (): void => this.close();

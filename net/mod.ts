@@ -10,6 +10,7 @@ export type { Counters } from "./counters.ts";
 export { type Datagram, DatagramConn, type DatagramOptions, type UdpAddr } from "./datagram.ts";
 export { toDenoError } from "./errors.ts";
 export { TcpListener, type TcpListenOptions } from "./listener.ts";
+export { MulticastMembership, type MulticastOptions } from "./multicast.ts";
 export { type InterfaceSpec, Network, type NetworkOptions, type RouteSpec } from "./network.ts";
 export { NodeListener } from "./node_server.ts";
 export { type StreamCallback, TcpDuplex, type TcpDuplexOptions } from "./node_stream.ts";

@@ -261,7 +261,7 @@ export class Network implements Disposable, AsyncDisposable {
 
   /** Binds a UDP port. */
   listenDatagram(options: DatagramOptions): DatagramConn {
-    return this.#keep(new DatagramConn(this.stack.udp, options));
+    return this.#keep(new DatagramConn(this.stack, options));
   }
 
   /** Serves HTTP. */

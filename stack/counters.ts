@@ -159,6 +159,8 @@ export class IpCounters {
   sendFragmented = 0;
   /** Packets that an outgoing tap took. */
   sendTaken = 0;
+  /** Copies of packets to groups that our own listeners did not get, for want of a slot of the loopback device. */
+  loopFailed = 0;
 }
 
 /** Counters of IPv4. */

@@ -35,6 +35,10 @@ export interface Limits {
   prefixes: number;
   /** Name servers, and search domains, that routers may advertise on one interface. When full, newcomers are ignored. */
   nameServers: number;
+  /** Memberships in multicast groups, of all interfaces, not counting those of addresses. When full, `join` throws `TooMany`. */
+  groups: number;
+  /** Sources that one listener may name in one group. Beyond, `join` throws `TooMany`. */
+  groupSources: number;
   /** Packets that are put together from fragments at a time, 65 KiB each. When full, the oldest is given up. */
   reassemblies: number;
   /** Paths that are shared. When full, one not used lately goes; its holders keep it. */
@@ -70,6 +74,8 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   routers: 8,
   prefixes: 16,
   nameServers: 8,
+  groups: 1024,
+  groupSources: 64,
   reassemblies: 32,
   paths: 4096,
   routes: 65536,

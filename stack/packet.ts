@@ -129,6 +129,12 @@ export class Packet {
   /** The interface it came in on. */
   interface: Interface | null = null;
 
+  /**
+   * The interface that a packet to a group leaves by, while a copy of it is (to be) handed to our own listeners
+   * there; otherwise null. Such a copy comes in by the loopback interface.
+   */
+  looped: Interface | null = null;
+
   /** {@link CHECKSUM_PARTIAL} and {@link CHECKSUM_VALID} bits. */
   flags = 0;
   /** {@link GSO_NONE}, {@link GSO_TCPV4}, {@link GSO_TCPV6} or {@link GSO_UDP}. */
@@ -197,6 +203,7 @@ export class Packet {
     this.checksumOffset = 0;
     this.next = null;
     this.path = null;
+    this.looped = null;
     if (this.piece0Length !== 0) this.dropPieces();
   }
 

@@ -19,6 +19,7 @@ import { Route, RouteKind, type RouteOptions, RouteTable } from "./ip/routes.ts"
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { Interface, type InterfaceOptions } from "./link/interface.ts";
 import { LoopbackDevice } from "./link/loopback.ts";
+import { Groups } from "./multicast/groups.ts";
 import type { Packet } from "./packet.ts";
 import { Tcp } from "./tcp/tcp.ts";
 import { TimerWheel } from "./timer_wheel.ts";
@@ -78,6 +79,8 @@ export class Stack {
   readonly routes: RouteTable;
   /** Transports by protocol number; null for none. Change it with {@link attach}. */
   readonly transports: (Transport | null)[] = new Array(256).fill(null);
+  /** Which groups the interfaces listen to. */
+  readonly groups: Groups;
   /** The interface to ourselves: 127.0.0.1/8, and every address of the others. Not among {@link interfaces}. */
   readonly loopback: Interface;
   /** IPv4. */
@@ -114,6 +117,7 @@ export class Stack {
   readonly #enders: BatchEnder[] = [];
   readonly #loopbackDevice: LoopbackDevice;
   #woken = false;
+  #index = 0;
   #madeSecret: Uint8Array | null = null;
 
   /**
@@ -130,6 +134,7 @@ export class Stack {
     }
     this.#report = options.report ?? null;
     this.routes = new RouteTable(this.limits.routes);
+    this.groups = new Groups(this.limits);
     this.ipv4 = new Ipv4(this);
     this.ipv6 = new Ipv6(this);
     this.reassembler = new Reassembler(this);
@@ -185,6 +190,7 @@ export class Stack {
     removed.active = false;
     removed.arp.neighbours.clear();
     removed.nd?.stop();
+    this.groups.removeInterface(removed);
     this.routes.removeWhere((route) => route.interface === removed);
     this.generation++;
   }
@@ -262,6 +268,11 @@ export class Stack {
   refusePort(packet: Packet): void {
     if (packet.version === 4) this.icmp.sendError(packet, icmpv4.UNREACHABLE, icmpv4.PORT, 0);
     else this.icmpv6.sendError(packet, icmpv6.UNREACHABLE, icmpv6.PORT, 0);
+  }
+
+  /** @internal */
+  nextInterfaceIndex(): number {
+    return ++this.#index;
   }
 
   /** @internal The secret that stable addresses are made with; a random one when none was handed in. */

@@ -30,6 +30,8 @@ export interface PathLayer {
   nextIdentification(): number;
   /** A slot for a packet that is larger than the slots of its device, or null. */
   reserveLarge(): Packet | null;
+  /** Hands a copy of a packet to a group to our own listeners on {@link Packet.looped}. */
+  loop(packet: Packet, ethertype: number): void;
 }
 
 /** How to reach one destination from one address of ours, whatever the version. */
@@ -192,6 +194,10 @@ export abstract class IpPath implements Path {
    * @param length Bytes of the packet, as {@link admit} said. @returns False when it was dropped.
    */
   protected forward(packet: Packet, ethertype: number, length: number): boolean {
+    if (packet.looped !== null) {
+      this.#layer.loop(packet, ethertype);
+      packet.looped = null;
+    }
     if (length > this.mtu && packet.gsoType === GSO_NONE) {
       return this.#cut(packet, ethertype);
     }

@@ -33,7 +33,6 @@ export class Ipv4 extends IpLayer {
   readonly #paths: PathCache<Ipv4Path>;
   readonly #local = new Map<number, Interface>();
   readonly #broadcast = new Map<number, Interface>();
-  readonly #groups = new Map<number, number>();
   #identification: number;
 
   /**
@@ -76,18 +75,6 @@ export class Ipv4 extends IpLayer {
         this.#broadcast.delete(broadcast.d);
       }
     }
-  }
-
-  /** Takes packets to `group` from now on. Membership is counted; it is not told to routers yet. */
-  joinGroup(group: IpAddress): void {
-    this.#groups.set(group.d, (this.#groups.get(group.d) ?? 0) + 1);
-  }
-
-  /** Undoes one {@link joinGroup}. */
-  leaveGroup(group: IpAddress): void {
-    const count = this.#groups.get(group.d) ?? 0;
-    if (count > 1) this.#groups.set(group.d, count - 1);
-    else this.#groups.delete(group.d);
   }
 
   /** Takes a packet from a link, its cursor at the IP header. */
@@ -159,7 +146,7 @@ export class Ipv4 extends IpLayer {
       }
     } else if (destination === LIMITED_BROADCAST || this.#broadcast.get(destination) === by) {
       packet.cast = BROADCAST;
-    } else if (destination >>> 28 === 14 && (destination === ALL_HOSTS || this.#groups.has(destination))) {
+    } else if (destination >>> 28 === 14 && (destination === ALL_HOSTS || this.listens(packet, by))) {
       packet.cast = MULTICAST;
     } else {
       if (this.forwarder === null) dropped.notForUs++;

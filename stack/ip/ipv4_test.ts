@@ -88,9 +88,9 @@ Deno.test("Ipv4.receive() takes broadcasts of its network, and groups that were 
   send("255.255.255.255", BROADCAST);
   send("10.0.0.255", BROADCAST);
   send("224.0.0.1", [1, 0, 0x5e, 0, 0, 1]);
-  host.stack.ipv4.joinGroup(group);
+  const listener = host.stack.groups.join(group, host.interface);
   send("224.0.0.9", [1, 0, 0x5e, 0, 0, 9]);
-  host.stack.ipv4.leaveGroup(group);
+  listener.leave();
   send("224.0.0.9", [1, 0, 0x5e, 0, 0, 9]);
   assert.deepEqual(received.map(({ cast }) => cast), [1, 1, 2, 2]);
 });

@@ -30,14 +30,6 @@ const LINK_SCOPE = 0xff020000 | 0;
 const MOST_EXTENSIONS = 8;
 const HOPS = 64;
 
-/** A group that an interface takes packets to. */
-interface Membership {
-  readonly address: IpAddress;
-  readonly interface: Interface;
-  /** How often it was joined. */
-  count: number;
-}
-
 /** The IPv6 layer of a stack. */
 export class Ipv6 extends IpLayer {
   /** What happened. */
@@ -46,7 +38,6 @@ export class Ipv6 extends IpLayer {
   protected readonly foreign: number = ICMPV4;
   readonly #paths: PathCache<Ipv6Path>;
   readonly #local = new AddressTable<OwnAddress>();
-  readonly #groups = new AddressTable<Membership>();
   /** Where the last walk over extension headers found the number of what follows. */
   #pointer: number = wire.NEXT_HEADER;
 
@@ -78,30 +69,6 @@ export class Ipv6 extends IpLayer {
   addressChanged(own: OwnAddress, added: boolean): void {
     if (added) this.#local.add(own);
     else this.#local.remove(own);
-  }
-
-  /** Takes packets to `group` on an interface from now on. Membership is counted. */
-  joinGroup(group: IpAddress, owner: Interface): void {
-    const found = this.#membership(group, owner);
-    if (found !== null) {
-      found.count++;
-      return;
-    }
-    this.#groups.add({ address: group, interface: owner, count: 1 });
-    owner.nd?.listener.changed(group, true);
-  }
-
-  /** Undoes one {@link joinGroup}. */
-  leaveGroup(group: IpAddress, owner: Interface): void {
-    const found = this.#membership(group, owner);
-    if (found === null || --found.count > 0) return;
-    this.#groups.remove(found);
-    owner.nd?.listener.changed(group, false);
-  }
-
-  /** The groups that an interface takes packets to, but for those of all nodes. Allocates. */
-  groupsOf(owner: Interface): IpAddress[] {
-    return this.#groups.all().filter((one) => one.interface === owner).map((one) => one.address);
   }
 
   /** Takes a packet from a link, cursor at the IPv6 header. */
@@ -365,7 +332,7 @@ export class Ipv6 extends IpLayer {
       }
       packet.cast = MULTICAST;
       const allNodes = scope === LINK_SCOPE && ALL_NODES.isAt(view, at);
-      if (allNodes || this.#inGroup(view, at, by)) return true;
+      if (allNodes || this.listens(packet, by)) return true;
       return this.#elsewhere(packet);
     }
     const own = this.#local.find(view, at);
@@ -473,21 +440,6 @@ export class Ipv6 extends IpLayer {
   /** Tells the sender where its packet went wrong. A multicast gets an answer for unknown options only. */
   #problem(packet: Packet, code: number, pointer: number): void {
     this.stack.icmpv6.sendError(packet, icmp.PARAMETER_PROBLEM, code, pointer);
-  }
-
-  #membership(group: IpAddress, owner: Interface): Membership | null {
-    for (const found of this.#groups.chain(group.d)) {
-      if (found.interface === owner && found.address.equals(group)) return found;
-    }
-    return null;
-  }
-
-  #inGroup(view: DataView, at: number, by: Interface): boolean {
-    const list = this.#groups.chain(view.getInt32(at + 12));
-    for (let i = 0; i < list.length; i++) {
-      if (list[i]!.interface === by && list[i]!.address.isAt(view, at)) return true;
-    }
-    return false;
   }
 
   /** The interface that a destination of one link means when nobody has said: the only one there is, or the source's. */

@@ -139,13 +139,13 @@ Deno.test("Ipv6 takes packets to groups that were joined, on the interface on wh
   const second = new TestDevice({ mac: 9 });
   const other = host.stack.addInterface(second, { ipv6: { duplicates: "off", routers: false } });
   const group = IpAddress.parse("ff15::77");
-  host.stack.ipv6.joinGroup(group, host.interface);
-  host.stack.ipv6.joinGroup(group, host.interface);
+  const first = host.stack.groups.join(group, host.interface);
+  const again = host.stack.groups.join(group, host.interface);
   host.device.deliver(host.interface, ipv6Frame(PROTOCOL, [1], { destination: "ff15::77" }));
   second.deliver(other, ipv6Frame(PROTOCOL, [2], { destination: "ff15::77" }));
-  host.stack.ipv6.leaveGroup(group, host.interface);
+  first.leave();
   host.device.deliver(host.interface, ipv6Frame(PROTOCOL, [3], { destination: "ff15::77" }));
-  host.stack.ipv6.leaveGroup(group, host.interface);
+  again.leave();
   host.device.deliver(host.interface, ipv6Frame(PROTOCOL, [4], { destination: "ff15::77" }));
   assert.deepEqual(received, [[1], [3]]);
 });

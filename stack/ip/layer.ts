@@ -6,6 +6,7 @@
 
 import type { IpCounters } from "../counters.ts";
 import type { Limits } from "../limits.ts";
+import type { Interface } from "../link/interface.ts";
 import type { Handler, Packet, Tap } from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import { Taps } from "../taps.ts";
@@ -78,6 +79,31 @@ export abstract class IpLayer implements Handler {
    */
   raw(protocol: number, tap: Tap): () => void {
     return (this.#raw[protocol] ??= new Taps(`tap on ${this.#name}`, this.#report)).add(tap);
+  }
+
+  /** Whether a packet to a group is for us: somebody listens, and to its sender. Loopback copies count where they were sent. */
+  protected listens(packet: Packet, by: Interface): boolean {
+    const membership = this.stack.groups.of(packet, packet.looped ?? by);
+    return membership !== null && membership.filter.admits(packet);
+  }
+
+  /** @internal Hands a copy of a packet to a group (cursor at its IP header) to our own listeners, as if it came from outside. */
+  loop(packet: Packet, ethertype: number): void {
+    const by = packet.looped!;
+    const { loopback } = this.stack;
+    if (this.stack.groups.sentTo(packet, by) === null) return;
+    const copy = loopback.reserve();
+    const { length } = packet;
+    if (copy === null || copy.offset + length > copy.limit) {
+      copy?.discard();
+      this.counters.loopFailed++;
+      return;
+    }
+    const at = copy.offset;
+    copy.end = at + packet.copyTo(copy.bytes, at);
+    copy.describeAs(packet, at - packet.offset);
+    copy.looped = by;
+    loopback.send(copy, 0, 0, ethertype);
   }
 
   /** @internal */

@@ -5,6 +5,7 @@
  */
 
 import type { Interface } from "../link/interface.ts";
+import type { GroupListener } from "../multicast/groups.ts";
 import type { Cidr, IpAddress } from "./address.ts";
 
 /** How far an address may be used. */
@@ -47,6 +48,9 @@ export class OwnAddress {
   preferredUntil: number = Infinity;
   /** When it goes, in µs. */
   validUntil: number = Infinity;
+
+  /** Listens to its solicited-node group. */
+  listener: GroupListener | null = null;
 
   /** How many addresses before it were given up because somebody else had them. */
   attempt = 0;

@@ -23,6 +23,7 @@ import {
   type Tap,
   UNICAST,
 } from "../packet.ts";
+import type { GroupReporter } from "../multicast/groups.ts";
 import type { Stack } from "../stack.ts";
 import { Taps } from "../taps.ts";
 import * as ethernet from "../wire/ethernet.ts";
@@ -72,6 +73,10 @@ export class Interface implements Handler {
   readonly arp: Arp;
   /** Neighbour discovery and addresses of IPv6; null when it does not speak IPv6, and on the loopback interface. */
   readonly nd: NeighbourDiscovery | null;
+  /** What tells the link's routers and switches which IPv4 groups it listens to; null on the loopback interface. */
+  readonly igmp: GroupReporter | null = null;
+  /** Its number, which no other interface of the stack has had: 1 for the loopback interface. */
+  readonly index: number;
   /** False once it was removed from its stack. */
   active = true;
   readonly #announce: boolean;
@@ -86,6 +91,7 @@ export class Interface implements Handler {
   /** @internal `Stack.addInterface` makes them. */
   constructor(stack: Stack, device: Device, options: InterfaceOptions, loopback = false) {
     this.stack = stack;
+    this.index = stack.nextInterfaceIndex();
     this.device = device;
     this.name = options.name ?? device.name;
     this.loopback = loopback;

@@ -143,7 +143,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     const own = new OwnAddress(this.#interface, cidr, origin, state);
     this.#addresses = [...this.#addresses, own];
     this.#stack.ipv6.addressChanged(own, true);
-    this.#stack.ipv6.joinGroup(solicitedNode(own.address), this.#interface);
+    own.listener = this.#stack.groups.join(solicitedNode(own.address), this.#interface, undefined, false);
     if (asks) {
       const { retransmit } = this.neighbours;
       const probe = new DuplicateProbe(own, this, timers, limits.duplicateProbes, retransmit, random);
@@ -160,9 +160,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     this.#addresses = this.#addresses.filter((other) => other !== own);
     this.#endProbe(own);
     this.#stack.ipv6.addressChanged(own, false);
-    if (own.state !== AddressState.Duplicate) {
-      this.#stack.ipv6.leaveGroup(solicitedNode(address), this.#interface);
-    }
+    own.listener?.leave();
   }
 
   /** @internal Takes a message of discovery (cursor at the ICMPv6 header, checksum verified). */
@@ -382,7 +380,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     this.counters.duplicates++;
     this.#endProbe(own);
     own.state = AddressState.Duplicate;
-    this.#stack.ipv6.leaveGroup(solicitedNode(own.address), this.#interface);
+    own.listener?.leave();
     this.#stack.generation++;
     if (own.origin !== AddressOrigin.Manual) {
       this.#interface.removeAddress(own.address);

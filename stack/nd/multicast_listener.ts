@@ -9,6 +9,7 @@ import { IpAddress } from "../ip/address.ts";
 import { ALL_NODES } from "../ip/ipv6.ts";
 import { selectSource } from "../ip/source_selection.ts";
 import type { Interface } from "../link/interface.ts";
+import type { Membership } from "../multicast/groups.ts";
 import type { Packet } from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import { Timer, type TimerOwner } from "../timer_wheel.ts";
@@ -58,8 +59,9 @@ export class MulticastListener implements TimerOwner {
   }
 
   /** @internal The interface has entered or left a group. */
-  changed(group: IpAddress, joined: boolean): void {
+  changed({ address: group, filter }: Membership): void {
     if (!isTold(group)) return;
+    const joined = !filter.isEmpty;
     this.#changes = this.#changes.filter((change) => !change.group.equals(group));
     this.#changes.push({ group, type: joined ? TO_EXCLUDE : TO_INCLUDE, left: ROBUSTNESS });
     this.#stack.timers.arm(this.#changed, this.#stack.now);
@@ -90,7 +92,8 @@ export class MulticastListener implements TimerOwner {
 
   expire(timer: Timer, now: number): void {
     if (timer === this.#answer) {
-      const groups = this.#stack.ipv6.groupsOf(this.#interface).filter(isTold);
+      const groups = this.#stack.groups.on(this.#interface).map((one) => one.address)
+        .filter((group) => group.version === 6 && isTold(group));
       this.#report(groups.map((group) => ({ group, type: IS_EXCLUDE, left: 0 })));
       return;
     }

@@ -37,19 +37,19 @@ Deno.test("MulticastListener tells joins and leaves twice", () => {
     for (let now = from * SECOND; now < (from + 2) * SECOND; now += SECOND / 10) made.stack.poll(now);
     return reports(made);
   };
-  made.stack.ipv6.joinGroup(GROUP, made.interface);
-  made.stack.ipv6.joinGroup(GROUP, made.interface);
+  const first = made.stack.groups.join(GROUP, made.interface);
+  const again = made.stack.groups.join(GROUP, made.interface);
   assert.deepEqual(pass(2), [["4 ff15::77"], ["4 ff15::77"]]);
-  made.stack.ipv6.leaveGroup(GROUP, made.interface);
+  first.leave();
   assert.deepEqual(pass(4), []);
-  made.stack.ipv6.leaveGroup(GROUP, made.interface);
+  again.leave();
   assert.deepEqual(pass(6), [["3 ff15::77"], ["3 ff15::77"]]);
 });
 
 Deno.test("MulticastListener says nothing of all nodes and of groups that do not leave the host", () => {
   const made = host();
   for (const group of ["ff02::1", "ff01::77"]) {
-    made.stack.ipv6.joinGroup(IpAddress.parse(group), made.interface);
+    made.stack.groups.join(IpAddress.parse(group), made.interface);
   }
   made.stack.poll(4 * SECOND);
   assert.deepEqual(reports(made), []);

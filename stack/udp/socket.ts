@@ -7,6 +7,7 @@
 import { StackError } from "../errors.ts";
 import { IpAddress } from "../ip/address.ts";
 import type { IcmpError, Path } from "../ip/path.ts";
+import type { Interface } from "../link/interface.ts";
 import { clearOffloads } from "../link/offload.ts";
 import { type Bytes, CHECKSUM_PARTIAL, GSO_NONE, type Packet, RECEIVED, UNICAST } from "../packet.ts";
 import type { Stack } from "../stack.ts";
@@ -14,7 +15,8 @@ import { fold, sum } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
 import * as wire from "../wire/udp.ts";
-import type { Udp } from "./udp.ts";
+import { SocketGroups } from "./socket_groups.ts";
+import type { BindOptions, Udp } from "./udp.ts";
 
 /** Gets what comes to a socket. */
 export interface UdpHandler {
@@ -56,6 +58,14 @@ export class UdpSocket {
   handler: UdpHandler;
   /** Whether it may send to broadcast addresses. */
   broadcast: boolean;
+  /** Whether others may bind the same port: see {@link BindOptions.reuse}. */
+  readonly reuse: boolean;
+  /** The multicast groups that it has joined. */
+  readonly groups: SocketGroups;
+  /** Hop limit of what it sends to groups, 1 to 255. Default 1: no further than the link. */
+  multicastHops = 1;
+  /** Whether listeners on this host hear what it sends to groups. Default true. */
+  multicastLoop = true;
   /** True after {@link close}. */
   closed = false;
   /** @internal The next socket of the same port. */
@@ -65,6 +75,7 @@ export class UdpSocket {
   /** Where the last datagram went: most sockets talk to one peer at a time. */
   #last: Path | null = null;
   #generation = -1;
+  #multicastInterface: Interface | null = null;
 
   /** @internal */
   constructor(
@@ -72,15 +83,27 @@ export class UdpSocket {
     udp: Udp,
     address: IpAddress | null,
     port: number,
-    broadcast: boolean,
+    options: BindOptions,
     handler: UdpHandler,
   ) {
     this.#stack = stack;
     this.#udp = udp;
     this.address = address;
     this.port = port;
-    this.broadcast = broadcast;
+    this.broadcast = options.broadcast ?? false;
+    this.reuse = options.reuse ?? false;
+    this.groups = new SocketGroups(stack);
     this.handler = handler;
+  }
+
+  /** Which interface packets to groups leave by; null, the default, leaves it to the routes and our address. */
+  get multicastInterface(): Interface | null {
+    return this.#multicastInterface;
+  }
+
+  set multicastInterface(by: Interface | null) {
+    this.#multicastInterface = by;
+    this.#last = null;
   }
 
   /**
@@ -151,8 +174,11 @@ export class UdpSocket {
    */
   answer(packet: Packet, length: number): boolean {
     const { view, transport, offset } = packet;
-    if (packet.gsoType !== GSO_NONE || packet.state !== RECEIVED || packet.offset - 8 !== transport) {
-      // One of several datagrams in the slot, whose headers are needed again.
+    if (
+      packet.gsoType !== GSO_NONE || packet.state !== RECEIVED || packet.offset - 8 !== transport ||
+      this.#udp.sharing
+    ) {
+      // One of several datagrams in the slot, or somebody else is to have it too.
       const path = this.#stack.pathBack(packet);
       const copy = path === null ? null : path.reserve();
       if (path === null || copy === null || copy.offset + length > copy.limit) {
@@ -198,6 +224,7 @@ export class UdpSocket {
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    this.groups.leaveAll();
     this.#udp.unbind(this);
   }
 
@@ -228,7 +255,8 @@ export class UdpSocket {
       (this.broadcast || !last.group || destination.isMulticast)
     ) return last;
     const source = this.address === null || this.address.isMulticast ? undefined : this.address;
-    const path = this.#stack.path(destination, source);
+    const by = destination.isMulticast ? this.#multicastInterface : null;
+    const path = this.#stack.path(destination, source, by);
     if (path === null) {
       throw new StackError("NetworkUnreachable", `Cannot send to ${destination}: no route leads there`);
     }
@@ -250,6 +278,10 @@ export class UdpSocket {
     packet.flags = CHECKSUM_PARTIAL;
     packet.checksumStart = at;
     packet.checksumOffset = wire.CHECKSUM_OFFSET;
+    if (path.group && path.destination.isMulticast) {
+      if (hopLimit === 0) hopLimit = this.multicastHops;
+      if (this.multicastLoop) packet.looped = path.interface;
+    }
     if (path.send(packet, ipv4.UDP, 0, hopLimit)) {
       this.#udp.counters.sent++;
       return true;

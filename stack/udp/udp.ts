@@ -9,7 +9,7 @@ import { StackError } from "../errors.ts";
 import { IpAddress } from "../ip/address.ts";
 import type { IcmpError, Transport } from "../ip/path.ts";
 import { transportChecksumOk } from "../link/offload.ts";
-import { GSO_UDP, type Packet } from "../packet.ts";
+import { BROADCAST, GSO_UDP, type Packet, UNICAST } from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import * as wire from "../wire/udp.ts";
 import { type UdpHandler, UdpSocket } from "./socket.ts";
@@ -25,6 +25,11 @@ export interface BindOptions {
   port?: number;
   /** Whether it may send to broadcast addresses. Default false. */
   broadcast?: boolean;
+  /**
+   * Whether others may bind the same address and port, if they say so too. What is sent to a group or to everyone goes
+   * to all of them, what is for one host to the last that was bound. Default false.
+   */
+  reuse?: boolean;
 }
 
 /** The UDP layer of a stack, for both IP versions. */
@@ -37,6 +42,8 @@ export class Udp implements Transport {
   readonly #chains: (UdpSocket | null)[] = [];
   readonly #spare: number[] = [];
   #bound = 0;
+  /** @internal While a datagram goes to several sockets: none of them may answer in its slot. */
+  sharing = false;
 
   /**
    * Makes the layer.
@@ -69,13 +76,13 @@ export class Udp implements Transport {
       throw new StackError("TooMany", `Cannot bind UDP port ${port}: ${this.#bound} sockets are open`);
     }
     if (port === 0) port = this.#freePort(local);
-    else if (this.#taken(local, port)) {
+    else if (this.#taken(local, port, options.reuse ?? false)) {
       throw new StackError(
         "AddressInUse",
         `Cannot bind UDP port ${port}${local ? ` of ${local}` : ""}: it is in use`,
       );
     }
-    const socket = new UdpSocket(this.#stack, this, local, port, options.broadcast ?? false, handler);
+    const socket = new UdpSocket(this.#stack, this, local, port, options, handler);
     this.#insert(socket);
     return socket;
   }
@@ -128,6 +135,10 @@ export class Udp implements Transport {
       dropped.badChecksum++;
       return;
     }
+    if (packet.cast !== UNICAST) {
+      this.#receiveGroup(packet, port);
+      return;
+    }
     const socket = this.#find(packet, port);
     if (socket === null) {
       dropped.noListener++;
@@ -136,8 +147,7 @@ export class Udp implements Transport {
     }
     counters.delivered++;
     packet.pull(wire.HEADER_LENGTH);
-    if (packet.gsoType === GSO_UDP && packet.gsoSize > 0) this.#split(packet, socket);
-    else this.#deliver(packet, socket);
+    this.#hand(packet, socket);
   }
 
   error(packet: Packet, kind: IcmpError, mtu: number): void {
@@ -152,6 +162,51 @@ export class Udp implements Transport {
       this.counters.handlerErrors++;
       this.#stack.report(error, `UDP handler of port ${socket.port}`);
     }
+  }
+
+  /** A datagram to a group, or to everyone: for all sockets of the port that want it. */
+  #receiveGroup(packet: Packet, port: number): void {
+    const { counters } = this;
+    const place = this.#ports[port]!;
+    const chain = place === 0 ? null : this.#chains[place - 1]!;
+    let socket = this.#nextOf(packet, chain);
+    if (socket === null) {
+      counters.dropped.noListener++;
+      // Which says nothing about groups, and counts that.
+      this.#stack.refusePort(packet);
+      return;
+    }
+    counters.delivered++;
+    packet.pull(wire.HEADER_LENGTH);
+    const { offset, end } = packet;
+    while (socket !== null) {
+      const next = this.#nextOf(packet, socket.next);
+      this.sharing = next !== null;
+      try {
+        this.#hand(packet, socket);
+      } finally {
+        this.sharing = false;
+      }
+      packet.offset = offset;
+      packet.end = end;
+      socket = next !== null && next.closed ? this.#nextOf(packet, next.next) : next;
+    }
+  }
+
+  /** The first socket from `socket` on that takes a packet to a group. */
+  #nextOf(packet: Packet, socket: UdpSocket | null): UdpSocket | null {
+    const at = packet.network + (packet.version === 4 ? 16 : 24);
+    for (; socket !== null; socket = socket.next) {
+      const own = socket.address;
+      if (own !== null && !(own.version === packet.version && own.isAt(packet.view, at))) continue;
+      if (packet.cast === BROADCAST || socket.groups.admits(packet)) return socket;
+    }
+    return null;
+  }
+
+  #hand(packet: Packet, socket: UdpSocket): void {
+    if (packet.gsoType === GSO_UDP && packet.gsoSize > 0) this.#split(packet, socket);
+    else this.#deliver(packet, socket);
   }
 
   #deliver(packet: Packet, socket: UdpSocket): void {
@@ -185,7 +240,7 @@ export class Udp implements Transport {
     let wildcard: UdpSocket | null = null;
     for (let socket = this.#chains[place - 1]!; socket !== null; socket = socket.next!) {
       const own = socket.address;
-      if (own === null) wildcard = socket;
+      if (own === null) wildcard ??= socket;
       else if (own.version === packet.version) {
         if (own.version === 4) {
           if (own.d === view.getInt32(at)) return socket;
@@ -198,11 +253,12 @@ export class Udp implements Transport {
     return wildcard;
   }
 
-  #taken(address: IpAddress | null, port: number): boolean {
+  #taken(address: IpAddress | null, port: number, reuse: boolean): boolean {
     const place = this.#ports[port]!;
     if (place === 0) return false;
     for (let socket = this.#chains[place - 1]!; socket !== null; socket = socket.next!) {
       const own = socket.address;
+      if (reuse && socket.reuse) continue;
       if (own === null ? address === null : address !== null && own.equals(address)) return true;
     }
     return false;
@@ -213,7 +269,7 @@ export class Udp implements Transport {
     const start = (this.#stack.random() >>> 0) % EPHEMERALS;
     for (let i = 0; i < EPHEMERALS; i++) {
       const port = FIRST_EPHEMERAL + (start + i) % EPHEMERALS;
-      if (!this.#taken(address, port)) return port;
+      if (!this.#taken(address, port, false)) return port;
     }
     throw new StackError("AddressInUse", "Cannot bind a free UDP port: all dynamic ports are in use");
   }
