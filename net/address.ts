@@ -13,7 +13,7 @@ export function formatHostPort(hostname: string, port: number): string {
 }
 
 /**
- * Reads the IP address that a host name is; names need a resolver, which this stack does not have yet.
+ * Reads the IP address that a host name is, where no name can be resolved.
  *
  * @param hostname An IP address, with or without the brackets of a URL and the zone of RFC 4007 (`fe80::1%tap0`).
  * @throws {TypeError} When it is a name, or has a zone without being link-local.
@@ -31,7 +31,7 @@ export function parseHost(hostname: string): IpAddress {
   }
   if (address === null) {
     throw new TypeError(
-      `Cannot resolve "${hostname}": give an IP address, names need DNS which is not there yet`,
+      `Cannot use "${hostname}" as an IP address: write one, for example 10.0.0.1 or fd00::1`,
     );
   }
   return address;

@@ -151,7 +151,7 @@ export class TcpConn implements Disposable {
 
 /** What `connect` takes. */
 export interface TcpConnectOptions {
-  /** The peer's IP address. With several interfaces, a link-local one needs its zone: `fe80::1%tap0`. */
+  /** The peer's name or IP address. With several interfaces, a link-local one needs its zone: `fe80::1%tap0`. */
   hostname: string;
   /** The peer's port, 1 to 65535. */
   port: number;

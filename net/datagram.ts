@@ -10,6 +10,8 @@ import type { Stack } from "../stack/stack.ts";
 import type { IpAddress } from "../stack/ip/address.ts";
 import type { BindOptions } from "../stack/udp/udp.ts";
 import { checkPort, formatHostPort, parseHost } from "./address.ts";
+import { literalHost, lookup } from "./dns/lookup.ts";
+import type { Resolver } from "./dns/resolver.ts";
 import { closedError, toDenoError } from "./errors.ts";
 import {
   checkHops,
@@ -56,6 +58,14 @@ export interface DatagramOptions {
 /** What came, and from whom. */
 export type Datagram = [Bytes, UdpAddr];
 
+/** What a {@link DatagramConn} uses of its network. */
+export interface DatagramNetwork {
+  /** Whose ports it binds. */
+  readonly stack: Stack;
+  /** Resolves the names that it sends to. */
+  readonly resolver: Resolver;
+}
+
 interface Waiter {
   readonly buffer: Bytes | null;
   resolve(datagram: Datagram): void;
@@ -70,7 +80,7 @@ export class DatagramConn implements AsyncIterable<Datagram>, Disposable {
   dropped = 0;
   /** @internal Called once, when it is closed. */
   onclosed: (() => void) | null = null;
-  readonly #stack: Stack;
+  readonly #from: DatagramNetwork;
   readonly #socket: UdpSocket;
   readonly #signal: AbortSignal | undefined;
   readonly #most: number;
@@ -82,13 +92,14 @@ export class DatagramConn implements AsyncIterable<Datagram>, Disposable {
   /**
    * Binds a port of a stack; `Network.listenDatagram` is this with the network's own.
    *
-   * @param stack The host. @param options Where.
+   * @param from The network's parts. @param options Where.
    * @throws {Deno.errors.AddrInUse} The port is taken.
    * @throws {Deno.errors.AddrNotAvailable} The address is not one of the stack's.
    */
-  constructor(stack: Stack, options: DatagramOptions) {
+  constructor(from: DatagramNetwork, options: DatagramOptions) {
     options.signal?.throwIfAborted();
-    this.#stack = stack;
+    const { stack } = from;
+    this.#from = from;
     const bind: BindOptions = {
       port: checkPort(options.port, 0),
       broadcast: options.broadcast ?? false,
@@ -147,16 +158,23 @@ export class DatagramConn implements AsyncIterable<Datagram>, Disposable {
    * Sends a datagram. It may be lost on the way, here too: what finds no room is counted by the stack as `sendFailed`.
    *
    * @param p What to send; copied at once.
-   * @param addr To whom.
+   * @param addr To whom: an address, or a name, which is resolved first; it goes to the best of its addresses.
    * @returns The length of `p`.
    * @throws {Deno.errors.NetworkUnreachable} No route leads there.
    * @throws {Deno.errors.InvalidData} It is larger than a packet may be; what is only larger than the link's is sent in fragments.
+   * @throws {Deno.errors.NotFound} There is no such name.
    * @throws {Deno.errors.BadResource} The socket is closed.
    */
-  // deno-lint-ignore require-await -- the shape of Deno.DatagramConn
   async send(p: Uint8Array, addr: { hostname: string; port: number }): Promise<number> {
+    const { stack, resolver } = this.#from;
+    let bytes = p as Bytes;
+    let literal = literalHost(stack, addr.hostname);
+    if (literal === null) {
+      bytes = bytes.slice();
+      literal = (await lookup(stack, resolver, addr.hostname))[0]!;
+    }
     try {
-      this.#socket.send(p as Bytes, 0, p.length, parseHost(addr.hostname), checkPort(addr.port, 1));
+      this.#socket.send(bytes, 0, bytes.length, literal.address, checkPort(addr.port, 1));
     } catch (error) {
       throw toDenoError(error);
     }
@@ -227,7 +245,7 @@ export class DatagramConn implements AsyncIterable<Datagram>, Disposable {
 
   #join(group: IpAddress, where: string | number, { source }: MulticastOptions): MulticastMembership {
     if (this.#socket.closed) throw this.#closedError();
-    return new MulticastMembership(this.#socket, group, interfaceOf(this.#stack, where), source);
+    return new MulticastMembership(this.#socket, group, interfaceOf(this.#from.stack, where), source);
   }
 
   #abort = (): void => this.close();

@@ -68,6 +68,8 @@ class Race<T> {
   /** Addresses that were not tried yet, best first. */
   #waiting: HostAddress[] = [];
   #known = 0;
+  /** Version of the address that was tried last. */
+  #last: 4 | 6 | undefined;
   #running = 0;
   #started = false;
   #lookedUp = false;
@@ -96,7 +98,13 @@ class Race<T> {
     const { hostname, signal, timeout } = this.#options;
     signal?.addEventListener("abort", this.#aborted, { once: true });
     if (timeout !== undefined) this.#limit!.set(timeout * 1000);
-    lookupInto(stack, resolver, hostname, this.#losers.signal, (version, found) => this.#found(version, found))
+    lookupInto(
+      stack,
+      resolver,
+      hostname,
+      this.#losers.signal,
+      (version, found) => this.#found(version, found),
+    )
       .then(() => this.#complete(), (error) => this.#complete(error));
   }
 
@@ -105,7 +113,7 @@ class Race<T> {
     if (this.#over || addresses.length === 0) return;
     const fresh = addresses.slice(0, MOST_ADDRESSES - this.#known);
     this.#known += fresh.length;
-    this.#waiting = interleave(sortDestinations(this.#from.stack, [...this.#waiting, ...fresh]));
+    this.#waiting = interleave(sortDestinations(this.#from.stack, [...this.#waiting, ...fresh]), this.#last);
     if (this.#started) {
       if (!this.#next.armed) this.#attempt();
     } else if (version === 6) this.#begin();
@@ -134,6 +142,7 @@ class Race<T> {
     const target = this.#waiting.shift();
     if (this.#over || target === undefined) return;
     this.#running++;
+    this.#last = target.address.version;
     const { stack, clock } = this.#from;
     const { timeout: _timeout, ...rest } = this.#options;
     const options: TcpConnectOptions = {

@@ -150,7 +150,7 @@ Deno.test("fetchOver() rejects, and nothing else fails, when the answer is none"
 Deno.test("fetchOver() says clearly what it cannot do", async () => {
   const { tcp, server, fetch } = serve(() => new Response("x"));
   await assert.rejects(fetch("https://10.0.0.3/"), /only http: URLs/);
-  await assert.rejects(fetch("http://example.com/"), /"example\.com".*DNS/);
+  await assert.rejects(fetch("http://example.com/"), /"example\.com".*IP address/);
   await assert.rejects(fetch("http://10.0.0.3:81/"), Deno.errors.ConnectionRefused);
   await server.shutdown();
   tcp[Symbol.dispose]();

@@ -7,7 +7,30 @@
 export { type TcpAddr, TcpConn, type TcpConnectOptions } from "./conn.ts";
 export type { Clock } from "./clock.ts";
 export type { Counters } from "./counters.ts";
-export { type Datagram, DatagramConn, type DatagramOptions, type UdpAddr } from "./datagram.ts";
+export {
+  type Datagram,
+  DatagramConn,
+  type DatagramNetwork,
+  type DatagramOptions,
+  type UdpAddr,
+} from "./datagram.ts";
+export type { HostAddress } from "./dns/destinations.ts";
+export { DnsCounters, DnsDrops } from "./dns/counters.ts";
+export type { Flaw } from "./dns/message_check.ts";
+export type { Hosts } from "./dns/hosts.ts";
+export type { Outcome, OutcomeKind } from "./dns/outcome.ts";
+export type {
+  CaaData,
+  DnsRecord,
+  MxData,
+  NaptrData,
+  NsecData,
+  RecordData,
+  SoaData,
+  SrvData,
+} from "./dns/records.ts";
+export type { CaaRecord, DnsResults, DnsType, ResolveDnsOptions } from "./dns/resolve_dns.ts";
+export { type DnsConfiguration, type DnsOptions, type LinkResolver, Resolver } from "./dns/resolver.ts";
 export { toDenoError } from "./errors.ts";
 export { TcpListener, type TcpListenOptions } from "./listener.ts";
 export { MulticastMembership, type MulticastOptions } from "./multicast.ts";

@@ -15,12 +15,15 @@ import type { Interface, InterfaceOptions } from "../stack/link/interface.ts";
 import type { Ipv6Options } from "../stack/nd/discovery.ts";
 import { Stack, type StackOptions } from "../stack/stack.ts";
 import { type Connection, State } from "../stack/tcp/api.ts";
-import { zoneOf } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import { Alarm } from "./clock.ts";
-import { connect, open, type TcpConn, type TcpConnectOptions } from "./conn.ts";
+import { TcpConn, type TcpConnectOptions } from "./conn.ts";
 import { type Counters, plainCounters } from "./counters.ts";
+import { dial } from "./dial.ts";
 import { DatagramConn, type DatagramOptions } from "./datagram.ts";
+import { lookup } from "./dns/lookup.ts";
+import { type DnsResults, type DnsType, resolveDns, type ResolveDnsOptions } from "./dns/resolve_dns.ts";
+import { type DnsOptions, Resolver } from "./dns/resolver.ts";
 import { toDenoError } from "./errors.ts";
 import { fetchOver } from "./fetch.ts";
 import { TcpListener, type TcpListenOptions } from "./listener.ts";
@@ -67,6 +70,8 @@ export interface NetworkOptions<D = Device | string> {
   gateway?: string;
   /** Further routes. */
   routes?: readonly RouteSpec[];
+  /** How names are resolved. Default: as the network tells. */
+  dns?: DnsOptions;
   /** What differs from the stack's usual limits. */
   limits?: Partial<Limits>;
   /** µs for which the loop stays awake after the last activity. Default 100. */
@@ -104,6 +109,8 @@ export class Network implements Disposable, AsyncDisposable {
   readonly stack: Stack;
   /** The stack's time, for what waits on it. */
   readonly clock: Clock;
+  /** Resolves names. */
+  readonly resolver: Resolver;
   readonly #loop: Loop | null;
   readonly #budget: number;
   readonly #open = new Set<{ close(): void; onclosed: (() => void) | null }>();
@@ -136,6 +143,7 @@ export class Network implements Disposable, AsyncDisposable {
     this.clock = { timers: stack.timers, time: () => this.#loop?.now ?? this.#now, wake: () => stack.wake() };
     // What is told at the beginning has to be right from the beginning.
     stack.advance(this.clock.time());
+    this.resolver = new Resolver(stack, this.clock, options.dns ?? {}, this);
   }
 
   /**
@@ -234,17 +242,41 @@ export class Network implements Disposable, AsyncDisposable {
     }
   }
 
-  /** Opens a TCP connection. */
+  /** Name servers that the network tells of. */
+  get nameServers(): readonly string[] {
+    return [];
+  }
+
+  /** Domains in which short names are looked up, as the network tells. */
+  get searchDomains(): readonly string[] {
+    return [];
+  }
+
+  /** Opens a TCP connection. A name's addresses, of both versions, are tried side by side (RFC 8305). */
   connect(options: TcpConnectOptions): Promise<TcpConn> {
-    return connect(this.stack.tcp, this.clock, this.#withZone(options));
+    return dial(this, options, (connection) => new TcpConn(connection));
+  }
+
+  /** Asks the DNS, in the shape of `Deno.resolveDns`. */
+  resolveDns<T extends DnsType>(
+    query: string,
+    type: T,
+    options?: ResolveDnsOptions,
+  ): Promise<DnsResults[T]> {
+    return resolveDns(this.resolver, query, type, options);
+  }
+
+  /** The addresses of a host in the order in which they should be tried (RFC 6724); link-local ones with their zones. */
+  async lookup(hostname: string, options: { signal?: AbortSignal } = {}): Promise<string[]> {
+    const found = await lookup(this.stack, this.resolver, hostname, options.signal);
+    return found.map(({ address, interface: by }) => by === null ? `${address}` : `${address}%${by.name}`);
   }
 
   /** Opens a TCP connection as a `Duplex` of Node's, for `node:tls`, `node:http`, undici and whatever else takes one. */
   connectNode(options: TcpConnectOptions): Promise<TcpDuplex> {
-    return open(
-      this.stack.tcp,
-      this.clock,
-      this.#withZone(options),
+    return dial(
+      this,
+      options,
       (connection) => new TcpDuplex(connection, this.clock, { allowHalfOpen: false }),
     );
   }
@@ -261,7 +293,7 @@ export class Network implements Disposable, AsyncDisposable {
 
   /** Binds a UDP port. */
   listenDatagram(options: DatagramOptions): DatagramConn {
-    return this.#keep(new DatagramConn(this.stack, options));
+    return this.#keep(new DatagramConn(this, options));
   }
 
   /** Serves HTTP. */
@@ -278,7 +310,7 @@ export class Network implements Disposable, AsyncDisposable {
 
   /** Sends echo requests and yields what became of each. */
   ping(hostname: string, options?: PingOptions): AsyncGenerator<PingResult, void, void> {
-    return ping(this.stack, this.clock, hostname, options);
+    return ping(this, hostname, options);
   }
 
   /** Everything that was counted, by layer; a copy. */
@@ -300,6 +332,7 @@ export class Network implements Disposable, AsyncDisposable {
       icmp: plainCounters(stack.icmp.counters),
       icmpv6: plainCounters(stack.icmpv6.counters),
       udp: plainCounters(stack.udp.counters),
+      dns: { ...this.resolver.sizes, ...plainCounters(this.resolver.counters) },
       tcp: { connections: stack.tcp.size, ...plainCounters(stack.tcp.counters) },
       handlerErrors: stack.handlerErrors,
       ...(this.#loop === null ? {} : { loop: plainCounters(this.#loop.counters) }),
@@ -336,6 +369,7 @@ export class Network implements Disposable, AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     for (const one of [...this.#open]) one.close();
+    this.resolver.close();
     const connections: Connection[] = [];
     this.stack.tcp.forEach((connection) => void connections.push(connection));
     for (const connection of connections) connection.abort();
@@ -353,6 +387,7 @@ export class Network implements Disposable, AsyncDisposable {
   /** As {@link close}, but lets connections that were closed hand over what was written, for at most 2 seconds. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const one of [...this.#open]) one.close();
+    this.resolver.close();
     const limit = this.clock.time() + LINGER;
     while (!this.#closed && this.clock.time() < limit && this.#unsent()) await this.#pause(2000);
     this.close();
@@ -377,12 +412,6 @@ export class Network implements Disposable, AsyncDisposable {
     this.#open.add(one);
     one.onclosed = () => this.#open.delete(one);
     return one;
-  }
-
-  /** Options with the interface that the zone of a link-local address means. */
-  #withZone(options: TcpConnectOptions): TcpConnectOptions {
-    const zone = zoneOf(options.hostname, this.stack.interfaces);
-    return zone === null ? options : { ...options, interface: zone };
   }
 
   #interfaceFor(spec: RouteSpec, gateway: IpAddress | null): Interface {

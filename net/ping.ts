@@ -8,8 +8,9 @@ import type { EchoHandler, EchoSession } from "../stack/icmp/echo.ts";
 import { IcmpError } from "../stack/ip/path.ts";
 import type { Packet } from "../stack/packet.ts";
 import type { Stack } from "../stack/stack.ts";
-import { parseHost, zoneOf } from "./address.ts";
 import { Alarm, type Clock } from "./clock.ts";
+import { lookup } from "./dns/lookup.ts";
+import type { Resolver } from "./dns/resolver.ts";
 import { toDenoError } from "./errors.ts";
 
 /** What `ping` takes. */
@@ -40,6 +41,16 @@ export interface PingResult {
   hopLimit: number;
   /** Why there was no answer, when somebody told: `HostUnreachable`, `TimeExceeded`, …; otherwise null. */
   error: string | null;
+}
+
+/** What pinging uses of a network. */
+export interface PingNetwork {
+  /** Who asks. */
+  readonly stack: Stack;
+  /** Its time. */
+  readonly clock: Clock;
+  /** Resolves the name. */
+  readonly resolver: Resolver;
 }
 
 /** One request at a time. */
@@ -104,22 +115,23 @@ class Probe implements EchoHandler {
 /**
  * Sends echo requests, one after the other, and yields what became of each; `Network.ping` is this with the network's own.
  *
- * @param stack Who asks. @param clock Its time. @param hostname The IP address that is asked. @param options How often.
- * @throws {Deno.errors.NetworkUnreachable} No route leads there.
+ * @param from The network's parts. @param hostname The name or IP address that is asked. @param options How often.
+ * @throws {Deno.errors.NetworkUnreachable} No route leads there. @throws {Deno.errors.NotFound} There is no such name.
  */
 export async function* ping(
-  stack: Stack,
-  clock: Clock,
+  from: PingNetwork,
   hostname: string,
   options: PingOptions = {},
 ): AsyncGenerator<PingResult, void, void> {
   const { count = Infinity, interval = 1000, timeout = 1000, size = 56, hopLimit = 0, signal } = options;
+  const { stack, clock, resolver } = from;
+  const [target] = await lookup(stack, resolver, hostname, signal);
   const data = Uint8Array.from({ length: size }, (_, i) => i & 255);
   const probe = new Probe(clock);
   let session: EchoSession;
   try {
-    const destination = parseHost(hostname), zone = zoneOf(hostname, stack.interfaces);
-    session = stack.echoes.open(zone === null ? { destination } : { destination, interface: zone }, probe);
+    const { address: destination, interface: by } = target!;
+    session = stack.echoes.open(by === null ? { destination } : { destination, interface: by }, probe);
   } catch (error) {
     throw toDenoError(error);
   }

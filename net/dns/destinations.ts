@@ -47,9 +47,13 @@ export function sortDestinations(stack: Stack, targets: readonly HostAddress[]):
   return targets.map((target) => rate(stack, target)).sort(compare).map(({ target }) => target);
 }
 
-/** The addresses with both versions taking turns, in their order otherwise (RFC 8305, section 4). */
-export function interleave(targets: readonly HostAddress[]): HostAddress[] {
-  const first = targets[0]?.address.version;
+/**
+ * The addresses with both versions taking turns, in their order otherwise (RFC 8305, section 4).
+ *
+ * @param after The version whose turn was last. Default: the best address is first.
+ */
+export function interleave(targets: readonly HostAddress[], after?: 4 | 6): HostAddress[] {
+  const first = after === undefined ? targets[0]?.address.version : 10 - after;
   const one = targets.filter(({ address }) => address.version === first);
   const other = targets.filter(({ address }) => address.version !== first);
   const mixed: HostAddress[] = [];

@@ -21,12 +21,16 @@ export class HostTable {
 
   /** @throws {TypeError} An address or name of no known form. */
   constructor(hosts: Hosts = {}) {
-    const pairs = typeof hosts === "string" ? parseHosts(hosts) : Object.entries(hosts).flatMap(([name, value]) =>
-      (typeof value === "string" ? [value] : value).map((address): [string, string] => [name, address])
-    );
+    const pairs = typeof hosts === "string"
+      ? parseHosts(hosts)
+      : Object.entries(hosts).flatMap(([name, value]) =>
+        (typeof value === "string" ? [value] : value).map((address): [string, string] => [name, address])
+      );
     for (const [name, text] of pairs) {
       const address = IpAddress.tryParse(text);
-      if (address === null) throw new TypeError(`Cannot use "${text}" as the address of "${name}": give an IP address`);
+      if (address === null) {
+        throw new TypeError(`Cannot use "${text}" as the address of "${name}": give an IP address`);
+      }
       const canonical = canonicalName(name);
       const list = this.#addresses.get(canonical) ?? [];
       list.push(address);

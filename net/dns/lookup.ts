@@ -38,18 +38,22 @@ export async function lookupInto(
 ): Promise<void> {
   let best: Outcome | null = null;
   for (const name of resolver.candidates(hostname)) {
-    const outcomes = await Promise.all(versionsFor(stack, name).map(async (version) => {
-      let outcome: Outcome;
-      try {
-        outcome = await resolver.resolve(name, version === 4 ? "A" : "AAAA", signal);
-      } catch (error) {
-        throw error instanceof TooManyQuestions ? new Deno.errors.Busy(error.message) : error;
-      }
-      sink(version, addressesOf(outcome));
-      return outcome;
-    }));
+    const outcomes = await Promise.all(
+      versionsFor(stack, name).map(async (version) => {
+        let outcome: Outcome;
+        try {
+          outcome = await resolver.resolve(name, version === 4 ? "A" : "AAAA", signal);
+        } catch (error) {
+          throw error instanceof TooManyQuestions ? new Deno.errors.Busy(error.message) : error;
+        }
+        sink(version, addressesOf(outcome));
+        return outcome;
+      }),
+    );
     if (outcomes.some(({ kind }) => kind === "found")) return;
-    const worst = outcomes.find(({ kind }) => kind === "timedOut" || kind === "noServer" || kind === "serverFailure");
+    const worst = outcomes.find(({ kind }) =>
+      kind === "timedOut" || kind === "noServer" || kind === "serverFailure"
+    );
     if (worst !== undefined && worst.kind !== "serverFailure") throw errorOf(worst, hostname, "address");
     const outcome = worst ?? outcomes.find(({ kind }) => kind === "noData") ?? outcomes[0]!;
     if (best === null || best.kind === "noName" || outcome.kind === "serverFailure") best = outcome;
@@ -67,12 +71,18 @@ export async function lookup(
   stack: Stack,
   resolver: Resolver,
   hostname: string,
-  signal: AbortSignal | null = null,
+  signal?: AbortSignal,
 ): Promise<HostAddress[]> {
   const literal = literalHost(stack, hostname);
   if (literal !== null) return [literal];
   const found: HostAddress[] = [];
-  await lookupInto(stack, resolver, hostname, signal, (_version, addresses) => found.push(...addresses));
+  await lookupInto(
+    stack,
+    resolver,
+    hostname,
+    signal ?? null,
+    (_version, addresses) => found.push(...addresses),
+  );
   return sortDestinations(stack, found);
 }
 

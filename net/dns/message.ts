@@ -111,7 +111,9 @@ function readRecord(walker: Walker, copy: Buffer, message: DnsMessage, section: 
 }
 
 function readName(walker: Walker, copy: Buffer): string {
-  return walker.name().map(([at, length]) => toText(decoder.decode(copy.subarray(at, at + length)))).join(".");
+  return walker.name().map(([at, length]) => toText(decoder.decode(copy.subarray(at, at + length)))).join(
+    ".",
+  );
 }
 
 /** @param lengthAt Where the data's length stands. */
@@ -151,7 +153,9 @@ function toText(text: string): string {
 /** A name in the form that the library cuts into labels. */
 function fromText(name: string): string {
   if (name === "") return ".";
-  return name.includes("\\") ? name.replace(/\\(.)/g, (_, character) => character === "." ? "\x01" : character) : name;
+  return name.includes("\\")
+    ? name.replace(/\\(.)/g, (_, character) => character === "." ? "\x01" : character)
+    : name;
 }
 
 /** What {@link encodeMessage} takes. */
@@ -194,12 +198,18 @@ export function encodeMessage(message: OutgoingMessage): Bytes {
     type: message.response ? "response" : "query",
     id: message.id ?? 0,
     flags,
-    questions: questions.map(({ name, type }) => ({ name: fromText(name), type: libraryType(type), class: "IN" })),
+    questions: questions.map(({ name, type }) => ({
+      name: fromText(name),
+      type: libraryType(type),
+      class: "IN",
+    })),
     answers: answers.map(toLibrary),
     authorities: authorities.map(toLibrary),
     additionals: [
       ...additionals.map(toLibrary),
-      ...(edns === undefined ? [] : [{ type: "OPT", name: ".", udpPayloadSize: edns, flags: 0, options: [] }]),
+      ...(edns === undefined
+        ? []
+        : [{ type: "OPT", name: ".", udpPayloadSize: edns, flags: 0, options: [] }]),
     ],
   });
   const bytes = new Uint8Array(buffer);

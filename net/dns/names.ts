@@ -47,7 +47,9 @@ export function canonicalName(name: string): string {
  */
 export function checkName(name: string): void {
   // deno-lint-ignore no-control-regex -- that is what is looked for
-  if (/[\x00-\x1f\x7f]/.test(name)) throw new TypeError(`Name ${JSON.stringify(name)} has control characters`);
+  if (/[\x00-\x1f\x7f]/.test(name)) {
+    throw new TypeError(`Name ${JSON.stringify(name)} has control characters`);
+  }
   let total = 1;
   for (const label of labelsOf(name)) {
     const { length } = encoder.encode(label);

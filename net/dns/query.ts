@@ -9,7 +9,7 @@ import type { Stack } from "../../stack/stack.ts";
 import { Alarm, type Clock } from "../clock.ts";
 import type { DnsCounters } from "./counters.ts";
 import { type DnsMessage, Rcode } from "./records.ts";
-import { parseNameServer, type NameServer } from "./server.ts";
+import { type NameServer, parseNameServer } from "./server.ts";
 import { TcpExchange } from "./tcp_exchange.ts";
 import { UdpExchange, type UdpExchangeHandler } from "./udp_exchange.ts";
 

@@ -119,7 +119,9 @@ export async function resolveFirst(
     } catch (error) {
       throw error instanceof TooManyQuestions ? new Deno.errors.Busy(error.message) : error;
     }
-    if (outcome.kind === "found" || outcome.kind === "timedOut" || outcome.kind === "noServer") return outcome;
+    if (outcome.kind === "found" || outcome.kind === "timedOut" || outcome.kind === "noServer") {
+      return outcome;
+    }
     // That one of the names is there, although not with this type, says more than that the last is not.
     if (best === null || best.kind === "noName" || outcome.kind === "serverFailure") best = outcome;
   }
@@ -132,12 +134,20 @@ export function errorOf({ kind }: Outcome, query: string, what: string): Error {
     case "noName":
       return coded(new Deno.errors.NotFound(`Cannot resolve "${query}": there is no such name`), "ENOTFOUND");
     case "noData":
-      return coded(new Deno.errors.NotFound(`Cannot resolve "${query}": it has no ${what} record`), "ENODATA");
+      return coded(
+        new Deno.errors.NotFound(`Cannot resolve "${query}": it has no ${what} record`),
+        "ENODATA",
+      );
     case "serverFailure":
-      return coded(new Deno.errors.ConnectionRefused(`Cannot resolve "${query}": the name servers failed`), "ESERVFAIL");
+      return coded(
+        new Deno.errors.ConnectionRefused(`Cannot resolve "${query}": the name servers failed`),
+        "ESERVFAIL",
+      );
     case "noServer":
       return coded(
-        new Deno.errors.NotConnected(`Cannot resolve "${query}": no name server is known; give one as { dns: { servers } }`),
+        new Deno.errors.NotConnected(
+          `Cannot resolve "${query}": no name server is known; give one as { dns: { servers } }`,
+        ),
         "ECONNREFUSED",
       );
     default:

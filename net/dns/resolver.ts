@@ -9,7 +9,7 @@ import type { Stack } from "../../stack/stack.ts";
 import type { Clock } from "../clock.ts";
 import { type CacheLimits, DnsCache } from "./cache.ts";
 import { DnsCounters } from "./counters.ts";
-import { HostTable, type Hosts } from "./hosts.ts";
+import { type Hosts, HostTable } from "./hosts.ts";
 import { canonicalName, isLinkName, isWithin, lowerName } from "./names.ts";
 import { failure, type Outcome } from "./outcome.ts";
 import { type QueryLimits, Servers } from "./query.ts";
@@ -195,7 +195,9 @@ export class Resolver {
   #known(name: string, type: string): Outcome | null {
     if (type === "PTR") {
       const host = this.#hosts.name(name);
-      if (host !== null) return { kind: "found", name, ttl: 0, records: [{ name, type, ttl: 0, data: host }] };
+      if (host !== null) {
+        return { kind: "found", name, ttl: 0, records: [{ name, type, ttl: 0, data: host }] };
+      }
     }
     const literal = IpAddress.tryParse(name);
     const addresses = literal !== null ? [literal] : this.#hosts.addresses(name);
@@ -294,4 +296,3 @@ export function withSignal<T>(promise: Promise<T>, signal: AbortSignal | null): 
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }
-

@@ -35,7 +35,9 @@ export function parseNameServer(text: string, interfaces: readonly Interface[]):
   const address = match === null ? null : IpAddress.tryParse(match[1]!);
   const port = match?.[3] ? Number(match[3]) : DNS_PORT;
   if (address === null || !(port >= 1 && port <= 65535)) {
-    throw new TypeError(`Cannot use name server "${text}": expected an IP address, for example 10.0.0.1 or [fd00::1]:53`);
+    throw new TypeError(
+      `Cannot use name server "${text}": expected an IP address, for example 10.0.0.1 or [fd00::1]:53`,
+    );
   }
   const zone = match![2];
   const found = zone ? interfaces.find((one) => one.name === zone) : undefined;

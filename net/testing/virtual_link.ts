@@ -16,6 +16,7 @@ export class VirtualLink implements Disposable {
   now = 0;
   readonly #hub = new MemoryHub({ ports: 8 });
   readonly #hosts: Network[] = [];
+  readonly #planned: { readonly time: number; readonly action: () => void }[] = [];
   #seed: number;
 
   /** @param seed What random numbers are made of. */
@@ -36,6 +37,12 @@ export class VirtualLink implements Disposable {
     });
     this.#hosts.push(network);
     return network;
+  }
+
+  /** Has something done at a time, in µs. */
+  at(time: number, action: () => void): void {
+    this.#planned.push({ time, action });
+    this.#planned.sort((one, other) => one.time - other.time);
   }
 
   /** 32 random bits, the same in each run. */
@@ -86,7 +93,8 @@ export class VirtualLink implements Disposable {
   async #turn(): Promise<number> {
     let before = -1, next = Infinity;
     for (let quiet = 0; quiet < 2;) {
-      next = Infinity;
+      while (this.#planned.length > 0 && this.#planned[0]!.time <= this.now) this.#planned.shift()!.action();
+      next = this.#planned[0]?.time ?? Infinity;
       for (const host of this.#hosts) next = Math.min(next, host.step(this.now));
       await new Promise<void>((resolve) => setImmediate(resolve));
       let after = 0;
