@@ -49,7 +49,7 @@ export interface DnsOptions {
 
 /** Answers questions about names of the link. */
 export interface LinkResolver {
-  /** @param name In lower case. @param type Of record. @returns The records; none when nobody answers. */
+  /** Asks the link. @param name In lower case. @param type Of record. @returns The records; none when nobody answers. */
   query(name: string, type: string, signal: AbortSignal | null): Promise<readonly DnsRecord[]>;
 }
 
@@ -86,6 +86,8 @@ export class Resolver {
   link: LinkResolver | null = null;
 
   /**
+   * Makes a resolver; `Network.resolver` is the network's own.
+   *
    * @param stack Who asks. @param clock Its time. @param options How. @param configuration Where servers and domains come
    * from that the options do not give.
    * @throws {TypeError} A server, domain or host of no known form.
