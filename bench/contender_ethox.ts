@@ -1,10 +1,11 @@
 /**
- * Our contender: `contender_ethox.ts --device DEVICE --address CIDR`, on the host and in a guest.
+ * Our contender: `contender_ethox.ts --device DEVICE --address CIDR [--plain]`, on the host and in a guest.
  *
  * @module
  */
 
 import { parseArgs } from "node:util";
+import { openDevice } from "../drivers/open.ts";
 import { Network } from "../net/network.ts";
 import { startServices } from "./services.ts";
 import { startCallbackServices } from "./services_callbacks.ts";
@@ -14,9 +15,11 @@ const { values } = parseArgs({
     device: { type: "string", default: "" },
     address: { type: "string", multiple: true, default: [] },
     gateway: { type: "string" },
+    plain: { type: "boolean", default: false },
   },
 });
-const network = await Network.open({ device: values.device, addresses: values.address });
+const device = values.plain ? await openDevice(values.device, { offloads: "none" }) : values.device;
+const network = await Network.open({ device, addresses: values.address });
 startServices({
   listen({ port }) {
     const listener = network.listen({ port });

@@ -8,7 +8,7 @@ import { startServices } from "./services.ts";
 
 startServices({
   listen({ port }) {
-    const listener = Deno.listen({ port });
+    const listener = Deno.listen({ hostname: "::", port });
     return (async function* () {
       for await (const connection of listener) {
         connection.setNoDelay(true);

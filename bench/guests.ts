@@ -15,15 +15,7 @@ import { build } from "../image/build.ts";
 import { DEFAULT_CONFIG, KERNEL_DEVICE } from "../image/config.ts";
 import { ensureCommands } from "../scripts/system_packages.ts";
 import { Namespace } from "../tests/harness/namespace.ts";
-import { BenchNetwork, DEADLINE, type Places } from "./network.ts";
-
-const OURS = "10.70.3.2", KERNEL = "10.70.4.2";
-
-const PLACES: Places = {
-  callbacks: { address: OURS, port: 0 },
-  connections: { address: OURS, port: 0 },
-  kernel: { address: KERNEL, port: 0 },
-};
+import { BenchNetwork, DEADLINE, type Target } from "./network.ts";
 
 /** Builds both images and boots them. */
 export async function createGuests(): Promise<BenchNetwork> {
@@ -33,7 +25,7 @@ export async function createGuests(): Promise<BenchNetwork> {
   stack.defer(() => Deno.remove(directory, { recursive: true }));
   const peer = stack.use(await Namespace.create());
   await peer.sysctl("net.ipv4.tcp_congestion_control", "reno");
-  const start = async (name: string, address: string, kernelNetwork: boolean) => {
+  const start = async (name: string, address: string, kernelNetwork: boolean): Promise<Target> => {
     const gateway = address.replace(/\.2$/, ".1");
     await peer.tap(name, { addresses: [`${gateway}/24`] });
     const out = join(directory, name);
@@ -53,8 +45,9 @@ export async function createGuests(): Promise<BenchNetwork> {
     const guest = peer.deno("image/main.ts", ["run", out, "--net", `tap:${name}`], { deadline: DEADLINE });
     stack.use(guest);
     await guest.printed(/^ready/m, 90_000);
+    return { address, address6: "", port: 0, process: guest };
   };
-  await start("guest0", OURS, false);
-  await start("guest1", KERNEL, true);
-  return new BenchNetwork(peer, PLACES, stack.move());
+  const ours = await start("guest0", "10.70.3.2", false);
+  const kernel = await start("guest1", "10.70.4.2", true);
+  return new BenchNetwork(peer, { callbacks: ours, connections: ours, kernel }, stack.move());
 }

@@ -11,6 +11,7 @@
 import { parseArgs } from "node:util";
 import { type Command, ensureCommands, MissingPackages } from "../scripts/system_packages.ts";
 import { describeEnvironment } from "./environment.ts";
+import { FIGURES, type Place } from "./figures.ts";
 import { createGuests } from "./guests.ts";
 import { measureLoss } from "./loss.ts";
 import { measureMemory, MEMORY_FIGURES } from "./memory.ts";
@@ -19,112 +20,7 @@ import type { Measured } from "./peer/main.ts";
 import { median } from "./statistics.ts";
 import { figure, table } from "./table.ts";
 
-/** One figure over a network. */
-interface Figure {
-  /** Whether the contenders run in virtual machines. */
-  guests?: boolean;
-  /** Who takes part. */
-  contenders: readonly Contender[];
-  /** What the load measures. */
-  measure(network: BenchNetwork, contender: Contender, seconds: number): Promise<Measured>;
-  /** What the table shows: a title, the measured value's name, and what to divide it by for the unit. */
-  rows: readonly { title: string; value: string; unit: string; divisor: number }[];
-}
-
-const FIGURES: Record<string, Figure> = {
-  bulk_receive: {
-    contenders: CONTENDERS,
-    measure: (network, contender, seconds) => network.load(contender, "send", seconds),
-    rows: [{ title: "Bulk, kernel peer to us", value: "bits_per_second", unit: "Gbit/s", divisor: 1e9 }],
-  },
-  bulk_send: {
-    contenders: CONTENDERS,
-    measure: (network, contender, seconds) => network.load(contender, "receive", seconds),
-    rows: [{ title: "Bulk, us to kernel peer", value: "bits_per_second", unit: "Gbit/s", divisor: 1e9 }],
-  },
-  request_response: {
-    contenders: CONTENDERS,
-    measure: (network, contender, seconds) => network.load(contender, "rr", seconds),
-    rows: [
-      { title: "Request/response, 1 byte", value: "requests_per_second", unit: "1/s", divisor: 1 },
-      { title: "Request/response, p50", value: "p50_us", unit: "µs", divisor: 1 },
-      { title: "Request/response, p99", value: "p99_us", unit: "µs", divisor: 1 },
-    ],
-  },
-  connect: {
-    contenders: CONTENDERS,
-    measure: (network, contender, seconds) => network.load(contender, "connect", seconds, 16),
-    rows: [{ title: "Connections, 16 at a time", value: "connections_per_second", unit: "1/s", divisor: 1 }],
-  },
-  http_16: {
-    contenders: ["connections", "kernel"],
-    measure: (network, contender, seconds) => network.http(contender, seconds, 16),
-    rows: [
-      { title: "HTTP requests, 16 connections", value: "requests_per_second", unit: "1/s", divisor: 1 },
-      { title: "HTTP, 16 connections, p99", value: "p99_us", unit: "µs", divisor: 1 },
-    ],
-  },
-  http_64: {
-    contenders: ["connections", "kernel"],
-    measure: (network, contender, seconds) => network.http(contender, seconds, 64),
-    rows: [
-      { title: "HTTP requests, 64 connections", value: "requests_per_second", unit: "1/s", divisor: 1 },
-      { title: "HTTP, 64 connections, p99", value: "p99_us", unit: "µs", divisor: 1 },
-    ],
-  },
-};
-
-/** Ours in a guest that drives its network card itself, and Deno on the network of a guest's kernel. */
-const GUESTS = ["connections", "kernel"] as const;
-
-Object.assign(
-  FIGURES,
-  {
-    guest_http: {
-      guests: true,
-      contenders: GUESTS,
-      measure: (network, contender, seconds) => network.http(contender, seconds, 16),
-      rows: [
-        {
-          title: "In a guest: HTTP requests, 16 connections",
-          value: "requests_per_second",
-          unit: "1/s",
-          divisor: 1,
-        },
-      ],
-    },
-    guest_bulk_receive: {
-      guests: true,
-      contenders: GUESTS,
-      measure: (network, contender, seconds) => network.load(contender, "send", seconds),
-      rows: [{
-        title: "In a guest: bulk, peer to guest",
-        value: "bits_per_second",
-        unit: "Gbit/s",
-        divisor: 1e9,
-      }],
-    },
-    guest_bulk_send: {
-      guests: true,
-      contenders: GUESTS,
-      measure: (network, contender, seconds) => network.load(contender, "receive", seconds),
-      rows: [{
-        title: "In a guest: bulk, guest to peer",
-        value: "bits_per_second",
-        unit: "Gbit/s",
-        divisor: 1e9,
-      }],
-    },
-    guest_request_response: {
-      guests: true,
-      contenders: GUESTS,
-      measure: (network, contender, seconds) => network.load(contender, "rr", seconds),
-      rows: [{ title: "In a guest: request/response, p50", value: "p50_us", unit: "µs", divisor: 1 }],
-    },
-  } satisfies Record<string, Figure>,
-);
-
-const COMMANDS: Command[] = ["ip", "wrk"];
+const COMMANDS: Command[] = ["ip", "wrk", "ping", "ethtool"];
 
 /** What `--json` writes. */
 interface Report {
@@ -148,6 +44,28 @@ function printNetwork(report: Report): void {
   }
   const header = ["Over a network", "unit", "ethox, callbacks", "ethox, connections", "Deno on the kernel"];
   console.log(`\n${table(header, rows)}`);
+}
+
+/** Seconds of load before a figure of the guests is measured. */
+const WARM_UP = 5;
+
+/** The networks that figures need, each made when it is first asked for. */
+class Networks implements AsyncDisposable {
+  readonly #made = new Map<Place, BenchNetwork>();
+
+  async get(place: Place): Promise<BenchNetwork> {
+    const known = this.#made.get(place);
+    if (known !== undefined) return known;
+    const network = place === "guest"
+      ? await createGuests()
+      : await BenchNetwork.create({ plain: place === "plain" });
+    this.#made.set(place, network);
+    return network;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const network of this.#made.values()) await network[Symbol.asyncDispose]();
+  }
 }
 
 async function main(): Promise<number> {
@@ -182,10 +100,9 @@ async function main(): Promise<number> {
     return 0;
   }
   const chosen = Object.entries(FIGURES).filter(([name]) => selected(name));
-  await using network = await BenchNetwork.create();
-  await using guests = chosen.some(([, { guests }]) => guests) ? await createGuests() : null;
+  await using networks = new Networks();
   const report: Report = {
-    environment: await describeEnvironment(network.peer),
+    environment: await describeEnvironment((await networks.get("host")).peer),
     seconds,
     rounds,
     figures: {},
@@ -194,11 +111,16 @@ async function main(): Promise<number> {
   for (const [name, value] of Object.entries(report.environment)) console.log(`${name}: ${value}`);
   console.log(`${rounds} rounds of ${seconds} s, the contenders in turn; medians\n`);
 
-  for (const [name, { measure, contenders, guests: inGuests }] of chosen) {
+  for (const [name, { measure, contenders, place }] of chosen) {
+    const network = await networks.get(place);
+    if (place === "guest") {
+      // Under emulation the compilers take seconds to find the hot paths, in both guests.
+      for (const contender of contenders) await measure(network, contender, WARM_UP);
+    }
     const runs: Partial<Record<Contender, Measured[]>> = report.figures[name] = {};
     for (let round = 0; round < rounds; round++) {
       for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
-        const measured = await measure(inGuests ? guests! : network, contender, seconds);
+        const measured = await measure(network, contender, seconds);
         (runs[contender] ??= []).push(measured);
         const shown = Object.entries(measured).map(([key, value]) => `${key} ${figure(value)}`).join(", ");
         console.log(`${name} ${contender}: ${shown}`);

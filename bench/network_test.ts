@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readWrk } from "./network.ts";
+import { readPing, readWrk } from "./network.ts";
 
 const OUTPUT = `Running 1s test @ http://10.0.0.1/
   1 threads and 16 connections
@@ -32,4 +32,13 @@ Deno.test("readWrk() throws on errors, and when nothing was measured", () => {
   );
   assert.throws(() => readWrk(OUTPUT + "  Non-2xx or 3xx responses: 5\n"), /Non-2xx/);
   assert.throws(() => readWrk("unable to connect"), /measured nothing/);
+});
+
+Deno.test("readPing() reads round trips in µs, and throws when an answer is missing", () => {
+  const line = (time: string) => `64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=${time} ms\n`;
+  const lines = line("0.020") + line("0.022") + line("1.50");
+  const end = (received: number) =>
+    `\n--- 10.0.0.1 ping statistics ---\n3 packets transmitted, ${received} received`;
+  assert.deepEqual(readPing(lines + end(3)), { p50_us: 22, p99_us: 1500, requests: 3 });
+  assert.throws(() => readPing(lines + end(2)), /lost answers/);
 });

@@ -11,6 +11,7 @@
 export const PACKAGES = {
   "arping": "arping",
   "curl": "curl",
+  "ethtool": "ethtool",
   "ip": "iproute2",
   "nc": "netcat-openbsd",
   "ping": "iputils-ping",

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { IpAddress } from "../../stack/ip/address.ts";
+
 const libc = Deno.dlopen("libc.so.6", {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
@@ -21,6 +23,7 @@ const libc = Deno.dlopen("libc.so.6", {
 });
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0x800;
 const SOL_SOCKET = 1;
@@ -49,13 +52,19 @@ function failed(what: string): Error {
   return new Error(`${what} failed with errno ${errno()}`);
 }
 
-function socketAddress(address: string, port: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(16);
+/** A `sockaddr_in` or `sockaddr_in6`. */
+function socketAddress(text: string, port: number): Uint8Array<ArrayBuffer> {
+  const address = IpAddress.parse(text);
+  const bytes = new Uint8Array(address.version === 4 ? 16 : 28);
   const view = new DataView(bytes.buffer);
-  view.setUint16(0, AF_INET, true);
+  view.setUint16(0, family(address), true);
   view.setUint16(2, port);
-  bytes.set(address.split(".").map(Number), 4);
+  address.write(view, address.version === 4 ? 4 : 8);
   return bytes;
+}
+
+function family(address: IpAddress): number {
+  return address.version === 4 ? AF_INET : AF_INET6;
 }
 
 function timeval(seconds: number): Uint8Array<ArrayBuffer> {
@@ -95,14 +104,15 @@ export class Socket implements Disposable {
 
   /** Connects, waiting for the handshake. @param congestion Its congestion control; the namespace's by default. */
   static connect(address: string, port: number, congestion = ""): Socket {
-    const socket = new Socket(libc.symbols.socket(AF_INET, SOCK_STREAM, 0));
+    const target = socketAddress(address, port);
+    const socket = new Socket(libc.symbols.socket(target[0]!, SOCK_STREAM, 0));
     if (congestion !== "") {
       const name = new TextEncoder().encode(congestion);
       if (libc.symbols.setsockopt(socket.#fd, IPPROTO_TCP, TCP_CONGESTION, name, name.length) !== 0) {
         throw failed(`Choosing congestion control "${congestion}"`);
       }
     }
-    if (libc.symbols.connect(socket.#fd, socketAddress(address, port), 16) !== 0) {
+    if (libc.symbols.connect(socket.#fd, target, target.length) !== 0) {
       throw failed(`Connecting to ${address}:${port}`);
     }
     return socket;
@@ -110,8 +120,8 @@ export class Socket implements Disposable {
 
   /** Starts to connect and returns at once; {@link wait} for it to become writable. */
   static start(address: Uint8Array<ArrayBuffer>): Socket {
-    const socket = new Socket(libc.symbols.socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-    if (libc.symbols.connect(socket.#fd, address, 16) !== 0 && errno() !== EINPROGRESS) {
+    const socket = new Socket(libc.symbols.socket(address[0]!, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    if (libc.symbols.connect(socket.#fd, address, address.length) !== 0 && errno() !== EINPROGRESS) {
       throw failed("Connecting");
     }
     return socket;
