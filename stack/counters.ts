@@ -135,6 +135,12 @@ export class Ipv4Drops {
   martian = 0;
   /** A unicast address in a link broadcast or multicast (RFC 1122, section 3.3.6). */
   unicastInGroup = 0;
+  /** No route leads back to the source, or not by the interface that it came in on: see `Interface.reversePath`. */
+  reversePath = 0;
+  /** An option that is malformed. The sender is told. */
+  badOption = 0;
+  /** A source route (RFC 7126, section 4.3). */
+  sourceRoute = 0;
   /** Not for us, and nobody forwards. */
   notForUs = 0;
   /** A fragment, and nobody reassembles. */
@@ -189,6 +195,8 @@ export class Ipv6Drops {
   tentative = 0;
   /** A unicast address in a link multicast. */
   unicastInGroup = 0;
+  /** No route leads back to the source, or not by the interface that it came in on: see `Interface.reversePath`. */
+  reversePath = 0;
   /** Not for us, and nobody forwards. */
   notForUs = 0;
   /** An extension header that is cut short, or a hop-by-hop header that is not the first. */

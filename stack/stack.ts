@@ -10,8 +10,11 @@ import { EchoSessions } from "./icmp/echo.ts";
 import { Icmpv4 } from "./icmp/icmpv4.ts";
 import { Icmpv6 } from "./icmp/icmpv6.ts";
 import { Cidr, type IpAddress } from "./ip/address.ts";
+import { Forwarding, type ForwardingOptions } from "./ip/forwarding.ts";
 import { Ipv4 } from "./ip/ipv4.ts";
+import { Ipv4Forwarder } from "./ip/ipv4_forwarder.ts";
 import { Ipv6 } from "./ip/ipv6.ts";
+import { Ipv6Forwarder } from "./ip/ipv6_forwarder.ts";
 import { IcmpError, type Path, type Transport } from "./ip/path.ts";
 import { AddressState } from "./ip/own_address.ts";
 import { Reassembler } from "./ip/reassembly.ts";
@@ -43,6 +46,13 @@ export interface StackOptions {
    * for itself stay the same on one network and tell nothing on another (RFC 7217).
    */
   secret?: Uint8Array;
+  /** Whether packets for others are sent on, and how (RFC 1812). Default false. */
+  forwarding?: boolean | ForwardingOptions;
+  /**
+   * Whether an address belongs to its interface alone: packets to it are taken from there only, and packets from it
+   * leave there only (the strong model of RFC 1122, section 3.3.4.2). Default false, the weak model.
+   */
+  strongHost?: boolean;
   /** What differs from {@link DEFAULT_LIMITS}. */
   limits?: Partial<Limits>;
   /** Gets what handlers of applications throw. Default: it is thrown away and counted in {@link Stack.handlerErrors}. */
@@ -71,6 +81,10 @@ export class Stack {
   readonly random: () => number;
   /** What {@link StackOptions.secret} said, or null. */
   readonly secret: Uint8Array | null;
+  /** Whether an address belongs to its interface alone. */
+  readonly strongHost: boolean;
+  /** How packets for others are sent on, and what happened to them. */
+  readonly forwarding: Forwarding;
   /** For tables and secrets. */
   readonly hash: KeyedHash;
   /** The timers of all layers. */
@@ -133,6 +147,11 @@ export class Stack {
       throw new RangeError(`Secret must have 16 bytes, got ${this.secret.length}`);
     }
     this.#report = options.report ?? null;
+    this.strongHost = options.strongHost ?? false;
+    this.forwarding = new Forwarding(
+      options.forwarding ?? false,
+      (error, where) => this.report(error, where),
+    );
     this.routes = new RouteTable(this.limits.routes);
     this.groups = new Groups(this.limits);
     this.ipv4 = new Ipv4(this);
@@ -168,6 +187,7 @@ export class Stack {
    */
   addInterface(device: Device, options: InterfaceOptions = {}): Interface {
     const added = new Interface(this, device, options);
+    if (added.forwarding) this.startForwarding();
     added.attach(ethernet.IPV4, this.ipv4);
     if (added.nd !== null) added.attach(ethernet.IPV6, this.ipv6);
     this.#interfaces.push(added);
@@ -189,6 +209,7 @@ export class Stack {
     this.#interfaces.splice(at, 1);
     removed.active = false;
     removed.arp.neighbours.clear();
+    removed.redirects.clear();
     removed.nd?.stop();
     this.groups.removeInterface(removed);
     this.routes.removeWhere((route) => route.interface === removed);
@@ -323,16 +344,20 @@ export class Stack {
     this.#report?.(error, where);
   }
 
-  /** @internal A packet of ours (headers in front, `transport` set) was given up because its next hop is silent. */
+  /** @internal A packet (headers in front, `transport` set) was given up because its next hop is silent. */
   hostUnreachable(packet: Packet): void {
-    const transport = this.transports[packet.protocol]!;
-    // What was forwarded is nothing that our transports know of.
-    if (transport === null) return;
     const { view, network } = packet;
     const ours = packet.version === 4
       ? this.ipv4.isLocal(ipv4.source(view, network))
       : this.ipv6.ownAt(view, network + ipv6.SOURCE) !== null;
-    if (!ours) return;
+    if (!ours) {
+      // Forwarded for somebody else, who is told (RFC 1812, section 5.2.7.1; RFC 4443, section 3.1).
+      if (packet.version === 4) this.icmp.sendError(packet, icmpv4.UNREACHABLE, icmpv4.HOST, 0);
+      else this.icmpv6.sendError(packet, icmpv6.UNREACHABLE, icmpv6.ADDRESS, 0);
+      return;
+    }
+    const transport = this.transports[packet.protocol]!;
+    if (transport === null) return;
     packet.offset = packet.transport;
     transport.error(packet, IcmpError.HostUnreachable, 0);
   }
@@ -356,6 +381,12 @@ export class Stack {
     }
     if (address.version === 4) this.ipv4.addressesChanged(owner, cidr, added);
     this.generation++;
+  }
+
+  /** @internal An interface forwards. */
+  startForwarding(): void {
+    this.ipv4.forwarder ??= new Ipv4Forwarder(this, this.forwarding);
+    this.ipv6.forwarder ??= new Ipv6Forwarder(this, this.forwarding);
   }
 
   #routeOf(options: RouteOptions): Route {

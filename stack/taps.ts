@@ -21,6 +21,11 @@ export class Taps {
     this.#report = report;
   }
 
+  /** Whether there is one. */
+  get any(): boolean {
+    return this.#list.length > 0;
+  }
+
   /** Adds one. @returns Takes it away again. */
   add(tap: Tap): () => void {
     this.#list = [...this.#list, tap];

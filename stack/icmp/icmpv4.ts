@@ -5,6 +5,7 @@
  */
 
 import { IcmpCounters } from "../counters.ts";
+import { IpAddress } from "../ip/address.ts";
 import { IcmpError, type Transport } from "../ip/path.ts";
 import { CHECKSUM_VALID, type Packet, UNICAST } from "../packet.ts";
 import type { Stack } from "../stack.ts";
@@ -60,7 +61,8 @@ export class Icmpv4 implements Transport {
     else if (type === wire.ECHO_REPLY) this.#stack.echoes.reply(packet, counters);
     else if (type === wire.UNREACHABLE || type === wire.TIME_EXCEEDED || type === wire.PARAMETER_PROBLEM) {
       this.#error(packet, type, wire.code(view, at));
-    } else counters.dropped.unknownType++;
+    } else if (type === wire.REDIRECT) this.#redirect(packet);
+    else counters.dropped.unknownType++;
   }
 
   error(packet: Packet, kind: IcmpError): void {
@@ -131,6 +133,34 @@ export class Icmpv4 implements Transport {
       this.counters.delivered++;
       this.counters.echoed++;
     } else this.counters.dropped.answerFailed++;
+  }
+
+  /** A router knows a better one (RFC 1122, section 3.2.2.2). */
+  #redirect(packet: Packet): void {
+    const { counters } = this;
+    const { view, network, offset: at, end } = packet;
+    const by = packet.interface!;
+    if (!by.acceptRedirects || by.forwarding) {
+      counters.dropped.unknownType++;
+      return;
+    }
+    const quote = at + wire.HEADER_LENGTH;
+    if (end - quote < ipv4.HEADER_LENGTH + LEAST_QUOTE) {
+      counters.dropped.truncated++;
+      return;
+    }
+    const hop = view.getInt32(at + 4);
+    // The quoted packet has to be one of ours, and the other router a neighbour.
+    if (
+      packet.cast !== UNICAST || wire.code(view, at) > 3 || !by.hasV4(ipv4.source(view, quote)) ||
+      !by.reachesV4(hop) || this.#stack.ipv4.isGroup(hop) ||
+      !by.redirects.learn(
+        IpAddress.v4(ipv4.destination(view, quote)),
+        IpAddress.v4(ipv4.source(view, network)),
+        IpAddress.v4(hop),
+      )
+    ) counters.dropped.badQuote++;
+    else counters.delivered++;
   }
 
   #error(packet: Packet, type: number, code: number): void {

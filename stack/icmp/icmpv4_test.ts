@@ -17,13 +17,13 @@ function host(limits = {}, mtu = 1500): Host {
   return made;
 }
 
-Deno.test("Icmpv4 answers an echo in place: same data, right checksums, no options", () => {
+Deno.test("Icmpv4 answers an echo in place: same data, right checksums, no router alert", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 1400 }), fc.integer(), fc.boolean(), (data, rest, options) => {
       const made = host();
       made.device.deliver(
         made.interface,
-        icmpFrame(8, 0, rest, data, { options: options ? [7, 3, 4, 0] : [], padding: 6 }),
+        icmpFrame(8, 0, rest, data, { options: options ? [148, 4, 0, 0] : [], padding: 6 }),
       );
       const { bytes } = made.device.take()[0]!;
       assert.ok(checksumsOk(bytes));

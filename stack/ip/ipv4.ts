@@ -13,7 +13,9 @@ import * as icmp from "../wire/icmpv4.ts";
 import * as wire from "../wire/ipv4.ts";
 import { ICMP as ICMPV6 } from "../wire/ipv6.ts";
 import { type Cidr, IpAddress } from "./address.ts";
+import { ReversePath } from "./forwarding.ts";
 import { sendFragments } from "./fragment.ts";
+import { Ipv4Options } from "./ipv4_options.ts";
 import { Ipv4Path } from "./ipv4_path.ts";
 import { IpLayer } from "./layer.ts";
 import { PathCache } from "./path_cache.ts";
@@ -28,6 +30,8 @@ const HOPS = 64;
 export class Ipv4 extends IpLayer {
   /** What happened. */
   readonly counters: Ipv4Counters = new Ipv4Counters();
+  /** @internal What is done with the options of packets. */
+  readonly options: Ipv4Options;
   /** The ICMP of the other version. */
   protected readonly foreign: number = ICMPV6;
   readonly #paths: PathCache<Ipv4Path>;
@@ -41,6 +45,7 @@ export class Ipv4 extends IpLayer {
    */
   constructor(stack: Stack) {
     super(stack, "IPv4");
+    this.options = new Ipv4Options(stack, this.counters.dropped);
     this.#paths = new PathCache(stack.limits.paths);
     this.#identification = stack.random() & 0xffff;
   }
@@ -58,6 +63,17 @@ export class Ipv4 extends IpLayer {
   /** Whether `word` can't be the address of one host: multicast, reserved, or a broadcast address of ours. */
   isGroup(word: number): boolean {
     return word >>> 28 >= 14 || this.#broadcast.has(word);
+  }
+
+  /** Whether `word` is the broadcast address of one of our networks. */
+  isDirectedBroadcast(word: number): boolean {
+    return this.#broadcast.has(word);
+  }
+
+  /** Whether somebody has asked for packets with a router alert, and takes this one. Called by the forwarder. */
+  alert(packet: Packet): boolean {
+    return this.alerts.any && packet.transport > packet.network + wire.HEADER_LENGTH &&
+      this.options.alerts(packet) && this.alerts.show(packet);
   }
 
   /** An interface has got or lost an address. Called by the stack. */
@@ -122,7 +138,9 @@ export class Ipv4 extends IpLayer {
       dropped.badSource++;
       return;
     }
-    const local = this.#local.has(destination);
+    const owner = this.#local.get(destination);
+    // In the strong model an address belongs to its interface, and not to the host (RFC 1122, section 3.3.4.2).
+    const local = owner !== undefined && (owner === by || by.loopback || !this.stack.strongHost);
     if (!by.loopback) {
       if (source >>> 24 === 127 || destination >>> 24 === 127) {
         dropped.martian++;
@@ -134,6 +152,12 @@ export class Ipv4 extends IpLayer {
         return;
       }
     }
+    if (by.reversePath !== ReversePath.Off && !this.#reversePathOk(by, source, destination)) {
+      dropped.reversePath++;
+      return;
+    }
+    const plain = headerLength === wire.HEADER_LENGTH;
+    if (!plain && !this.options.admit(packet)) return;
     if (local || (by.loopback && destination >>> 24 === 127)) {
       if (packet.cast !== UNICAST) {
         dropped.unicastInGroup++;
@@ -156,6 +180,7 @@ export class Ipv4 extends IpLayer {
       }
       return;
     }
+    if (!plain) this.options.record(packet, local ? destination : by.sourceV4For(source));
     if (wire.isFragment(view, at)) {
       if (this.reassembler === null) dropped.fragment++;
       else {
@@ -175,7 +200,7 @@ export class Ipv4 extends IpLayer {
 
   /**
    * Sends the packet that came in back to where it came from, in place: cursor and `transport` at the transport header of the answer,
-   * `end` behind its last byte. Options of the IP header are left out.
+   * `end` behind its last byte. Of the IP header's options, an ICMP message that is not cut takes record route and timestamps along.
    * @returns False when it was dropped.
    */
   answer(packet: Packet, protocol: number): boolean {
@@ -191,14 +216,19 @@ export class Ipv4 extends IpLayer {
       this.counters.sendNoRoute++;
       return false;
     }
-    const length = packet.length + wire.HEADER_LENGTH;
+    let options = protocol === wire.ICMP && packet.transport > network + wire.HEADER_LENGTH
+      ? this.options.take(packet, source)
+      : 0;
+    if (packet.length + wire.HEADER_LENGTH + options > by.mtu) options = 0;
+    const length = packet.length + wire.HEADER_LENGTH + options;
     if (length > 65535) {
       this.counters.sendTooBig++;
       return false;
     }
-    const at = packet.network = packet.offset -= wire.HEADER_LENGTH;
+    const at = packet.network = packet.offset -= wire.HEADER_LENGTH + options;
     packet.protocol = protocol;
     wire.write(view, at, trafficClass, length, 0, wire.DONT_FRAGMENT, HOPS, protocol, source, destination);
+    if (options > 0) this.options.place(packet, at, options);
     if (this.tapOutgoing(packet)) return true;
     if (length > by.mtu && packet.gsoType === GSO_NONE) {
       this.counters.sendFragmented++;
@@ -236,13 +266,16 @@ export class Ipv4 extends IpLayer {
     return path;
   }
 
-  /** The path back to the sender of a packet for us, or null. */
+  /** The path back to the sender of a packet: from the address that it was sent to, if that is ours; or null. */
   pathBack(packet: Packet): Ipv4Path | null {
     const { view, network } = packet;
     const destination = wire.source(view, network);
-    const source = packet.cast === UNICAST
-      ? wire.destination(view, network)
+    const asked = wire.destination(view, network);
+    // What is forwarded is answered by the address that its sender knows us by (RFC 1812, section 4.3.2.4).
+    const source = packet.cast === UNICAST && this.isLocal(asked)
+      ? asked
       : packet.interface!.sourceV4For(destination);
+    if (source === 0) return this.path(IpAddress.v4(destination), null, null);
     const found = this.#find(source, destination, null);
     if (found !== null && found.generation === this.generation) return found.alive ? found : null;
     return this.path(IpAddress.v4(destination), IpAddress.v4(source), null);
@@ -275,7 +308,7 @@ export class Ipv4 extends IpLayer {
       return true;
     }
     if (word >>> 28 === 15) return false;
-    const route = this.stack.routes.lookup(destination, pinned, source);
+    const route = this.stack.routes.lookup(destination, this.stack.strongHost ? owner : pinned, source);
     if (route === null || !route.leads) return false;
     path.follow(route);
     path.interface = route.interface;
@@ -288,6 +321,14 @@ export class Ipv4 extends IpLayer {
       path.hop = route.gateway ?? destination;
     }
     return true;
+  }
+
+  #reversePathOk(by: Interface, source: number, destination: number): boolean {
+    // Who has no address yet asks for one, and loopback knows no way back.
+    if (source === 0 || by.loopback) return true;
+    const route = this.stack.routes.lookupV4(source, destination);
+    if (route === null || !route.leads) return false;
+    return by.reversePath === ReversePath.Loose || route.interface === by;
   }
 
   /** Our address for a destination: of the next hop's network if there is one (RFC 1122, section 3.3.4.3). */

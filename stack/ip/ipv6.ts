@@ -15,6 +15,8 @@ import * as wire from "../wire/ipv6.ts";
 import { type Cidr, IpAddress } from "./address.ts";
 import { AddressTable } from "./address_table.ts";
 import { sendFragments } from "./fragment.ts";
+import { ReversePath } from "./forwarding.ts";
+import { Ipv6Extensions, isExtension } from "./ipv6_extensions.ts";
 import { Ipv6Path } from "./ipv6_path.ts";
 import { IpLayer } from "./layer.ts";
 import { AddressOrigin, AddressState, OwnAddress } from "./own_address.ts";
@@ -26,20 +28,18 @@ export const ALL_NODES: IpAddress = IpAddress.v6(0xff020000, 0, 0, 1);
 /** First word of interface-local multicast addresses without their flags, and the mask that leaves flags out. */
 const SCOPE_MASK = 0xff0f0000 | 0, RESERVED_SCOPE = 0xff000000 | 0, INTERFACE_SCOPE = 0xff010000 | 0;
 const LINK_SCOPE = 0xff020000 | 0;
-/** Extension headers of one packet; no honest sender uses more than one of each kind. */
-const MOST_EXTENSIONS = 8;
 const HOPS = 64;
 
 /** The IPv6 layer of a stack. */
 export class Ipv6 extends IpLayer {
   /** What happened. */
   readonly counters: Ipv6Counters = new Ipv6Counters();
+  /** @internal What stands between the IP header and the transport. */
+  readonly extensions: Ipv6Extensions;
   /** The ICMP of the other version. */
   protected readonly foreign: number = ICMPV4;
   readonly #paths: PathCache<Ipv6Path>;
   readonly #local = new AddressTable<OwnAddress>();
-  /** Where the last walk over extension headers found the number of what follows. */
-  #pointer: number = wire.NEXT_HEADER;
 
   /**
    * Makes the layer.
@@ -47,6 +47,7 @@ export class Ipv6 extends IpLayer {
    */
   constructor(stack: Stack) {
     super(stack, "IPv6");
+    this.extensions = new Ipv6Extensions(stack, this.counters);
     this.#paths = new PathCache(stack.limits.paths);
   }
 
@@ -85,12 +86,15 @@ export class Ipv6 extends IpLayer {
       dropped.badVersion++;
       return;
     }
-    const end = at + wire.HEADER_LENGTH + wire.payloadLength(view, at);
+    const payloadLength = wire.payloadLength(view, at);
+    const end = at + wire.HEADER_LENGTH + payloadLength;
     if (end > packet.end) {
       dropped.badLength++;
       return;
     }
-    packet.end = end;
+    // Who says nothing of the length says it in an option, or lies (RFC 2675).
+    const jumbo = payloadLength === 0 && wire.nextHeader(view, at) === wire.HOP_BY_HOP;
+    if (!jumbo) packet.end = end;
     packet.version = 6;
     packet.network = at;
     packet.transport = at + wire.HEADER_LENGTH;
@@ -100,12 +104,24 @@ export class Ipv6 extends IpLayer {
       return;
     }
     if (!this.#sourceOk(packet) || !this.#destinationOk(packet)) return;
-    this.resume(packet);
+    if (packet.protocol === wire.HOP_BY_HOP) {
+      if (!this.#hopByHopOk(packet)) return;
+      if (jumbo) {
+        dropped.badLength++;
+        return;
+      }
+    }
+    if (!isExtension(packet.protocol) || this.extensions.walk(packet, false)) this.deliver(packet);
   }
 
-  /** Goes on behind the fragment header, or with a packet that had none: over extension headers to the protocol. */
+  /** Goes on with a packet that was put together from fragments: over extension headers to the protocol. */
   override resume(packet: Packet): void {
-    if (!isExtension(packet.protocol) || this.#skipExtensions(packet)) this.deliver(packet);
+    if (!isExtension(packet.protocol) || this.extensions.walk(packet, true)) this.deliver(packet);
+  }
+
+  /** Whether somebody has asked for packets with a router alert, and takes this one. Called by the forwarder. */
+  alert(packet: Packet): boolean {
+    return this.alerts.any && this.extensions.alerts(packet) && this.alerts.show(packet);
   }
 
   /**
@@ -187,15 +203,14 @@ export class Ipv6 extends IpLayer {
     return path;
   }
 
-  /** The path back to the sender of a packet for us, or null. */
+  /** The path back to the sender of a packet: from the address that it was sent to, if that is ours; or null. */
   pathBack(packet: Packet): Ipv6Path | null {
     const { view, network } = packet;
     const by = packet.interface!;
     const linkLocal = view.getInt32(network + wire.SOURCE) >>> 22 === 0x3fa;
     const pinned = linkLocal && !by.loopback ? by : null;
-    if (packet.cast !== UNICAST) {
-      return this.path(IpAddress.read(6, view, network + wire.SOURCE), null, pinned);
-    }
+    const ours = packet.cast === UNICAST && this.#local.find(view, network + wire.DESTINATION) !== null;
+    if (!ours) return this.path(IpAddress.read(6, view, network + wire.SOURCE), null, pinned);
     const hash = this.stack.hash.addressesAt(view, network + wire.DESTINATION, network + wire.SOURCE);
     let path = this.#paths.chain(hash);
     while (
@@ -239,7 +254,8 @@ export class Ipv6 extends IpLayer {
     }
     if (source.isLoopback || destination.isLoopback) return false;
     // A link-local source says which link (RFC 4007, section 9).
-    const by = own !== null && source.isLinkLocal ? own.interface : pinned;
+    const bound = own !== null && (source.isLinkLocal || (this.stack.strongHost && !own.interface.loopback));
+    const by = bound ? own.interface : pinned;
     if (pinned !== null && by !== pinned) return false;
     if (destination.isMulticast) {
       const out = by ?? own?.interface ?? null;
@@ -283,7 +299,7 @@ export class Ipv6 extends IpLayer {
     }
     this.counters.dropped.unknownProtocol++;
     const plain = packet.transport === packet.network + wire.HEADER_LENGTH;
-    this.#problem(packet, icmp.UNKNOWN_HEADER, plain ? wire.NEXT_HEADER : this.#pointer);
+    this.extensions.problem(packet, icmp.UNKNOWN_HEADER, plain ? wire.NEXT_HEADER : this.extensions.pointer);
   }
 
   #sourceOk(packet: Packet): boolean {
@@ -315,7 +331,21 @@ export class Ipv6 extends IpLayer {
       dropped.ownSource++;
       return false;
     }
+    if (by!.reversePath !== ReversePath.Off && !this.#reversePathOk(packet)) {
+      dropped.reversePath++;
+      return false;
+    }
     return true;
+  }
+
+  #reversePathOk({ view, network, interface: by }: Packet): boolean {
+    const at = network + wire.SOURCE;
+    const first = view.getInt32(at);
+    // :: and link-local addresses belong to the link that they are on.
+    if (first >>> 22 === 0x3fa || (first === 0 && view.getInt32(at + 4) === 0)) return true;
+    const route = this.stack.routes.lookupV6(view, at, network + wire.DESTINATION);
+    if (route === null || !route.leads) return false;
+    return by!.reversePath === ReversePath.Loose || route.interface === by;
   }
 
   #destinationOk(packet: Packet): boolean {
@@ -355,91 +385,29 @@ export class Ipv6 extends IpLayer {
       dropped.unicastInGroup++;
       return false;
     }
-    // A link-local address of another link is another address.
-    if (first >>> 22 === 0x3fa && own.interface !== by && !by.loopback) return this.#elsewhere(packet);
+    // A link-local address of another link is another address, and so is any in the strong model.
+    if ((first >>> 22 === 0x3fa || this.stack.strongHost) && own.interface !== by && !by.loopback) {
+      return this.#elsewhere(packet);
+    }
     return true;
+  }
+
+  #hopByHopOk(packet: Packet): boolean {
+    if (this.extensions.hopByHopOk(packet)) return true;
+    this.counters.dropped.badOption++;
+    return false;
   }
 
   /** @returns False: the packet goes no further here. */
   #elsewhere(packet: Packet): boolean {
+    // Hop-by-hop options are for everyone on the way.
+    if (packet.protocol === wire.HOP_BY_HOP && !this.#hopByHopOk(packet)) return false;
     if (this.forwarder === null) this.counters.dropped.notForUs++;
     else {
       this.counters.delivered++;
       this.forwarder.receive(packet);
     }
     return false;
-  }
-
-  /**
-   * Goes over the extension headers, and sets `protocol` and `transport` to what is behind them.
-   * @returns False when the packet goes no further.
-   */
-  #skipExtensions(packet: Packet): boolean {
-    const { dropped } = this.counters;
-    const { view, network, end } = packet;
-    let at = network + wire.HEADER_LENGTH;
-    let pointer = network + wire.NEXT_HEADER;
-    let kind = wire.nextHeader(view, network);
-    for (let count = 0;; count++) {
-      if (kind === wire.HOP_BY_HOP && count > 0) {
-        dropped.badExtension++;
-        this.#problem(packet, icmp.UNKNOWN_HEADER, pointer - network);
-        return false;
-      }
-      if (kind !== wire.HOP_BY_HOP && !isExtension(kind)) break;
-      if (count === MOST_EXTENSIONS) {
-        dropped.tooManyExtensions++;
-        return false;
-      }
-      const length = at + 8 > end
-        ? Infinity
-        : kind === wire.FRAGMENT
-        ? wire.FRAGMENT_LENGTH
-        : wire.extensionLength(view, at);
-      if (at + length > end) {
-        dropped.badExtension++;
-        return false;
-      }
-      if (kind === wire.FRAGMENT) {
-        // An atomic fragment is a whole packet (RFC 6946).
-        if (wire.fragment(view, at) !== 0) {
-          packet.transport = at;
-          packet.protocol = wire.FRAGMENT;
-          if (this.reassembler === null) dropped.fragment++;
-          else {
-            this.counters.delivered++;
-            this.reassembler.receive(packet);
-          }
-          return false;
-        }
-      } else if (kind === wire.ROUTING) {
-        // We know no kind of them; type 0 is as unknown as the others (RFC 5095).
-        if (wire.segmentsLeft(view, at) !== 0) {
-          dropped.routing++;
-          this.#problem(packet, icmp.BAD_FIELD, at + 2 - network);
-          return false;
-        }
-      } else {
-        const verdict = wire.checkOptions(view, at, at + length, packet.cast !== UNICAST);
-        if (verdict !== wire.OPTIONS_OK) {
-          dropped.badOption++;
-          if (verdict > 0) this.#problem(packet, icmp.UNKNOWN_OPTION, verdict - network);
-          return false;
-        }
-      }
-      kind = view.getUint8(at);
-      pointer = at;
-      at += length;
-    }
-    packet.transport = at;
-    packet.protocol = kind;
-    this.#pointer = pointer - network;
-    return true;
-  }
-
-  /** Tells the sender where its packet went wrong. A multicast gets an answer for unknown options only. */
-  #problem(packet: Packet, code: number, pointer: number): void {
-    this.stack.icmpv6.sendError(packet, icmp.PARAMETER_PROBLEM, code, pointer);
   }
 
   /** The interface that a destination of one link means when nobody has said: the only one there is, or the source's. */
@@ -477,11 +445,6 @@ export class Ipv6 extends IpLayer {
     }
     return null;
   }
-}
-
-function isExtension(kind: number): boolean {
-  return kind === wire.DESTINATION_OPTIONS || kind === wire.ROUTING || kind === wire.FRAGMENT ||
-    kind === wire.HOP_BY_HOP;
 }
 
 function isMapped(address: IpAddress): boolean {

@@ -23,6 +23,8 @@ export abstract class IpLayer implements Handler {
   protected readonly stack: Stack;
   /** Those who see what comes in. */
   protected readonly tapsIn: Taps;
+  /** Those who see what is to be forwarded and has a router alert. */
+  protected readonly alerts: Taps;
   readonly #tapsOut: Taps;
   readonly #raw: (Taps | null)[] = new Array(256).fill(null);
   readonly #report: (error: unknown, where: string) => void;
@@ -37,6 +39,7 @@ export abstract class IpLayer implements Handler {
     this.#name = name;
     this.#report = (error, where) => stack.report(error, where);
     this.tapsIn = new Taps(`tap on ${name}`, this.#report);
+    this.alerts = new Taps(`router alert on ${name}`, this.#report);
     this.#tapsOut = new Taps(`tap on ${name}`, this.#report);
   }
 
@@ -104,6 +107,15 @@ export abstract class IpLayer implements Handler {
     copy.describeAs(packet, at - packet.offset);
     copy.looped = by;
     loopback.send(copy, 0, 0, ethertype);
+  }
+
+  /**
+   * Shows packets that are to be forwarded and have a router alert (RFC 2113, RFC 2711) to `tap`, cursor at the IP
+   * header. What it takes is not forwarded.
+   * @returns Takes it away again.
+   */
+  routerAlert(tap: Tap): () => void {
+    return this.alerts.add(tap);
   }
 
   /** @internal */

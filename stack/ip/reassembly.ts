@@ -94,7 +94,7 @@ export class Reassembler implements Handler {
     const header = version === 4 ? transport - network : 0;
     if (length === 0 || (more && (length & 7) !== 0)) {
       dropped.badLength++;
-      if (version === 6) this.#problem(packet, 4);
+      if (version === 6 && length !== 0) this.#problem(packet, 4);
       return;
     }
     if (offset + length + header > 65535) {

@@ -189,7 +189,8 @@ Deno.test("Reassembler drops fragments of impossible lengths, and says so over I
   deliver(made, ipv4Frame(PROTOCOL, new Uint8Array(16), { fragment: 0x1fff }));
   assert.deepEqual([dropped.badLength, dropped.tooLong], [3, 2]);
   const pointers = made.device.take().map(({ bytes }) => new DataView(bytes.buffer).getUint32(58));
-  assert.deepEqual(pointers, [4, 4, 42]);
+  // One without payload is worth no word, as Linux sees it.
+  assert.deepEqual(pointers, [4, 42]);
   assert.equal(made.stack.reassembler.size, 0);
 });
 

@@ -8,6 +8,7 @@ import { LinkCounters } from "../counters.ts";
 import { type Device, OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../device.ts";
 import { StackError } from "../errors.ts";
 import type { Cidr, IpAddress } from "../ip/address.ts";
+import { ReversePath } from "../ip/forwarding.ts";
 import {
   BROADCAST,
   CHECKSUM_PARTIAL,
@@ -27,6 +28,7 @@ import type { GroupReporter } from "../multicast/groups.ts";
 import type { Stack } from "../stack.ts";
 import { Taps } from "../taps.ts";
 import * as ethernet from "../wire/ethernet.ts";
+import { Redirects } from "../ip/redirects.ts";
 import { AddressOrigin } from "../ip/own_address.ts";
 import { type Ipv6Options, NeighbourDiscovery } from "../nd/discovery.ts";
 import { LEAST_MTU } from "../wire/ipv6.ts";
@@ -44,6 +46,12 @@ export interface InterfaceOptions {
   mtu?: number;
   /** False to keep addresses to ourselves until somebody asks. Default true. */
   announce?: boolean;
+  /** Whether packets that come in here and are not for us are sent on. Default: what `StackOptions.forwarding` says. */
+  forwarding?: boolean;
+  /** Whether IPv4 routers may send packets to one host by another router of the link, by ICMP redirects. Default false. */
+  acceptRedirects?: boolean;
+  /** Whether packets must come from where they would be answered to (RFC 3704). Default: nothing is checked. */
+  reversePath?: ReversePath;
   /** How it speaks IPv6; false: not at all, as with an MTU below 1280. Default true: as {@link Ipv6Options} say. */
   ipv6?: boolean | Ipv6Options;
 }
@@ -77,8 +85,15 @@ export class Interface implements Handler {
   readonly igmp: GroupReporter | null = null;
   /** Its number, which no other interface of the stack has had: 1 for the loopback interface. */
   readonly index: number;
+  /** Whether packets must come from where they would be answered to. May be changed at any time. */
+  reversePath: ReversePath;
   /** False once it was removed from its stack. */
   active = true;
+  /** Whether ICMP redirects of IPv4 routers are followed. May be changed at any time. */
+  acceptRedirects: boolean;
+  /** Better first hops that IPv4 routers have told of. */
+  readonly redirects: Redirects;
+  #forwarding: boolean;
   readonly #announce: boolean;
   readonly #offloads: number;
   #addresses: readonly Cidr[] = [];
@@ -100,6 +115,10 @@ export class Interface implements Handler {
       throw new RangeError(`MTU of interface "${this.name}" must be from 68 to ${device.mtu}, got ${mtu}`);
     }
     this.mtu = mtu;
+    this.#forwarding = !loopback && (options.forwarding ?? stack.forwarding.enabled);
+    this.acceptRedirects = options.acceptRedirects ?? false;
+    this.redirects = new Redirects(stack, this);
+    this.reversePath = options.reversePath ?? ReversePath.Off;
     const mac = device.mac;
     this.macHigh = mac[0]! << 8 | mac[1]!;
     this.macLow = mac[2]! << 24 | mac[3]! << 16 | mac[4]! << 8 | mac[5]!;
@@ -116,6 +135,16 @@ export class Interface implements Handler {
       : new NeighbourDiscovery(this, stack, ipv6 === true ? {} : ipv6);
   }
 
+  /** Whether packets that come in here and are not for us are sent on. May be changed at any time. */
+  get forwarding(): boolean {
+    return this.#forwarding;
+  }
+
+  set forwarding(value: boolean) {
+    this.#forwarding = value && !this.loopback;
+    if (value) this.stack.startForwarding();
+  }
+
   /** Its addresses, each with its network. */
   get addresses(): readonly Cidr[] {
     return this.#addresses;
@@ -129,6 +158,13 @@ export class Interface implements Handler {
       if (address.d === word && address.version === 4) return true;
     }
     return false;
+  }
+
+  /** Whether the IPv4 address `word` is of one of its networks, and so on its link. */
+  reachesV4(word: number): boolean {
+    return this.#addresses.some((cidr) =>
+      cidr.address.version === 4 && ((cidr.address.d ^ word) & cidr.maskWord(3)) === 0
+    );
   }
 
   /** The IPv4 address that a request about `target` comes from: of the same network if there is one; or 0. */
@@ -301,7 +337,9 @@ export class Interface implements Handler {
       return true;
     }
     this.stack.wake();
-    return packet.device === this.device ? this.#emit(packet) : this.#forward(packet);
+    // A super-frame of another device that has to be cut is cut into our slots, and needs none of its own size.
+    const cut = packet.gsoType !== GSO_NONE && !this.#cuts(packet.gsoType);
+    return cut || packet.device === this.device ? this.#emit(packet) : this.#forward(packet);
   }
 
   #emit(packet: Packet): boolean {

@@ -23,6 +23,7 @@ import * as wire from "../wire/nd.ts";
 import { DuplicateProbe, type ProbeOwner } from "./duplicate_probe.ts";
 import { type Identifiers, makeAddress, solicitedNode } from "./identifier.ts";
 import { MulticastListener } from "./multicast_listener.ts";
+import { RedirectProtocol } from "./redirect.ts";
 import { RouterDiscovery } from "./routers.ts";
 
 /** How an interface speaks IPv6. */
@@ -37,6 +38,8 @@ export interface Ipv6Options {
    * for itself, after the second for those it is given.
    */
   duplicates?: "optimistic" | "strict" | "off";
+  /** Whether a router may send packets to one destination by another first hop; never while it forwards. Default true. */
+  redirects?: boolean;
   /** How the addresses end that it makes for itself. Default: `stable` when the stack has a secret, else `eui64`. */
   identifiers?: Identifiers;
 }
@@ -58,6 +61,8 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
   readonly neighbours: NeighbourCache;
   /** What the routers of the link have told. */
   readonly routers: RouterDiscovery;
+  /** What routers have said of better first hops, and what a router says. */
+  readonly redirects: RedirectProtocol;
   /** Which groups the interface listens to, as routers are told. */
   readonly listener: MulticastListener;
   /** Hops that packets may go unless their sender says otherwise, as routers advertise. */
@@ -82,6 +87,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     this.#options = options;
     this.mtu = owner.mtu;
     this.neighbours = new NeighbourCache(owner, this.counters, this, stack, stack.limits.neighbourDelay);
+    this.redirects = new RedirectProtocol(stack, owner);
     this.listener = new MulticastListener(owner, stack);
     this.routers = new RouterDiscovery(this, owner, stack, options.routers ?? true);
   }
@@ -110,6 +116,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
   /** @internal Forgets everything. */
   stop(): void {
     this.routers.stop();
+    this.redirects.taken.clear();
     this.listener.stop();
     this.neighbours.clear();
   }
@@ -192,8 +199,13 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
       case icmp.ROUTER_ADVERTISEMENT:
         this.routers.advertised(packet);
         return;
+      case icmp.REDIRECT:
+        if (this.#interface.forwarding || this.#options.redirects === false) dropped.ignored++;
+        else if (this.redirects.receive(packet)) counters.delivered++;
+        else dropped.badAddress++;
+        return;
       default:
-        // We are no router, and follow no redirects.
+        // We tell nobody of prefixes, and follow only those who do.
         dropped.ignored++;
     }
   }
@@ -220,6 +232,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
 
   unreachable(neighbour: Neighbour): void {
     this.routers.unreachable(neighbour.address);
+    this.redirects.taken.unreachable(neighbour.address);
   }
 
   sendProbe(probe: DuplicateProbe): void {
@@ -232,7 +245,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     wire.writeNeighbour(view, at, icmp.NEIGHBOUR_SOLICITATION, 0, address);
     wire.writeLinkAddress(view, at + wire.NEIGHBOUR_LENGTH, wire.NONCE, probe.nonceHigh, probe.nonceLow);
     packet.end = at + wire.NEIGHBOUR_LENGTH + wire.LINK_ADDRESS_LENGTH;
-    this.#send(packet, UNSPECIFIED, group, 0x3333, group.d);
+    this.send(packet, UNSPECIFIED, group, 0x3333, group.d);
   }
 
   verified({ own }: DuplicateProbe): void {
@@ -249,7 +262,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     this.counters.requested++;
     this.#neighbourMessage(
       icmp.NEIGHBOUR_ADVERTISEMENT,
-      override ? wire.OVERRIDE : 0,
+      (override ? wire.OVERRIDE : 0) | (this.#interface.forwarding ? wire.ROUTER : 0),
       address,
       wire.TARGET_LINK_ADDRESS,
       address,
@@ -271,7 +284,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     if (own !== null && own.state !== AddressState.Optimistic) {
       this.#appendLink(packet, wire.SOURCE_LINK_ADDRESS);
     }
-    this.#send(packet, own?.address ?? UNSPECIFIED, ALL_ROUTERS, 0x3333, ALL_ROUTERS.d);
+    this.send(packet, own?.address ?? UNSPECIFIED, ALL_ROUTERS, 0x3333, ALL_ROUTERS.d);
   }
 
   #solicited(packet: Packet): void {
@@ -324,15 +337,15 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
       else this.neighbours.learn(entry, high, low, false);
     }
     const everyone = source.isUnspecified;
-    const flags = (everyone ? 0 : wire.SOLICITED) |
+    const flags = (everyone ? 0 : wire.SOLICITED) | (this.#interface.forwarding ? wire.ROUTER : 0) |
       (own.state === AddressState.Optimistic ? 0 : wire.OVERRIDE);
     // In the slot that the question came in.
     clearOffloads(packet);
     wire.writeNeighbour(view, at, icmp.NEIGHBOUR_ADVERTISEMENT, flags, own.address);
     packet.end = at + wire.NEIGHBOUR_LENGTH;
     this.#appendLink(packet, wire.TARGET_LINK_ADDRESS);
-    if (everyone) this.#send(packet, own.address, ALL_NODES, 0x3333, ALL_NODES.d);
-    else this.#send(packet, own.address, source, high, low);
+    if (everyone) this.send(packet, own.address, ALL_NODES, 0x3333, ALL_NODES.d);
+    else this.send(packet, own.address, source, high, low);
   }
 
   #advertised(packet: Packet): void {
@@ -424,7 +437,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     wire.writeNeighbour(packet.view, packet.offset, type, flags, target);
     packet.end = packet.offset + wire.NEIGHBOUR_LENGTH;
     if (option !== 0) this.#appendLink(packet, option);
-    this.#send(packet, source, destination, high, low);
+    this.send(packet, source, destination, high, low);
   }
 
   #appendLink(packet: Packet, option: number): void {
@@ -433,8 +446,8 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     packet.end += wire.LINK_ADDRESS_LENGTH;
   }
 
-  /** Sends a message (cursor at the ICMPv6 header, checksum field 0) past the neighbour cache. Takes ownership. */
-  #send(packet: Packet, source: IpAddress, destination: IpAddress, high: number, low: number): void {
+  /** @internal Sends a message (cursor at the ICMPv6 header, checksum field 0) past the neighbour cache. Takes ownership. */
+  send(packet: Packet, source: IpAddress, destination: IpAddress, high: number, low: number): void {
     const { view, end } = packet;
     const transport = packet.transport = packet.offset;
     const length = end - transport;

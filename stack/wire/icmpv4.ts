@@ -44,6 +44,10 @@ export const PROTOCOL = 2;
 export const PORT = 3;
 /** {@link code} of {@link UNREACHABLE}: fragmentation needed, and not allowed. */
 export const FRAGMENTATION_NEEDED = 4;
+/** {@link code} of {@link UNREACHABLE}: forbidden by a rule (RFC 1812, section 5.2.7.1). */
+export const PROHIBITED = 13;
+/** {@link code} of {@link REDIRECT}: for the host. */
+export const REDIRECT_HOST = 1;
 /** {@link code} of {@link TIME_EXCEEDED}: in transit. */
 export const IN_TRANSIT = 0;
 /** {@link code} of {@link TIME_EXCEEDED}: during reassembly. */

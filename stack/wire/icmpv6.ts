@@ -74,6 +74,10 @@ export const BAD_FIELD = 0;
 export const UNKNOWN_HEADER = 1;
 /** Code of {@link PARAMETER_PROBLEM}: an unknown option. */
 export const UNKNOWN_OPTION = 2;
+/** Code of {@link PARAMETER_PROBLEM}: the first fragment does not carry all headers (RFC 7112). */
+export const INCOMPLETE_CHAIN = 3;
+/** Code of {@link PARAMETER_PROBLEM}: too many extension headers (RFC 8883, section 2.4). */
+export const TOO_MANY_HEADERS = 8;
 
 /** MTU of the next hop, of {@link PACKET_TOO_BIG}. */
 export function nextMtu(view: DataView, at: number): number {

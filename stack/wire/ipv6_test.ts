@@ -5,6 +5,7 @@ import { fold, sum } from "./checksum.ts";
 import * as icmpv4 from "./icmpv4.ts";
 import * as icmp from "./icmpv6.ts";
 import * as ipv6 from "./ipv6.ts";
+import * as options from "./ipv6_options.ts";
 import * as nd from "./nd.ts";
 
 function region(hex: string): Region {
@@ -81,7 +82,8 @@ Deno.test("ipv6 reads extension headers", () => {
   assert.equal(ipv6.nextHeader(view, 0), ipv6.HOP_BY_HOP);
   assert.equal(ipv6.extensionLength(view, 40), 8);
   assert.equal(view.getUint8(40), ipv6.ICMP);
-  assert.equal(ipv6.checkOptions(view, 40, 48, true), ipv6.OPTIONS_OK);
+  assert.equal(options.checkOptions(view, 40, 48, true, 36), options.OPTIONS_OK);
+  assert.equal(options.hasRouterAlert(view, 40, 48), true);
   assert.equal(icmpv4.type(view, 48), icmp.LISTENER_REPORT);
   assert.equal(checksumOk(REPORT, 48), true);
   const routing = region("3b02 0001 0000 0000");
@@ -93,21 +95,39 @@ Deno.test("ipv6 reads extension headers", () => {
   assert.equal(ipv6.identification(fragment.view, 0), -1);
 });
 
-Deno.test("ipv6.checkOptions() does what an unknown option's type says", () => {
-  const check = (hex: string, group = false) => {
+Deno.test("checkOptions() does what an unknown option's type says", () => {
+  const check = (hex: string, group = false, payloadLength = -1) => {
     const { view, bytes } = region(`3a00 ${hex}`);
-    return ipv6.checkOptions(view, 0, bytes.length, group);
+    const result = options.checkOptions(view, 0, bytes.length, group, payloadLength);
+    return result <= 0 ? result : [options.problemCode(result), options.problemDistance(result)];
   };
-  assert.equal(check("0000 0000 0000"), ipv6.OPTIONS_OK);
-  assert.equal(check("0104 0000 0000"), ipv6.OPTIONS_OK);
-  assert.equal(check("1e04 0000 0000"), ipv6.OPTIONS_OK);
-  assert.equal(check("4204 0000 0000"), ipv6.OPTIONS_DISCARD);
-  assert.equal(check("0082 0000 0000"), 3);
-  assert.equal(check("c204 0000 0000"), 2);
-  assert.equal(check("8204 0000 0000", true), 2);
-  assert.equal(check("c204 0000 0000", true), ipv6.OPTIONS_DISCARD);
-  assert.equal(check("0105 0000 0000"), ipv6.OPTIONS_MALFORMED);
-  assert.equal(check("0000 0000 0001"), ipv6.OPTIONS_MALFORMED);
+  assert.equal(check("0000 0000 0000"), options.OPTIONS_OK);
+  assert.equal(check("0104 0000 0000"), options.OPTIONS_OK);
+  assert.equal(check("1e04 0000 0000"), options.OPTIONS_OK);
+  assert.equal(check("4204 0000 0000"), options.OPTIONS_DISCARD);
+  assert.deepEqual(check("0082 0000 0000"), [icmp.UNKNOWN_OPTION, 3]);
+  assert.deepEqual(check("c204 0000 0000"), [icmp.UNKNOWN_OPTION, 2]);
+  assert.deepEqual(check("8204 0000 0000", true), [icmp.UNKNOWN_OPTION, 2]);
+  assert.equal(check("c204 0000 0000", true), options.OPTIONS_DISCARD);
+  assert.equal(check("0105 0000 0000"), options.OPTIONS_MALFORMED);
+  assert.equal(check("0000 0000 0001"), options.OPTIONS_MALFORMED);
+  assert.equal(check("0104 0000 0100"), options.OPTIONS_MALFORMED, "padding that says something");
+  assert.equal(check("0104 0000 0000 0104 0000 0000 0000"), options.OPTIONS_MALFORMED, "too much padding");
+  assert.equal(check("1e00 1e00 1e00 1e00 1e00 1e00 1e00 1e00 1e00 0100 0000"), options.OPTIONS_MALFORMED);
+  assert.equal(check("0502 0000 0100", false, 8), options.OPTIONS_OK);
+  assert.equal(check("0501 0000 0000", false, 8), options.OPTIONS_MALFORMED, "a router alert of one byte");
+});
+
+Deno.test("checkOptions() takes no jumbo payload, and tells whoever lies about one where", () => {
+  const check = (hex: string, payloadLength: number) => {
+    const { view, bytes } = region(`3a00 ${hex}`);
+    const result = options.checkOptions(view, 0, bytes.length, false, payloadLength);
+    return result <= 0 ? result : [options.problemCode(result), options.problemDistance(result)];
+  };
+  assert.deepEqual(check("c204 0000 ffff", 0), [icmp.BAD_FIELD, 4]);
+  assert.deepEqual(check("c204 0001 0000", 8), [icmp.BAD_FIELD, 2]);
+  assert.equal(check("c204 0001 0000", 0), options.OPTIONS_MALFORMED);
+  assert.equal(check("00c2 0400 0100 0001 0100 0000 0000", 8), options.OPTIONS_MALFORMED, "not aligned");
 });
 
 Deno.test("icmpv6 reads real messages, whose checksums cover the addresses", () => {

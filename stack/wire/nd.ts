@@ -56,6 +56,8 @@ export const SOURCE_LINK_ADDRESS = 1;
 export const TARGET_LINK_ADDRESS = 2;
 /** Option: prefix information. */
 export const PREFIX = 3;
+/** Option: the beginning of the packet that a redirect is about. */
+export const REDIRECTED_HEADER = 4;
 /** Option: MTU of the link. */
 export const MTU = 5;
 /** Option: nonce (RFC 3971), which tells our own probes that come back from those of others (RFC 7527). */

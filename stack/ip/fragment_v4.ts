@@ -1,0 +1,88 @@
+/**
+ * Cutting IPv4 packets of others on their way (RFC 791, section 3.2): they may have options, and be fragments.
+ *
+ * @module
+ */
+
+import type { Interface } from "../link/interface.ts";
+import type { Neighbour } from "../link/neighbour.ts";
+import { completeChecksum } from "../link/offload.ts";
+import { CHECKSUM_PARTIAL, type Packet } from "../packet.ts";
+import * as ethernet from "../wire/ethernet.ts";
+import * as wire from "../wire/ipv4.ts";
+
+/** Option of one byte that ends the list, the one that fills, and the bit of those that every fragment carries. */
+const END = 0, FILL = 1, COPIED = 0x80;
+
+/**
+ * Sends a packet (cursor at its IP header) to a neighbour in fragments of at most `mtu` bytes. The first carries all
+ * options, the others those that are to be copied. The packet itself is left to the caller.
+ * @returns False when one was lost; the rest is not sent then.
+ */
+export function forwardFragments(
+  packet: Packet,
+  neighbour: Neighbour,
+  output: Interface,
+  mtu: number,
+): boolean {
+  const { view, offset, transport } = packet;
+  if ((packet.flags & CHECKSUM_PARTIAL) !== 0 && !completeChecksum(packet)) return false;
+  const field = wire.fragment(view, offset);
+  const payload = packet.end - transport;
+  let header = transport - offset;
+  for (let at = 0; at < payload;) {
+    const part = output.reserve();
+    if (part === null) return false;
+    const { bytes } = part;
+    const start = part.offset;
+    if (at === 0) { for (let i = 0; i < header; i++) bytes[start + i] = packet.bytes[offset + i]!; }
+    else {
+      for (let i = 0; i < wire.HEADER_LENGTH; i++) bytes[start + i] = packet.bytes[offset + i]!;
+      header = copyOptions(packet, part);
+      bytes[start] = 0x40 | header >> 2;
+    }
+    const length = Math.min((mtu - header) & ~7, payload - at);
+    if (length <= 0 || start + header + length > part.limit) {
+      part.discard();
+      return false;
+    }
+    copy(packet, transport + at, part, start + header, length);
+    part.end = start + header + length;
+    part.network = start;
+    part.transport = start + header;
+    part.version = 4;
+    part.protocol = packet.protocol;
+    part.cast = packet.cast;
+    // Who is told when the next hop is silent is found by where the packet came in.
+    part.interface = packet.interface;
+    const more = at + length < payload ? wire.MORE_FRAGMENTS : field & wire.MORE_FRAGMENTS;
+    part.view.setUint16(start + 2, header + length);
+    part.view.setUint16(start + 6, ((field & 0x1fff) + (at >> 3)) | more);
+    wire.writeChecksum(part.view, start, header);
+    if (!neighbour.send(part, ethernet.IPV4)) return false;
+    at += length;
+  }
+  return true;
+}
+
+/** Writes the options that every fragment carries behind the fixed header. @returns Bytes of the whole header. */
+function copyOptions(packet: Packet, part: Packet): number {
+  const { bytes, offset, transport } = packet;
+  let to = part.offset + wire.HEADER_LENGTH;
+  for (let at = offset + wire.HEADER_LENGTH; at < transport;) {
+    const type = bytes[at]!;
+    if (type === END) break;
+    const length = type === FILL ? 1 : bytes[at + 1]!;
+    // Options were validated when the packet came in.
+    if ((type & COPIED) !== 0) { for (let i = 0; i < length; i++) part.bytes[to++] = bytes[at + i]!; }
+    at += length;
+  }
+  while (((to - part.offset) & 3) !== 0) part.bytes[to++] = END;
+  return to - part.offset;
+}
+
+function copy(packet: Packet, from: number, part: Packet, to: number, length: number): void {
+  if (packet.bytes === part.bytes) part.bytes.copyWithin(to, from, from + length);
+  // A short-lived view, on a way that no fast packet takes.
+  else part.bytes.set(packet.bytes.subarray(from, from + length), to);
+}
