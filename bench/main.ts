@@ -1,5 +1,5 @@
 /**
- * `deno task bench [NAME…] [--json FILE] [--seconds N] [--rounds N]`: prints what the README shows. With `--loss`:
+ * `deno task bench [NAME…] [--json FILE] [--chart FILE.svg] [--seconds N] [--rounds N]`: prints what the README shows. With `--loss`:
  * goodput over bad links instead (`loss.ts`).
  *
  * Every figure stands beside that of the kernel's stack with Deno's own API, measured in the same run: the contenders
@@ -10,6 +10,7 @@
 
 import { parseArgs } from "node:util";
 import { type Command, ensureCommands, MissingPackages } from "../scripts/system_packages.ts";
+import { type Bar, drawChart } from "./chart.ts";
 import { describeEnvironment } from "./environment.ts";
 import { FIGURES, type Place } from "./figures.ts";
 import { createGuests } from "./guests.ts";
@@ -68,12 +69,29 @@ class Networks implements AsyncDisposable {
   }
 }
 
+/** The figures as multiples of the kernel's, more being better. */
+function bars(report: Report): Bar[] {
+  const all: Bar[] = [];
+  for (const [name, runs] of Object.entries(report.figures)) {
+    for (const { title, value, less = false } of FIGURES[name]?.rows ?? []) {
+      const [callbacks, connections, kernel] = CONTENDERS.map((contender) =>
+        median((runs[contender] ?? []).map((measured) => measured[value] ?? NaN))
+      ) as [number, number, number];
+      const multiple = (ours: number) => less ? kernel / ours : ours / kernel;
+      // Idle, both need nothing, and nothing has no multiple.
+      if (kernel > 0) all.push({ title, callbacks: multiple(callbacks), connections: multiple(connections) });
+    }
+  }
+  return all;
+}
+
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     args: Deno.args,
     allowPositionals: true,
     options: {
       json: { type: "string" },
+      chart: { type: "string" },
       seconds: { type: "string", default: "3" },
       rounds: { type: "string", default: "3" },
       loss: { type: "boolean", default: false },
@@ -134,6 +152,11 @@ async function main(): Promise<number> {
   if (Object.keys(report.memory).length > 0) {
     const rows = Object.entries(report.memory).map(([name, value]) => [name, figure(value)]);
     console.log(`\n${table(["Memory", "value"], rows)}`);
+  }
+  if (values.chart !== undefined) {
+    const { kernel, processor, deno } = report.environment;
+    const caption = `${kernel}, ${processor}, Deno ${deno}; medians of ${rounds} rounds of ${seconds} s`;
+    await Deno.writeTextFile(values.chart, await drawChart(bars(report), caption));
   }
   if (values.json !== undefined) {
     await Deno.writeTextFile(values.json, JSON.stringify(report, null, 2) + "\n");
