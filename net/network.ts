@@ -322,7 +322,10 @@ export class Network implements Disposable, AsyncDisposable {
         device: plainCounters(one.device.counters),
         link: plainCounters(one.counters),
         arp: plainCounters(one.arp.counters),
-        ...(one.nd === null ? {} : { nd: plainCounters(one.nd.counters) }),
+        ...(one.igmp === null ? {} : { igmp: plainCounters(one.igmp.counters) }),
+        ...(one.nd === null
+          ? {}
+          : { nd: plainCounters(one.nd.counters), mld: plainCounters(one.nd.listener.counters) }),
       };
     }
     return {
@@ -330,6 +333,7 @@ export class Network implements Disposable, AsyncDisposable {
       ipv4: plainCounters(stack.ipv4.counters),
       ipv6: plainCounters(stack.ipv6.counters),
       icmp: plainCounters(stack.icmp.counters),
+      igmp: plainCounters(stack.igmp.counters),
       icmpv6: plainCounters(stack.icmpv6.counters),
       udp: plainCounters(stack.udp.counters),
       dns: { ...this.resolver.sizes, ...plainCounters(this.resolver.counters) },

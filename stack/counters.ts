@@ -287,6 +287,42 @@ export class IcmpCounters {
   errorsFailed = 0;
 }
 
+/** Counters of telling routers what one interface listens to: IGMP or MLD. */
+export class MembershipCounters {
+  /** Queries that were, or will be, answered if they concern us. */
+  queries = 0;
+  /** Reports sent. */
+  reports = 0;
+  /** Groups whose end was told in the way of older versions. */
+  leaves = 0;
+  /** Reports of older versions not sent because somebody else has reported the group. */
+  suppressed = 0;
+}
+
+/** Why IGMP dropped a message. */
+export class IgmpDrops {
+  /** Shorter than a header. */
+  truncated = 0;
+  /** The checksum is wrong. */
+  badChecksum = 0;
+  /** The time to live is not 1: it may come from off the link. */
+  badTimeToLive = 0;
+  /** A query about no group, or shorter than its sources. */
+  malformed = 0;
+  /** Not for hosts: reports of version 3, leaves, and whatever else. */
+  unknownType = 0;
+}
+
+/** Counters of IGMP. */
+export class IgmpCounters {
+  /** Messages. */
+  received = 0;
+  /** Messages that were used. */
+  delivered = 0;
+  /** Reasons for the others. */
+  readonly dropped: IgmpDrops = new IgmpDrops();
+}
+
 /** Why UDP dropped a datagram. */
 export class UdpDrops {
   /** Shorter than a header. */

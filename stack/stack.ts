@@ -8,6 +8,7 @@ import type { Device } from "./device.ts";
 import { KeyedHash } from "./hash.ts";
 import { EchoSessions } from "./icmp/echo.ts";
 import { Icmpv4 } from "./icmp/icmpv4.ts";
+import { Igmp } from "./igmp/igmp.ts";
 import { Icmpv6 } from "./icmp/icmpv6.ts";
 import { Cidr, type IpAddress } from "./ip/address.ts";
 import { Forwarding, type ForwardingOptions } from "./ip/forwarding.ts";
@@ -30,6 +31,7 @@ import { Udp } from "./udp/udp.ts";
 import * as ethernet from "./wire/ethernet.ts";
 import * as icmpv4 from "./wire/icmpv4.ts";
 import * as icmpv6 from "./wire/icmpv6.ts";
+import { PROTOCOL as IGMP } from "./wire/igmp.ts";
 import * as ipv4 from "./wire/ipv4.ts";
 import * as ipv6 from "./wire/ipv6.ts";
 import { PROTOCOL as TCP } from "./wire/tcp.ts";
@@ -105,6 +107,8 @@ export class Stack {
   readonly reassembler: Reassembler;
   /** ICMP. */
   readonly icmp: Icmpv4;
+  /** IGMP. */
+  readonly igmp: Igmp;
   /** ICMPv6. */
   readonly icmpv6: Icmpv6;
   /** Echo requests of ours, over both versions. */
@@ -162,6 +166,8 @@ export class Stack {
     this.icmpv6 = new Icmpv6(this);
     this.echoes = new EchoSessions(this);
     this.udp = new Udp(this);
+    this.igmp = new Igmp();
+    this.attach(IGMP, this.igmp);
     this.attach(ipv4.ICMP, this.icmp);
     this.attach(ipv6.ICMP, this.icmpv6);
     this.attach(ipv4.UDP, this.udp);
@@ -210,6 +216,7 @@ export class Stack {
     removed.active = false;
     removed.arp.neighbours.clear();
     removed.redirects.clear();
+    removed.igmp?.stop();
     removed.nd?.stop();
     this.groups.removeInterface(removed);
     this.routes.removeWhere((route) => route.interface === removed);

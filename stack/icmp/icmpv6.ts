@@ -76,9 +76,13 @@ export class Icmpv6 implements Transport {
         return;
       }
       case wire.LISTENER_QUERY:
-        if (packet.interface!.nd?.listener.query(packet)) counters.delivered++;
+      case wire.LISTENER_REPORT_V1: {
+        const listener = packet.interface!.nd?.listener;
+        const taken = type === wire.LISTENER_QUERY ? listener?.query(packet) : listener?.report(packet);
+        if (taken) counters.delivered++;
         else counters.dropped.unknownType++;
         return;
+      }
       default:
         counters.dropped.unknownType++;
     }

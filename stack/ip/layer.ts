@@ -10,6 +10,8 @@ import type { Interface } from "../link/interface.ts";
 import type { Handler, Packet, Tap } from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import { Taps } from "../taps.ts";
+import { PROTOCOL as IGMP } from "../wire/igmp.ts";
+import { HOP_BY_HOP } from "../wire/ipv6.ts";
 
 /** One IP version of a stack. */
 export abstract class IpLayer implements Handler {
@@ -87,7 +89,9 @@ export abstract class IpLayer implements Handler {
   /** Whether a packet to a group is for us: somebody listens, and to its sender. Loopback copies count where they were sent. */
   protected listens(packet: Packet, by: Interface): boolean {
     const membership = this.stack.groups.of(packet, packet.looped ?? by);
-    return membership !== null && membership.filter.admits(packet);
+    // Routers ask about a group whoever else is heard in it: by IGMP, or behind a hop-by-hop header (RFC 3810).
+    return membership !== null &&
+      (packet.protocol === IGMP || packet.protocol === HOP_BY_HOP || membership.filter.admits(packet));
   }
 
   /** @internal Hands a copy of a packet to a group (cursor at its IP header) to our own listeners, as if it came from outside. */

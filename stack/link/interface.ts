@@ -24,7 +24,7 @@ import {
   type Tap,
   UNICAST,
 } from "../packet.ts";
-import type { GroupReporter } from "../multicast/groups.ts";
+import { IgmpListener } from "../igmp/listener.ts";
 import type { Stack } from "../stack.ts";
 import { Taps } from "../taps.ts";
 import * as ethernet from "../wire/ethernet.ts";
@@ -82,7 +82,7 @@ export class Interface implements Handler {
   /** Neighbour discovery and addresses of IPv6; null when it does not speak IPv6, and on the loopback interface. */
   readonly nd: NeighbourDiscovery | null;
   /** What tells the link's routers and switches which IPv4 groups it listens to; null on the loopback interface. */
-  readonly igmp: GroupReporter | null = null;
+  readonly igmp: IgmpListener | null;
   /** Its number, which no other interface of the stack has had: 1 for the loopback interface. */
   readonly index: number;
   /** Whether packets must come from where they would be answered to. May be changed at any time. */
@@ -128,6 +128,7 @@ export class Interface implements Handler {
     this.#tapsOut = new Taps(`tap on ${this.name}`, report);
     this.#announce = (options.announce ?? true) && !loopback;
     this.arp = new Arp(this, stack);
+    this.igmp = loopback ? null : new IgmpListener(this, stack);
     if (!loopback) this.attach(ethernet.ARP, this.arp);
     const ipv6 = options.ipv6 ?? true;
     this.nd = loopback || ipv6 === false || mtu < LEAST_MTU

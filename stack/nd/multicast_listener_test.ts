@@ -1,10 +1,16 @@
 import assert from "node:assert/strict";
 import { IpAddress } from "../ip/address.ts";
+import { SourceFilter } from "../multicast/source_filter.ts";
 import { checksumOkV6, icmpv6Frame } from "../testing/frames_v6.ts";
 import { Host } from "../testing/pair.ts";
 
 const SECOND = 1_000_000;
 const GROUP = IpAddress.parse("ff15::77");
+const FROM_ROUTER = {
+  source: "fe80::2",
+  hopLimit: 1,
+  extensions: { first: 0, bytes: [58, 0, 5, 2, 0, 0, 1, 0] },
+};
 
 function host(): Host {
   const made = new Host(1, "", {}, {}, { duplicates: "off", routers: false });
@@ -60,7 +66,8 @@ Deno.test("MulticastListener answers a query of a router on the link within the 
   const query = (source: string, hopLimit: number) =>
     made.device.deliver(
       made.interface,
-      icmpv6Frame(130, 0, [0x03, 0xe8, 0, 0, ...new Array(20).fill(0)], {
+      icmpv6Frame(130, 0, [0x03, 0xe8, ...new Array(22).fill(0)], {
+        ...FROM_ROUTER,
         source,
         hopLimit,
         destination: "ff02::1",
@@ -73,5 +80,50 @@ Deno.test("MulticastListener answers a query of a router on the link within the 
   for (let i = 0; i < 5; i++) query("fe80::2", 1);
   made.stack.poll(5 * SECOND + 100);
   assert.deepEqual(reports(made), [["2 ff02::1:ff00:1"]]);
-  assert.equal(made.interface.nd!.listener.queries, 5);
+  assert.equal(made.interface.nd!.listener.counters.queries, 5);
+});
+
+Deno.test("MulticastListener tells sources, and answers for those that are asked about", () => {
+  const made = host();
+  const source = IpAddress.parse("fd00::7");
+  made.stack.groups.join(GROUP, made.interface, new SourceFilter(false, [source]));
+  made.stack.poll(2.1 * SECOND);
+  const [report] = made.device.take();
+  assert.deepEqual([...report!.bytes.subarray(70, 74)], [5, 0, 0, 1]);
+  assert.equal(String(IpAddress.read(6, new DataView(report!.bytes.buffer), 90)), "fd00::7");
+  made.stack.poll(4 * SECOND);
+  made.device.take();
+  const query = [0, 100, 0, 0, ...GROUP.toBytes(), 2, 125, 0, 1, ...source.toBytes()];
+  made.device.deliver(
+    made.interface,
+    icmpv6Frame(130, 0, query, { ...FROM_ROUTER, destination: String(GROUP) }),
+  );
+  made.stack.poll(4.2 * SECOND);
+  assert.deepEqual([...made.device.take()[0]!.bytes.subarray(70, 74)], [1, 0, 0, 1]);
+});
+
+Deno.test("MulticastListener speaks version 1 while such a querier is on the link", () => {
+  const made = host();
+  const listener = made.stack.groups.join(GROUP, made.interface);
+  const pass = (from: number, to: number) => {
+    for (let now = from * SECOND; now < to * SECOND; now += SECOND / 10) made.stack.poll(now);
+    return made.device.take().map(({ bytes }) => {
+      assert.equal(checksumOkV6(bytes), true);
+      return `${bytes[62]} ${IpAddress.read(6, new DataView(bytes.buffer), 70)}`;
+    });
+  };
+  pass(2, 5);
+  const query = [0x03, 0xe8, ...new Array(18).fill(0)];
+  made.device.deliver(made.interface, icmpv6Frame(130, 0, query, { ...FROM_ROUTER, destination: "ff02::1" }));
+  assert.deepEqual(pass(5, 7).sort(), ["131 ff02::1:ff00:1", "131 ff15::77"]);
+  listener.leave();
+  assert.deepEqual(pass(7, 8), ["132 ff15::77"]);
+  const report = [0, 0, 0, 0, ...IpAddress.parse("ff02::1:ff00:1").toBytes()];
+  made.device.deliver(made.interface, icmpv6Frame(130, 0, query, { ...FROM_ROUTER, destination: "ff02::1" }));
+  made.device.deliver(
+    made.interface,
+    icmpv6Frame(131, 0, report, { ...FROM_ROUTER, destination: "ff02::1:ff00:1" }),
+  );
+  assert.deepEqual(pass(8, 10), []);
+  assert.equal(made.interface.nd!.listener.counters.suppressed, 1);
 });
