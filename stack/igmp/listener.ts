@@ -22,10 +22,14 @@ const TENTH = 100_000;
 
 /** Reports the groups of one interface. */
 export class IgmpListener extends MembershipReporter {
+  /** µs within which a report of an older version follows the first. */
   protected readonly unsolicited = 10_000_000;
+  /** Bytes of an address. */
   protected readonly addressLength = 4;
+  /** The newest version's report. */
   protected readonly reportType: number = wire.REPORT;
 
+  /** Largest message, in bytes. */
   protected override get most(): number {
     return this.interface.mtu - IP_HEADER;
   }
@@ -60,10 +64,12 @@ export class IgmpListener extends MembershipReporter {
     this.heardReport(IpAddress.v4(wire.group(packet.view, packet.offset)));
   }
 
+  /** All hosts are known to listen (section 6). */
   protected isTold(group: IpAddress): boolean {
     return group.d !== ALL_HOSTS;
   }
 
+  /** Sends a report of an older version, or says that the group was left. */
   protected sendOld(group: IpAddress, level: QuerierLevel, leaves: boolean): void {
     const packet = this.interface.reserve();
     if (packet === null) return;
@@ -73,6 +79,7 @@ export class IgmpListener extends MembershipReporter {
     this.#send(packet, leaves ? ALL_ROUTERS : group.d);
   }
 
+  /** Sends a report of the newest version. */
   protected sendReport(packet: Packet): void {
     this.#send(packet, IGMP_ROUTERS);
   }

@@ -53,7 +53,10 @@ export class GroupState implements TimerOwner {
   #changes: SourceChange[] = [];
   readonly #due: (state: GroupState) => void;
 
-  /** @param group The group. @param due Called when {@link timer} is due. */
+  /**
+   * Makes the state of a group that nobody listens to.
+   * @param group The group. @param due Called when {@link timer} is due.
+   */
   constructor(group: IpAddress, due: (state: GroupState) => void) {
     this.group = group;
     this.#due = due;

@@ -29,10 +29,14 @@ const MILLISECOND = 1000;
 
 /** Reports the groups of one interface. */
 export class MulticastListener extends MembershipReporter {
+  /** µs within which a report of an older version follows the first. */
   protected readonly unsolicited = 10_000_000;
+  /** Bytes of an address. */
   protected readonly addressLength = 16;
+  /** The newest version's report. */
   protected readonly reportType: number = icmp.LISTENER_REPORT;
 
+  /** Largest message, in bytes. */
   protected override get most(): number {
     return this.interface.mtu - ipv6.HEADER_LENGTH - ALERT;
   }
@@ -74,6 +78,7 @@ export class MulticastListener extends MembershipReporter {
     return (group.a >>> 16 & 15) >= 2 && !group.equals(ALL_NODES);
   }
 
+  /** Sends a report of an older version, or says that the group was left. */
   protected sendOld(group: IpAddress, _level: QuerierLevel, leaves: boolean): void {
     const packet = this.interface.reserve();
     if (packet === null) return;
@@ -85,6 +90,7 @@ export class MulticastListener extends MembershipReporter {
     this.#send(packet, leaves ? ALL_ROUTERS : group);
   }
 
+  /** Sends a report of the newest version. */
   protected sendReport(packet: Packet): void {
     this.#send(packet, LISTENED);
   }
