@@ -31,10 +31,11 @@ export type {
 } from "./dns/records.ts";
 export type { CaaRecord, DnsResults, DnsType, ResolveDnsOptions } from "./dns/resolve_dns.ts";
 export { type DnsConfiguration, type DnsOptions, type LinkResolver, Resolver } from "./dns/resolver.ts";
+export type { RouteSpec } from "./route_spec.ts";
 export { toDenoError } from "./errors.ts";
 export { TcpListener, type TcpListenOptions } from "./listener.ts";
 export { MulticastMembership, type MulticastOptions } from "./multicast.ts";
-export { type InterfaceSpec, Network, type NetworkOptions, type RouteSpec } from "./network.ts";
+export { type InterfaceSpec, Network, type NetworkOptions } from "./network.ts";
 export { NodeListener } from "./node_server.ts";
 export { type StreamCallback, TcpDuplex, type TcpDuplexOptions } from "./node_stream.ts";
 export type { PingOptions, PingResult } from "./ping.ts";

@@ -8,8 +8,8 @@ import type { EventEmitter } from "node:events";
 import { Loop } from "../drivers/loop.ts";
 import { openDevice } from "../drivers/open.ts";
 import type { Device } from "../stack/device.ts";
-import { Cidr, IpAddress } from "../stack/ip/address.ts";
-import type { RouteOptions } from "../stack/ip/routes.ts";
+import { Cidr } from "../stack/ip/address.ts";
+import type { ForwardingOptions, ReversePath } from "../stack/ip/forwarding.ts";
 import type { Limits } from "../stack/limits.ts";
 import type { Interface, InterfaceOptions } from "../stack/link/interface.ts";
 import type { Ipv6Options } from "../stack/nd/discovery.ts";
@@ -30,6 +30,7 @@ import { TcpListener, type TcpListenOptions } from "./listener.ts";
 import { NodeListener } from "./node_server.ts";
 import { TcpDuplex } from "./node_stream.ts";
 import { ping, type PingOptions, type PingResult } from "./ping.ts";
+import { parseCidr, routeOptions, type RouteSpec } from "./route_spec.ts";
 import { HttpServer, type ServeHandler, type ServeOptions } from "./serve.ts";
 
 /** One interface of a {@link Network}. */
@@ -42,20 +43,12 @@ export interface InterfaceSpec<D = Device | string> {
   name?: string;
   /** Largest IP packet, in bytes. Default: the device's. */
   mtu?: number;
+  /** Whether packets that come in here and are for others are sent on. Default: what {@link NetworkOptions.forwarding} says. */
+  forwarding?: boolean;
+  /** Whether packets must come from where they would be answered to (RFC 3704). Default: nothing is checked. */
+  reversePath?: ReversePath;
   /** How it speaks IPv6: see {@link Ipv6Options}; false: not at all. Default: it makes itself addresses. */
   ipv6?: boolean | Ipv6Options;
-}
-
-/** A route of a {@link Network}. */
-export interface RouteSpec {
-  /** The network, as in `10.1.0.0/16`. */
-  destination: string;
-  /** The router. Default: none, the network is on the link. */
-  gateway?: string;
-  /** Name of the interface. Default: the one whose network has the gateway, or the first. */
-  interface?: string;
-  /** Among routes to the same network, the smallest is used. Default 0. */
-  metric?: number;
 }
 
 /** What {@link Network.open} and {@link Network.create} take. */
@@ -70,6 +63,10 @@ export interface NetworkOptions<D = Device | string> {
   gateway?: string;
   /** Further routes. */
   routes?: readonly RouteSpec[];
+  /** Whether it is a router, which sends packets for others on (RFC 1812), and how. Default false. */
+  forwarding?: boolean | ForwardingOptions;
+  /** Whether an address belongs to its interface alone: see {@link StackOptions.strongHost}. Default false. */
+  strongHost?: boolean;
   /** How names are resolved. Default: as the network tells. */
   dns?: DnsOptions;
   /** What differs from the stack's usual limits. */
@@ -124,6 +121,8 @@ export class Network implements Disposable, AsyncDisposable {
       random: options.random ?? systemRandom(),
       limits: options.limits ?? {},
       report,
+      forwarding: options.forwarding ?? false,
+      strongHost: options.strongHost ?? false,
     };
     if (options.secret !== undefined) settings.secret = options.secret;
     this.stack = new Stack(settings);
@@ -214,6 +213,8 @@ export class Network implements Disposable, AsyncDisposable {
     if (spec.name !== undefined) options.name = spec.name;
     if (spec.mtu !== undefined) options.mtu = spec.mtu;
     if (spec.ipv6 !== undefined) options.ipv6 = spec.ipv6;
+    if (spec.forwarding !== undefined) options.forwarding = spec.forwarding;
+    if (spec.reversePath !== undefined) options.reversePath = spec.reversePath;
     try {
       const added = this.stack.addInterface(spec.device, options);
       this.#loop?.add(spec.device, added);
@@ -225,16 +226,7 @@ export class Network implements Disposable, AsyncDisposable {
 
   /** Adds a route. @throws {TypeError} It is of no known form, or its gateway is in none of the networks. */
   addRoute(spec: RouteSpec): void {
-    const destination = parseCidr(spec.destination);
-    const gateway = spec.gateway === undefined ? null : IpAddress.tryParse(spec.gateway);
-    if (spec.gateway !== undefined && gateway === null) {
-      throw new TypeError(
-        `Cannot parse gateway "${spec.gateway}": expected an IP address, for example 10.0.0.1`,
-      );
-    }
-    const route: RouteOptions = { destination, interface: this.#interfaceFor(spec, gateway) };
-    if (gateway !== null) route.gateway = gateway;
-    if (spec.metric !== undefined) route.metric = spec.metric;
+    const route = routeOptions(spec, this.stack.interfaces);
     try {
       this.stack.addRoute(route);
     } catch (error) {
@@ -332,6 +324,7 @@ export class Network implements Disposable, AsyncDisposable {
       interfaces,
       ipv4: plainCounters(stack.ipv4.counters),
       ipv6: plainCounters(stack.ipv6.counters),
+      forwarding: plainCounters({ ipv4: stack.forwarding.ipv4, ipv6: stack.forwarding.ipv6 }),
       icmp: plainCounters(stack.icmp.counters),
       igmp: plainCounters(stack.igmp.counters),
       icmpv6: plainCounters(stack.icmpv6.counters),
@@ -417,25 +410,6 @@ export class Network implements Disposable, AsyncDisposable {
     one.onclosed = () => this.#open.delete(one);
     return one;
   }
-
-  #interfaceFor(spec: RouteSpec, gateway: IpAddress | null): Interface {
-    const { interfaces } = this.stack;
-    const found = spec.interface !== undefined
-      ? interfaces.find((one) => one.name === spec.interface)
-      : gateway !== null
-      ? interfaces.find((one) => one.addresses.some((cidr) => cidr.contains(gateway)))
-      : interfaces[0];
-    if (found !== undefined) return found;
-    const networks = interfaces.flatMap((one) => one.addresses.map((cidr) => cidr.network)).join(", ") ||
-      "none";
-    throw new TypeError(
-      spec.interface !== undefined
-        ? `No interface is called "${spec.interface}"; there are ${
-          interfaces.map((one) => one.name).join(", ")
-        }`
-        : `Gateway "${spec.gateway}" is in no network of this host (${networks}): give one that is`,
-    );
-  }
 }
 
 /** The interfaces that options stand for. */
@@ -451,15 +425,6 @@ function specsOf<D>(options: NetworkOptions<D>): readonly InterfaceSpec<D>[] {
     throw new TypeError("Options device and interfaces exclude each other: use one of them");
   }
   return [addresses === undefined ? { device } : { device, addresses }];
-}
-
-/** Reads a CIDR that must have a prefix, lest a forgotten one makes a host without a network. */
-function parseCidr(text: string): Cidr {
-  const cidr = Cidr.parse(text);
-  if (!text.includes("/")) {
-    throw new TypeError(`Address "${text}" has no prefix length: write ${text}/24, for example`);
-  }
-  return cidr;
 }
 
 /** Random words from the system, fetched some at a time. */

@@ -19,6 +19,7 @@ const COMMANDS: Command[] = [
   "arping",
   "curl",
   "ip",
+  "iperf3",
   "nc",
   "ping",
   "qemu-system-x86_64",

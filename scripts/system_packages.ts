@@ -13,6 +13,7 @@ export const PACKAGES = {
   "curl": "curl",
   "ethtool": "ethtool",
   "ip": "iproute2",
+  "iperf3": "iperf3",
   "nc": "netcat-openbsd",
   "ping": "iputils-ping",
   "qemu-system-x86_64": "qemu-system-x86",
