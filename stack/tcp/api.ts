@@ -134,6 +134,12 @@ export interface ListenOptions {
   port: number;
   /** Most established connections that wait for {@link Listener.take}. Default 512. */
   backlog?: number;
+  /**
+   * Most connections that are handed over with the data of their SYN before their handshake is over (RFC 7413): whoever
+   * sends that SYN has shown before that its address is its own. The same SYN may arrive twice, and both copies
+   * are handed over: take part only where a request does no harm when it is carried out twice. Default 0: none.
+   */
+  fastOpen?: number;
 }
 
 /** What `Tcp.connect` takes. */
@@ -146,6 +152,11 @@ export interface ConnectOptions {
   localAddress?: IpAddress;
   /** Our port. Default: a free one (RFC 6056). */
   localPort?: number;
+  /**
+   * Send what is written before the turn ends with the SYN, where the server has given us a cookie before, and ask for
+   * one where it has not (RFC 7413). "without-cookie" needs none: for servers that are known to want none. Default false.
+   */
+  fastOpen?: boolean | "without-cookie";
   /** The only interface to leave by: which link a link-local address is on, when there are several. */
   interface?: Interface;
 }

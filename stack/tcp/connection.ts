@@ -62,6 +62,16 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
       this.state !== State.FinWait1 && this.state !== State.FinWait2;
   }
 
+  /** Whether it still waits for the handshake, and its data as well. */
+  get connecting(): boolean {
+    return this.state === State.SynSent || (this.state === State.SynReceived && !this.passiveFastOpen);
+  }
+
+  /** Whether a SYN's data was taken, and the handshake's last ACK is still to come (RFC 7413, section 4.2.2). */
+  get passiveFastOpen(): boolean {
+    return this.fastOpen !== null && this.fastOpen.pending;
+  }
+
   get writeSpace(): number {
     return this.writable ? Math.max(0, this.sendLimit - this.sendQueued) : 0;
   }

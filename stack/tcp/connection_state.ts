@@ -12,6 +12,7 @@ import { State } from "./api.ts";
 import type { Assembler } from "./assembler.ts";
 import { type Congestion, INFINITE_SSTHRESH } from "./congestion.ts";
 import type { TcpConnection } from "./connection.ts";
+import type { FastOpenState } from "./fast_open.ts";
 import type { TcpListener } from "./listener.ts";
 import { Ring } from "./ring.ts";
 import { RttEstimator } from "./rtt.ts";
@@ -295,6 +296,11 @@ export abstract class ConnectionState implements TimerOwner {
   tsRecent = 0;
   /** When {@link tsRecent} was set, in µs. */
   tsRecentAt: number = -Infinity;
+
+  /** We opened it. */
+  active = false;
+  /** Data with the SYN (RFC 7413); null where neither side asked for it. */
+  fastOpen: FastOpenState | null = null;
 
   // Timers: what is due when, in µs; one timer in the wheel serves them all.
   readonly timer: Timer = new Timer(this);

@@ -64,6 +64,8 @@ export class TcpCounters {
   notUnicast = 0;
   /** Options that lie about their length; what stood before them counts. */
   badOptions = 0;
+  /** Drops: a SYN with FIN for a listener, which nobody honest sends. */
+  synWithFin = 0;
   /** Drops: no connection and no listener; answered with RST. */
   noConnection = 0;
   /** Drops: an ACK of what was never sent, or far too old. */
@@ -96,4 +98,20 @@ export class TcpCounters {
   noRoute = 0;
   /** Connections that skipped TIME-WAIT because too many were in it. */
   timeWaitOverflow = 0;
+  /** Connections whose SYN carried data that the server took (RFC 7413). */
+  fastOpenActive = 0;
+  /** Connections whose SYN carried data that had to be sent again. */
+  fastOpenActiveFailed = 0;
+  /** Connections handed to the application with the data of their SYN. */
+  fastOpenPassive = 0;
+  /** Of those, connections whose cookie was made with the key before the last. */
+  fastOpenOldKey = 0;
+  /** SYNs with a wrong cookie; an ordinary handshake follows. */
+  fastOpenPassiveFailed = 0;
+  /** SYNs that asked for a cookie. */
+  fastOpenCookieRequests = 0;
+  /** SYNs of Fast Open that got an ordinary handshake because a listener had too many of them under way. */
+  fastOpenQueueFull = 0;
+  /** Times our own Fast Open was switched off because time-outs told of a black hole on the way. */
+  fastOpenBlackHoles = 0;
 }

@@ -7,6 +7,7 @@
 import type { StackError } from "../errors.ts";
 import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
+import { endPending, noteEnd } from "./fast_open.ts";
 import { sendReset } from "./reset.ts";
 import { TIME_WAIT } from "./timers.ts";
 
@@ -23,7 +24,9 @@ export function reset(c: TcpConnection, error: StackError | null): void {
 /** Ends a connection without a word to the peer. */
 export function drop(c: TcpConnection, error: StackError | null): void {
   if (c.state === State.Closed) return;
-  if (c.state === State.SynReceived && c.listener !== null) {
+  if (c.passiveFastOpen) {
+    endPending(c, error !== null && error.code === "ConnectionReset");
+  } else if (c.state === State.SynReceived && c.listener !== null) {
     c.listener.halfOpen--;
     c.listener = null;
   }
@@ -43,6 +46,7 @@ export function drop(c: TcpConnection, error: StackError | null): void {
 /** Takes a connection out of the table and gives back what it holds for sending. */
 export function forget(c: TcpConnection): void {
   if (c.state === State.TimeWait) c.tcp.timeWaits--;
+  else if (c.fastOpen !== null) noteEnd(c, c.tcp.stack.now);
   c.state = State.Closed;
   c.tcp.table.remove(c);
   c.tcp.stack.timers.cancel(c.timer);
@@ -80,6 +84,7 @@ export function enterTimeWait(c: TcpConnection): void {
       drop(c, null);
       return;
     }
+    if (c.fastOpen !== null) noteEnd(c, c.tcp.stack.now);
     c.tcp.timeWaits++;
     c.state = State.TimeWait;
     freeSending(c);

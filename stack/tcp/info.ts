@@ -17,6 +17,9 @@ export const INFO_WINDOW_SCALE = 4;
 /** {@link TcpInfo.options}: congestion notification is in force. */
 export const INFO_ECN = 8;
 
+/** {@link TcpInfo.options}: the SYN's data was taken (RFC 7413). */
+export const INFO_SYN_DATA = 32;
+
 /** What {@link TcpInfo.pacing_rate} says of no pacing: Linux's ~0. */
 const NO_PACING = 2 ** 64 - 1;
 
@@ -46,6 +49,8 @@ export interface TcpInfo {
   pacing_rate: number;
   /** Retransmission time-out. */
   rto: number;
+  /** Why Fast Open did not carry data: 0 it did or was not asked, 1 no cookie, 2 not acknowledged, 3 SYN sent again. */
+  fastopen_client_fail: number;
   /** How long ACKs are delayed. */
   ato: number;
   /** Bytes of payload of a segment that we send. */
@@ -82,7 +87,7 @@ export interface TcpInfo {
   reordering: number;
   /** Segments sent again, in all. */
   total_retrans: number;
-  /** Bytes that the peer has acknowledged. */
+  /** Bytes that the peer has acknowledged; SYN (of an active open) and FIN count as one each. */
   bytes_acked: number;
   /** Bytes received in order. */
   bytes_received: number;
@@ -145,7 +150,8 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     probes: c.keepAliveProbes > 0 ? c.keepAliveProbes : c.windowProbes,
     backoff: c.head >= 0 ? c.timeouts : c.windowProbes,
     options: (c.timestamps ? INFO_TIMESTAMPS : 0) | (c.sackPermitted ? INFO_SACK : 0) |
-      (c.windowScaling ? INFO_WINDOW_SCALE : 0) | (c.ecn ? INFO_ECN : 0),
+      (c.windowScaling ? INFO_WINDOW_SCALE : 0) | (c.ecn ? INFO_ECN : 0) |
+      (c.fastOpen?.accepted ? INFO_SYN_DATA : 0),
     snd_wscale: c.sndShift,
     rcv_wscale: c.rcvShift,
     delivery_rate_app_limited: c.deliveryAppLimited ? 1 : 0,
@@ -154,6 +160,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
       : 0,
     pacing_rate: c.pacingRate > 0 ? Math.floor(c.pacingRate) : NO_PACING,
     rto: Math.round(c.rtt.rto * 2 ** Math.min(c.timeouts, 16)),
+    fastopen_client_fail: c.fastOpen?.failure ?? 0,
     ato: 40_000,
     snd_mss: c.mss,
     rcv_mss: c.rcvMss,
@@ -172,7 +179,9 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     advmss: c.path.interface.mtu - c.path.headerLength - 20 - (c.timestamps ? 12 : 0),
     reordering: c.tcp.settings.reordering,
     total_retrans: c.retransmissions,
-    bytes_acked: c.bytesAcked,
+    // Linux counts the SYN of an active open and the FIN.
+    bytes_acked: c.bytesAcked + (c.active && c.state > State.SynReceived ? 1 : 0) +
+      (c.finSent && c.sndUna === c.sndNxt ? 1 : 0),
     bytes_received: c.bytesReceived,
     segs_out: c.segmentsOut,
     segs_in: c.segmentsIn,

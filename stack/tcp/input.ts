@@ -16,6 +16,7 @@ import { drop, enterTimeWait, orphaned } from "./ending.ts";
 import { updateMss, windowClosed } from "./output.ts";
 import { establish } from "./passive_open.ts";
 import { inputData, reportDuplicate } from "./receive.ts";
+import { endPending, synAnswered } from "./fast_open.ts";
 import { acknowledge, echoed } from "./recovery.ts";
 import { rejectSegment } from "./reset.ts";
 import { SYN_RECORD } from "./sent.ts";
@@ -133,7 +134,9 @@ export function input(c: TcpConnection, s: Segment, now: number): void {
       counters.badResets++;
       return;
     }
-    if (c.state === State.SynReceived && s.flags & wire.SYN && s.sequence === c.irs) {
+    if (
+      (c.state === State.SynReceived || c.passiveFastOpen) && s.flags & wire.SYN && s.sequence === c.irs
+    ) {
       // The SYN again: our answer was lost.
       writeSyn(c);
       return;
@@ -178,6 +181,10 @@ export function input(c: TcpConnection, s: Segment, now: number): void {
       return;
     }
     if (!establish(c, s, now)) return;
+  } else if (c.passiveFastOpen && after(s.acknowledgment, c.iss) && !after(s.acknowledgment, c.sndNxt)) {
+    // Its application, or its peer, has closed it before the handshake was over.
+    c.tcp.counters.passiveOpens++;
+    endPending(c, false);
   }
   if (c.ecn) inputEcn(c, s);
   if (!inputAck(c, s, now)) return;
@@ -237,6 +244,7 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
   }
   c.state = State.Established;
   acknowledge(c, s.acknowledgment, s.options, true, true, false, now);
+  if (c.fastOpen !== null) synAnswered(c, s, now);
   tellConnected(c);
   c.ackNow = true;
   c.tcp.markDirty(c);
@@ -351,7 +359,14 @@ function inputReset(c: TcpConnection): void {
       // RFC 1337: a reset does not end TIME-WAIT.
       return;
     case State.SynReceived:
-      drop(c, c.listener === null ? c.failure("ConnectionRefused", "Connection refused") : null);
+      drop(
+        c,
+        c.passiveFastOpen
+          ? c.failure("ConnectionReset", "Connection reset by peer")
+          : c.listener === null
+          ? c.failure("ConnectionRefused", "Connection refused")
+          : null,
+      );
       return;
     case State.LastAck:
     case State.Closing:

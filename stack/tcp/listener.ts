@@ -13,6 +13,8 @@ import type { Tcp } from "./tcp.ts";
 export const DEFAULT_HALF_OPEN = 1024;
 /** µs after the last cookie for which ACKs are looked at for one. */
 export const COOKIE_TIME = 130_000_000;
+/** µs for which a Fast Open that was reset counts for its listener's limit. */
+const RESET_TIME = 60_000_000;
 /** Most established connections that wait to be taken. */
 export const DEFAULT_BACKLOG = 512;
 
@@ -27,6 +29,14 @@ export class TcpListener implements Listener {
   prepare: ((connection: TcpConnection) => void) | null = null;
   /** Until when an ACK may carry a cookie, in µs. */
   cookiesUntil: number = -Infinity;
+  /** Most connections whose SYN's data was taken and whose handshake is not over (RFC 7413, section 5.1); 0 takes none. */
+  fastOpenLimit = 0;
+  /** Data of a SYN is taken without a cookie. */
+  fastOpenNoCookie = false;
+  /** Those that {@link fastOpenLimit} bounds. */
+  fastOpenPending = 0;
+  /** When those that were reset stop counting, in µs, the oldest first. */
+  readonly #resets: number[] = [];
   /** Connections in SYN-RECEIVED. */
   halfOpen = 0;
   /** Connections that wait to be taken. */
@@ -43,6 +53,27 @@ export class TcpListener implements Listener {
     this.port = port;
     this.backlog = backlog;
     this.handler = handler;
+  }
+
+  /** Whether one more SYN's data may be taken. */
+  fastOpenRoom(now: number): boolean {
+    while (this.#resets.length > 0 && this.#resets[0]! <= now) this.#resets.shift();
+    return this.fastOpenPending + this.#resets.length < this.fastOpenLimit;
+  }
+
+  /** One of those that were taken was reset: it counts for a while. */
+  fastOpenReset(now: number): void {
+    this.#resets.push(now + RESET_TIME);
+  }
+
+  /** Tells the owner that a connection waits. */
+  announce(): void {
+    try {
+      this.handler.ready(this);
+    } catch (error) {
+      this.#tcp.counters.handlerErrors++;
+      this.#tcp.stack.report(error, `TCP listener on port ${this.port}`);
+    }
   }
 
   /** Queues a connection that is established. */

@@ -29,7 +29,8 @@ export function openNumbers(c: TcpConnection): void {
   c.iss = Math.floor(now / 4) + tcp.hash.strongFlow(local, remote, ports, ISN_DOMAIN) | 0;
   c.tsOffset = tcp.hash.strongFlow(local, remote, 0, TIMESTAMP_DOMAIN);
   c.sndUna = c.sndNxt = c.iss;
-  c.sendBase = c.smallEnd = c.iss + 1 | 0;
+  c.smallEnd = c.iss;
+  c.sendBase = c.iss + 1 | 0;
   c.rcvShift = 0;
   const most = Math.max(c.receiveMost, tcp.settings.receiveMaximum);
   while (c.rcvShift < 14 && most >> c.rcvShift > 65535) c.rcvShift++;

@@ -33,11 +33,7 @@ export function timestamp(c: TcpConnection): number {
 /** Sends whatever may be sent now: retransmissions, new data, FIN, an ACK. */
 export function output(c: TcpConnection): void {
   const now = c.tcp.stack.now;
-  if (c.state >= State.Established && c.state !== State.TimeWait) {
-    updateMss(c);
-    if (c.lostOut > c.retransOut) retransmitLost(c, now);
-    sendNew(c, now);
-  } else if (c.synDue && c.state < State.Established) {
+  if (c.synDue) {
     c.synDue = false;
     if (c.head < 0) {
       sendSyn(c, now);
@@ -45,6 +41,11 @@ export function output(c: TcpConnection): void {
       stamp(c, c.head, false, now);
       trySyn(c);
     }
+  }
+  if (!c.synDue && (c.state >= State.Established || c.passiveFastOpen) && c.state !== State.TimeWait) {
+    updateMss(c);
+    if (c.lostOut > c.retransOut) retransmitLost(c, now);
+    sendNew(c, now);
   }
   if (c.ackNow && c.state >= State.SynReceived) sendAck(c);
 }
@@ -76,7 +77,8 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
   const right = c.sndUna + c.sndWnd | 0;
   const paced = c.pacingRate > 0;
   while (unsent > 0 || c.finQueued) {
-    const quota = probe ? 1 : c.cwnd - c.inFlight;
+    // An answer to a SYN's data does not count its SYN-ACK.
+    const quota = probe ? 1 : c.cwnd - c.inFlight + (c.state === State.SynReceived ? 1 : 0);
     if (quota <= 0) break;
     const room = right - c.sndNxt | 0;
     if (room <= 0) break;
@@ -124,7 +126,7 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
     acked(c);
     if (fin) {
       c.finSent = true;
-      if (c.state === State.Established) c.state = State.FinWait1;
+      if (c.state === State.Established || c.state === State.SynReceived) c.state = State.FinWait1;
       else if (c.state === State.CloseWait) c.state = State.LastAck;
     }
     if (
@@ -302,15 +304,7 @@ function transmit(
   const path = c.path;
   const packet = path.reserve();
   if (packet === null) return false;
-  if (length > 0) {
-    const at = sequence - c.sendBase | 0;
-    if (length <= COPY_LIMIT && packet.end + length <= packet.limit) {
-      c.sendRing.copyTo(at, packet.bytes, packet.end, length);
-      packet.end += length;
-    } else {
-      c.sendRing.attach(packet, at, length);
-    }
-  }
+  if (length > 0) placePayload(c, packet, sequence - c.sendBase | 0, length);
   const options = c.timestamps ? 12 : 0;
   const header = packet.push(wire.HEADER_LENGTH + options);
   writeSegment(c, packet, header, sequence, wire.HEADER_LENGTH + options, flags);
@@ -328,6 +322,16 @@ function transmit(
   c.tcp.counters.sentSegments++;
   path.send(packet, wire.PROTOCOL, c.trafficClass | (c.ecn && fresh && length > 0 ? ECT0 : 0), c.hopLimit);
   return true;
+}
+
+/** Puts payload from the ring into an empty packet, or attaches the ring's memory. */
+export function placePayload(c: TcpConnection, packet: Packet, at: number, length: number): void {
+  if (length <= COPY_LIMIT && packet.end + length <= packet.limit) {
+    c.sendRing.copyTo(at, packet.bytes, packet.end, length);
+    packet.end += length;
+  } else {
+    c.sendRing.attach(packet, at, length);
+  }
 }
 
 /** Writes the header with the window of the moment, and asks for the checksum. */

@@ -12,10 +12,12 @@ import { tellConnected } from "./callbacks.ts";
 import { TcpConnection } from "./connection.ts";
 import { stampedEcn, stampedSack, stampedWindowScale, stampOptions } from "./cookies.ts";
 import { reset } from "./ending.ts";
+import { endPending, judgeSyn, synAnswered } from "./fast_open.ts";
 import { type Segment, synInFlight, takeSynOptions } from "./input.ts";
 import { COOKIE_TIME, DEFAULT_HALF_OPEN, type TcpListener } from "./listener.ts";
 import { openNumbers } from "./numbers.ts";
 import { timestamp } from "./output.ts";
+import { inputData } from "./receive.ts";
 import { acknowledge } from "./recovery.ts";
 import { sendSyn, writeSyn } from "./syn.ts";
 import type { Tcp } from "./tcp.ts";
@@ -55,8 +57,31 @@ export function receiveSyn(
   takeSynOptions(c, s.options, now);
   c.ecn = tcp.settings.ecn !== 0 && (s.flags & ECN_SETUP) === ECN_SETUP;
   c.sndWl2 = c.iss;
+  c.fastOpen = judgeSyn(tcp, listener, path, s, now);
   tcp.table.add(c);
+  if (c.passiveFastOpen) {
+    acceptSynData(c, s, now);
+    return;
+  }
   sendSyn(c, now);
+}
+
+/** Takes the data of a SYN, and hands the connection over before the handshake's end (RFC 7413, section 4.2.1). */
+function acceptSynData(c: TcpConnection, s: Segment, now: number): void {
+  const listener = c.listener!;
+  listener.halfOpen--;
+  c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
+  s.sequence = c.rcvNxt;
+  s.flags &= ~wire.SYN;
+  c.segmentsIn = 1;
+  if (s.length > 0) c.dataSegmentsIn = 1;
+  if (s.length > 0 || s.flags & wire.FIN) inputData(c, s, now);
+  // The SYN-ACK covers it all.
+  c.ackTimerAt = Infinity;
+  c.unacked = c.smallSegments = 0;
+  sendSyn(c, now);
+  listener.push(c);
+  listener.announce();
 }
 
 /** A connection in SYN-RECEIVED, as a SYN (or the ACK of a cookie) asks for it. */
@@ -162,7 +187,7 @@ export function fromCookie(
 export function establish(c: TcpConnection, s: Segment, now: number): boolean {
   const { tcp } = c;
   const listener = c.listener;
-  if (listener !== null && listener.queued >= listener.backlog) {
+  if (listener !== null && listener.queued >= listener.backlog && !c.passiveFastOpen) {
     // As if it had been lost: our SYN-ACK, sent again, brings another.
     tcp.counters.acceptQueueFull++;
     return false;
@@ -173,6 +198,12 @@ export function establish(c: TcpConnection, s: Segment, now: number): boolean {
   c.sndWl1 = s.sequence;
   c.sndWl2 = s.acknowledgment;
   if (synInFlight(c)) acknowledge(c, s.acknowledgment, s.options, true, true, false, now);
+  if (c.fastOpen !== null && listener === null && !c.passiveFastOpen) synAnswered(c, s, now);
+  if (c.passiveFastOpen) {
+    tcp.counters.passiveOpens++;
+    endPending(c, false);
+    return true;
+  }
   if (listener === null) {
     tellConnected(c);
     return true;
@@ -185,11 +216,6 @@ export function establish(c: TcpConnection, s: Segment, now: number): boolean {
     return false;
   }
   listener.push(c);
-  try {
-    listener.handler.ready(listener);
-  } catch (error) {
-    tcp.counters.handlerErrors++;
-    tcp.stack.report(error, `TCP listener on port ${listener.port}`);
-  }
+  listener.announce();
   return (c.state as State) !== State.Closed;
 }

@@ -558,6 +558,19 @@ function endProbe(c: TcpConnection, ack: number, options: TcpOptions, duplicate:
   }
 }
 
+/** What went with a SYN was not taken. It goes out again at once; that tells nothing of the network (as Linux has it). */
+export function sendLostAgain(c: TcpConnection, now: number): void {
+  const records = c.tcp.records;
+  for (let r = c.head; r >= 0; r = records.next[r]!) {
+    if ((records.flags[r]! & (SACKED | SYN_RECORD)) === 0) markLost(c, r);
+  }
+  c.recovery = Recovery.Loss;
+  c.recoveryPoint = c.sndNxt;
+  c.undoValid = false;
+  armSendTimer(c, now);
+  c.tcp.markDirty(c);
+}
+
 /** Whether so much of the window was in use that it may grow; in slow start half of it is enough. */
 function isWindowUsed(c: TcpConnection): boolean {
   return c.cwndLimited || (c.cwnd < c.ssthresh && c.cwnd < 2 * c.maxPacketsOut);

@@ -12,6 +12,17 @@ import { Cubic } from "./cubic.ts";
 /** Names of the congestion controls. */
 export type CongestionName = "cubic" | "reno" | "bbr";
 
+/** {@link TcpSettings.fastOpen}: connections that we open may send data with their SYN. */
+export const FAST_OPEN_CLIENT = 1;
+/** {@link TcpSettings.fastOpen}: listeners may take data from a SYN. */
+export const FAST_OPEN_SERVER = 2;
+/** {@link TcpSettings.fastOpen}: connections that we open send data with their SYN though they have no cookie. */
+export const FAST_OPEN_CLIENT_NO_COOKIE = 4;
+/** {@link TcpSettings.fastOpen}: listeners take data from a SYN without a cookie. */
+export const FAST_OPEN_SERVER_NO_COOKIE = 0x200;
+/** {@link TcpSettings.fastOpen}: every listener takes part, with its backlog as the limit. */
+export const FAST_OPEN_ALL_LISTENERS = 0x400;
+
 /** Settings of the TCP layer. They may change at any time; a connection that exists keeps what it negotiated. */
 export interface TcpSettings {
   /** Offer and accept selective acknowledgments (RFC 2018). `tcp_sack`. */
@@ -67,6 +78,16 @@ export interface TcpSettings {
   leastSuperSegments: number;
   /** Spread each window over a round trip, whichever the congestion control; BBR is paced always. */
   pacing: boolean;
+  /**
+   * Who may use Fast Open (RFC 7413), where a connection or a listener asks for it: `FAST_OPEN_*` bits.
+   * `tcp_fastopen`. Default: both sides, with cookies.
+   */
+  fastOpen: number;
+  /**
+   * µs for which our own Fast Open stays off after time-outs that tell of a black hole, doubled each time up to 64
+   * times that; 0, the default, never switches it off. `tcp_fastopen_blackhole_timeout_sec`.
+   */
+  fastOpenBlackHole: number;
   /** Congestion control of new connections. `tcp_congestion_control`. */
   congestion: CongestionName;
 }
@@ -98,6 +119,8 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   invalidInterval: 500_000,
   leastSuperSegments: 2,
   pacing: false,
+  fastOpen: FAST_OPEN_CLIENT | FAST_OPEN_SERVER,
+  fastOpenBlackHole: 0,
   congestion: "cubic",
 };
 

@@ -7,8 +7,10 @@
 import * as wire from "../wire/tcp.ts";
 import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
-import { link, stamp, timestamp, writeSegment } from "./output.ts";
-import { EVER_RETRANSMITTED, RETRANSMITTED, SYN_RECORD } from "./sent.ts";
+import { Limit } from "./connection_state.ts";
+import { prepareSyn } from "./fast_open.ts";
+import { link, placePayload, stamp, timestamp, writeSegment } from "./output.ts";
+import { EVER_RETRANSMITTED, PUSHED, RETRANSMITTED, SYN_RECORD } from "./sent.ts";
 import { armSendTimer } from "./timers.ts";
 
 /** Sends SYN or SYN-ACK, by state, as a new record. */
@@ -23,8 +25,33 @@ export function sendSyn(c: TcpConnection, now: number): void {
   c.sndNxt = c.iss + 1 | 0;
   stamp(c, r, true, now);
   link(c, r);
+  if (c.fastOpen !== null && c.state === State.SynSent) sendSynData(c, now);
   trySyn(c);
   armSendTimer(c, now);
+}
+
+/** Puts the data that goes with the SYN behind it in flight (RFC 7413, section 4.2.1). */
+function sendSynData(c: TcpConnection, now: number): void {
+  const records = c.tcp.records;
+  const state = c.fastOpen!;
+  prepareSyn(c);
+  if (state.synLength === 0) return;
+  const r = records.take();
+  if (r < 0) {
+    state.synLength = 0;
+    state.sentData = false;
+    return;
+  }
+  records.start[r] = c.sndNxt;
+  records.end[r] = c.sndNxt = c.sndNxt + state.synLength | 0;
+  records.segments[r] = 1;
+  records.flags[r] = PUSHED;
+  stamp(c, r, true, now);
+  link(c, r);
+  c.bytesSent += state.synLength;
+  c.dataSegmentsOut++;
+  c.lastSent = now;
+  c.limitedBy(Limit.Network, now);
 }
 
 /** Sends the SYN, or does so when the device has a slot again: until a time-out might find none once more. */
@@ -52,12 +79,18 @@ export function retransmitSyn(c: TcpConnection, r: number, now: number): boolean
 export function writeSyn(c: TcpConnection): boolean {
   const packet = c.path.reserve();
   if (packet === null) return false;
-  const answer = c.state === State.SynReceived;
+  // Who takes data from a SYN may have gone on to a later state before the SYN-ACK is sent again.
+  const answer = c.state !== State.SynSent;
   const { settings } = c.tcp;
+  const fastOpen = c.fastOpen;
+  const cookie = fastOpen === null ? null : fastOpen.option;
+  const data = fastOpen === null ? 0 : fastOpen.synLength;
   const stamps = answer ? c.timestamps : settings.timestamps;
   const sack = answer ? c.sackPermitted : settings.sack;
   const scale = answer ? c.windowScaling : settings.windowScaling;
-  const length = wire.HEADER_LENGTH + 4 + (stamps ? 12 : sack ? 4 : 0) + (scale ? 4 : 0);
+  const length = wire.HEADER_LENGTH + 4 + (stamps ? 12 : sack ? 4 : 0) + (scale ? 4 : 0) +
+    (cookie === null ? 0 : wire.fastOpenLength(cookie.length, fastOpen!.experimental));
+  if (data > 0) placePayload(c, packet, 0, data);
   const at = packet.push(length);
   const view = packet.view;
   let p = at + wire.HEADER_LENGTH;
@@ -75,12 +108,21 @@ export function writeSyn(c: TcpConnection): boolean {
     view.setInt32(p, 0x01010402);
     p += 4;
   }
-  if (scale) view.setInt32(p, 0x01030300 | c.rcvShift);
+  if (scale) {
+    view.setInt32(p, 0x01030300 | c.rcvShift);
+    p += 4;
+  }
+  if (cookie !== null) wire.writeFastOpen(view, p, cookie, fastOpen!.experimental);
   writeSegment(c, packet, at, c.iss, length, wire.SYN | (answer ? wire.ACK : 0) | ecnSetup(c, answer));
   c.tcp.counters.sentSegments++;
   c.path.send(packet, wire.PROTOCOL, c.trafficClass, c.hopLimit);
   c.lastAck = c.rcvNxt;
   c.ackNow = false;
+  if (fastOpen !== null) {
+    // Sent again, it is an ordinary one (RFC 7413, section 4.1.3.1).
+    fastOpen.option = null;
+    fastOpen.synLength = 0;
+  }
   return true;
 }
 

@@ -28,6 +28,7 @@ import { TcpConnection } from "./connection.ts";
 import { SynCookies } from "./cookies.ts";
 import { TcpCounters } from "./counters.ts";
 import { drop, forget } from "./ending.ts";
+import { FastOpen, FastOpenState } from "./fast_open.ts";
 import { input, Segment } from "./input.ts";
 import { DEFAULT_BACKLOG, TcpListener } from "./listener.ts";
 import { freeListenPort, freePort, openNumbers } from "./numbers.ts";
@@ -38,7 +39,13 @@ import { rejectSegment } from "./reset.ts";
 import { RingPool } from "./ring.ts";
 import { SentRecords } from "./sent.ts";
 import { after } from "./sequence.ts";
-import { DEFAULT_TCP_SETTINGS, makeCongestion, type TcpSettings } from "./settings.ts";
+import {
+  DEFAULT_TCP_SETTINGS,
+  FAST_OPEN_ALL_LISTENERS,
+  FAST_OPEN_SERVER,
+  makeCongestion,
+  type TcpSettings,
+} from "./settings.ts";
 import { ConnectionTable } from "./table.ts";
 
 /** Limits of the TCP layer. */
@@ -57,6 +64,8 @@ export class Tcp implements TcpApi, Transport {
   readonly counters: TcpCounters = new TcpCounters();
   /** What holds for all connections; may be changed at any time. */
   readonly settings: TcpSettings = { ...DEFAULT_TCP_SETTINGS };
+  /** Fast Open: keys and cookies (RFC 7413). */
+  readonly fastOpen: FastOpen;
   /** @internal */
   readonly pool: RingPool = new RingPool();
   /** @internal */
@@ -95,6 +104,7 @@ export class Tcp implements TcpApi, Transport {
     const random = stack.random;
     this.hash = stack.hash;
     this.cookies = new SynCookies(stack.hash);
+    this.fastOpen = new FastOpen(random);
     this.portCounter = random() >>> 16;
   }
 
@@ -146,6 +156,9 @@ export class Tcp implements TcpApi, Transport {
       throw new StackError("AddressNotAvailable", `Address is not one of this stack: ${local}`);
     }
     const listener = new TcpListener(this, local, port, Math.max(1, backlog), handler);
+    const { fastOpen } = this.settings;
+    const everyone = FAST_OPEN_SERVER | FAST_OPEN_ALL_LISTENERS;
+    listener.fastOpenLimit = options.fastOpen ?? ((fastOpen & everyone) === everyone ? listener.backlog : 0);
     if (others === undefined) this.listeners.set(port, [listener]);
     else others.push(listener);
     return listener;
@@ -188,6 +201,11 @@ export class Tcp implements TcpApi, Transport {
     const c = new TcpConnection(this, path, ours, port, hash);
     c.handler = handler;
     c.ecn = this.ecn;
+    c.active = true;
+    if (options.fastOpen !== undefined && options.fastOpen !== false) {
+      c.fastOpen = new FastOpenState();
+      c.fastOpen.noCookie = options.fastOpen === "without-cookie";
+    }
     prepare?.(c);
     this.counters.activeOpens++;
     this.table.add(c);
@@ -348,6 +366,10 @@ export class Tcp implements TcpApi, Transport {
     const listener = this.#findListener(packet, ports & 0xffff);
     if (listener !== null) {
       if (kind === wire.SYN) {
+        if (s.flags & wire.FIN) {
+          this.counters.synWithFin++;
+          return;
+        }
         receiveSyn(this, packet, listener, s, ports, hash, now);
         return;
       }

@@ -9,6 +9,7 @@ import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
 import { Recovery, SendTimer } from "./connection_state.ts";
 import { drop, reset } from "./ending.ts";
+import { noteTimeout } from "./fast_open.ts";
 import { output, retransmit, sendProbe, windowClosed } from "./output.ts";
 import { detectLosses, enterRecovery, retransmissionTimeout, sendTailProbe } from "./recovery.ts";
 import { MAX_RTO } from "./rtt.ts";
@@ -122,11 +123,15 @@ function expireRetransmit(c: TcpConnection, now: number): void {
   const { settings } = c.tcp;
   const handshake = (c.tcp.records.flags[c.head]! & SYN_RECORD) !== 0;
   const most = handshake
-    ? c.state === State.SynSent ? c.synRetries + settings.synLinearTimeouts : settings.synAckRetries
+    ? c.state === State.SynSent
+      ? c.synRetries + settings.synLinearTimeouts
+      : settings.synAckRetries + (c.passiveFastOpen ? 1 : 0)
     : c.orphan
     ? settings.orphanRetries
     : settings.dataRetries;
-  if (c.timeouts > most || now - c.firstRetransmission >= (c.userTimeout || Infinity)) {
+  const over = c.timeouts > most || now - c.firstRetransmission >= (c.userTimeout || Infinity);
+  if (c.fastOpen !== null) noteTimeout(c, over, now);
+  if (over) {
     c.tcp.counters.timedOut++;
     drop(c, c.failure("TimedOut", handshake ? "Connection attempt timed out" : "Peer does not answer"));
     return;

@@ -139,6 +139,17 @@ export const OPTION_SACK = 5;
 /** Timestamps (RFC 7323), 10 bytes. */
 export const OPTION_TIMESTAMPS = 8;
 
+/** Fast Open cookie (RFC 7413, section 4.1.1): 2 bytes to ask for one, 6 to 18 with one. */
+export const OPTION_FAST_OPEN = 34;
+/** Experiments that share one kind (RFC 6994): two bytes of {@link FAST_OPEN_MAGIC} make it a Fast Open cookie. */
+export const OPTION_EXPERIMENTAL = 254;
+/** The experiment's number under which Fast Open went before it had a kind of its own. */
+export const FAST_OPEN_MAGIC = 0xf989;
+/** Least and most bytes of a Fast Open cookie. */
+export const MIN_COOKIE = 4;
+/** Most bytes of a Fast Open cookie. */
+export const MAX_COOKIE = 16;
+
 /** NOP, NOP, Timestamps, 10: the way everyone lays timestamps out. */
 const TIMESTAMPS_WORD = 0x0101080a;
 
@@ -156,6 +167,12 @@ export class TcpOptions {
   timestampValue = 0;
   /** TSecr, signed. */
   timestampEcho = 0;
+  /** Bytes in {@link cookie}: 4 to 16; 0 where a SYN asks for one; -1 when the option was absent or malformed. */
+  fastOpen = -1;
+  /** Whether the cookie came under the experiment's number. */
+  fastOpenExperimental = false;
+  /** The Fast Open cookie. */
+  readonly cookie: Uint8Array<ArrayBuffer> = new Uint8Array(MAX_COOKIE);
   /** SACK blocks in {@link sack}: 0 to 4. */
   sackBlocks = 0;
   /** Left and right edges, signed, in the order received. */
@@ -171,6 +188,7 @@ export class TcpOptions {
     this.sackPermitted = false;
     this.timestamps = false;
     this.sackBlocks = 0;
+    this.fastOpen = -1;
     if (at === end) return true;
     if (end - at === 12 && view.getInt32(at) === TIMESTAMPS_WORD) {
       this.timestamps = true;
@@ -208,6 +226,14 @@ export class TcpOptions {
         case OPTION_SACK:
           if (length >= 10 && (length - 2) % 8 === 0) this.#parseSack(view, at + 2, (length - 2) / 8);
           break;
+        case OPTION_FAST_OPEN:
+          this.#parseCookie(view, at + 2, length - 2, false);
+          break;
+        case OPTION_EXPERIMENTAL:
+          if (length >= 4 && view.getUint16(at + 2) === FAST_OPEN_MAGIC) {
+            this.#parseCookie(view, at + 4, length - 4, true);
+          }
+          break;
       }
       at += length;
     }
@@ -219,6 +245,32 @@ export class TcpOptions {
     for (let i = 0; i < 2 * blocks; i++) this.sack[i] = view.getInt32(at + 4 * i);
     this.sackBlocks = blocks;
   }
+
+  #parseCookie(view: DataView, at: number, length: number, experimental: boolean): void {
+    if (length & 1) return;
+    this.fastOpenExperimental = experimental;
+    this.fastOpen = length === 0 || (length >= MIN_COOKIE && length <= MAX_COOKIE) ? length : -1;
+    for (let i = 0; i < this.fastOpen; i++) this.cookie[i] = view.getUint8(at + i);
+  }
+}
+
+/** Bytes that {@link writeFastOpen} writes for a cookie of `length` bytes, a multiple of 4. */
+export function fastOpenLength(length: number, experimental: boolean): number {
+  return length + (experimental ? 4 : 2) + 3 & ~3;
+}
+
+/** Writes a Fast Open option, with padding behind it. @param cookie Empty to ask for one. */
+export function writeFastOpen(view: DataView, at: number, cookie: Uint8Array, experimental: boolean): void {
+  const end = at + fastOpenLength(cookie.length, experimental);
+  if (experimental) {
+    view.setInt32(at, OPTION_EXPERIMENTAL << 24 | 4 + cookie.length << 16 | FAST_OPEN_MAGIC);
+    at += 4;
+  } else {
+    view.setUint16(at, OPTION_FAST_OPEN << 8 | 2 + cookie.length);
+    at += 2;
+  }
+  for (let i = 0; i < cookie.length; i++) view.setUint8(at++, cookie[i]!);
+  while (at < end) view.setUint8(at++, OPTION_NOP);
 }
 
 /** Writes NOP, NOP, timestamps: 12 bytes. */

@@ -8,6 +8,7 @@ import { tcpInfo } from "../../../stack/tcp/info.ts";
 import type { CallSpec, Expression } from "./ast.ts";
 import { CONSTANTS as K, ERRNO } from "./constants.ts";
 import { Epoll, epollWait, poll } from "./epoll.ts";
+import { sendFastOpen } from "./fast_open.ts";
 import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
 import { TcpSocket } from "./tcp_socket.ts";
 import { UdpSocket } from "./udp_socket.ts";
@@ -165,6 +166,7 @@ export class Kernel {
         const socket = this.#socket(fd);
         const connection = socket instanceof TcpSocket ? socket.connection : null;
         socket.options.set(level!, name!, value!, connection, this.#host);
+        if (socket instanceof TcpSocket) socket.tuneListener();
         return done(0);
       },
       getsockopt: ([fd, level, name, value, size]) =>
@@ -249,25 +251,12 @@ export class Kernel {
       this.#watcher.connected(socket);
       return attempt();
     }
-    if (flags & K.MSG_FASTOPEN! && socket.connection === null) {
-      const connect = this.#catching(() =>
-        socket.connect(at.address ?? remoteAddress, at.port ?? connectPort)
-      );
-      this.#watcher.connected(socket);
-      const connecting = connect();
-      let writing: Attempt | null = null;
-      return {
-        deadline: Infinity,
-        run: () => {
-          if (writing === null) {
-            if (connecting.run() === null) return null;
-            writing = socket.write(length, flags);
-          }
-          return writing.run();
-        },
-      };
-    }
-    return socket.write(length, flags);
+    if ((flags & K.MSG_FASTOPEN!) === 0 && socket.deferred === null) return socket.write(length, flags);
+    const { address, port } = socket.deferred ??
+      { address: at.address ?? remoteAddress, port: at.port ?? connectPort };
+    const attempt = this.#catching(() => sendFastOpen(socket, length, flags, address, port));
+    this.#watcher.connected(socket);
+    return attempt();
   }
 
   /** recvmsg: the length of all pieces, then flags and control messages. */

@@ -85,6 +85,8 @@ class Run implements Watcher {
     this.#options = options;
     this.#output = output;
     this.#link = new Link(options);
+    // As Linux has it until a script says otherwise: who asks for it may connect with Fast Open.
+    this.#link.stack.tcp.settings.fastOpen = 1;
     this.#peer = new Peer(this.#link, options);
     const { stack, localAddress, remoteAddress } = this.#link;
     const { bindPort, connectPort } = options;
@@ -102,8 +104,9 @@ class Run implements Watcher {
   }
 
   run(): void {
-    const { settings } = this.#link.stack.tcp;
-    for (const command of this.#options.initScripts) runCommand(command, settings, (text) => this.warn(text));
+    for (const command of this.#options.initScripts) {
+      runCommand(command, this.#link.stack.tcp, (text) => this.warn(text));
+    }
     for (const step of this.#script.steps) this.#guard(step, () => this.#do(step));
     const last = this.#pending;
     if (last !== null) this.#guard(last.step, () => this.#finishPending());
@@ -208,7 +211,7 @@ class Run implements Watcher {
         return;
       }
       case "command":
-        runCommand(action.text, this.#link.stack.tcp.settings, (message) => this.warn(message));
+        runCommand(action.text, this.#link.stack.tcp, (message) => this.warn(message));
         return;
       case "code":
         this.#code.run(action.text, this.#peer.info());

@@ -5,10 +5,11 @@
  */
 
 import { State } from "../../../stack/tcp/api.ts";
-import { makeCongestion } from "../../../stack/tcp/settings.ts";
+import { FAST_OPEN_CLIENT, makeCongestion } from "../../../stack/tcp/settings.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import type { Expression } from "./ast.ts";
 import { CONSTANTS as K } from "./constants.ts";
+import { setKeyBytes } from "./fast_open.ts";
 import { type Host, SysError } from "./file.ts";
 import { constant, field, number } from "./values.ts";
 
@@ -156,6 +157,20 @@ export class SocketOptions {
     return value === 0 ? Infinity : value;
   }
 
+  /** TCP_FASTOPEN, or null where it was not set. */
+  get fastOpenLimit(): number | null {
+    const value = this.#values.get("TCP_FASTOPEN");
+    return value === undefined ? null : Number(value);
+  }
+
+  get fastOpenConnect(): boolean {
+    return this.#number("SOL_TCP", "TCP_FASTOPEN_CONNECT") !== 0;
+  }
+
+  get fastOpenNoCookie(): boolean {
+    return this.#number("SOL_TCP", "TCP_FASTOPEN_NO_COOKIE") !== 0;
+  }
+
   /** Whether TCP_INQ was asked for. */
   get inq(): boolean {
     return this.#number("SOL_TCP", "TCP_INQ") !== 0;
@@ -192,6 +207,12 @@ export class SocketOptions {
     }
     if (name === null || DEFAULTS[level][name] === undefined) throw new SysError("ENOPROTOOPT");
     const text = unwrap(value);
+    if (name === "TCP_FASTOPEN_KEY") {
+      if (text.kind !== "string") throw new SysError("EINVAL");
+      setKeyBytes(host.stack.tcp.fastOpen.server, text.value);
+      return;
+    }
+    if (name.startsWith("TCP_FASTOPEN")) checkFastOpen(name, number(value), c, host);
     const given = text.kind === "string" ? text.value.replace(/\0.*$/s, "") : number(value);
     this.#check(name, given);
     this.#values.set(name, FLAGS.has(name) ? (given === 0 ? 0 : 1) : given);
@@ -316,6 +337,8 @@ export class SocketOptions {
       case "TCP_NOTSENT_LOWAT":
       case "TCP_INQ":
       case "TCP_FASTOPEN":
+      case "TCP_FASTOPEN_CONNECT":
+      case "TCP_FASTOPEN_NO_COOKIE":
       case "TCP_LINGER2":
       case "TCP_TIMESTAMP":
       case "TCP_DEFER_ACCEPT":
@@ -371,6 +394,16 @@ function applyMore(name: string, value: number, c: TcpConnection, options: Socke
     default:
       options.unsupported(`Socket option ${name}`);
   }
+}
+
+/** What Linux refuses of Fast Open's options. */
+function checkFastOpen(name: string, value: number, c: TcpConnection | null, host: Host): void {
+  const flag = name !== "TCP_FASTOPEN";
+  if (value < 0 || (flag && value > 1)) throw new SysError("EINVAL");
+  if (name === "TCP_FASTOPEN_CONNECT" && (host.stack.tcp.settings.fastOpen & FAST_OPEN_CLIENT) === 0) {
+    throw new SysError("EOPNOTSUPP");
+  }
+  if (c !== null && c.state !== State.Closed) throw new SysError("EINVAL");
 }
 
 /** `[x]` and `x` are the same. */

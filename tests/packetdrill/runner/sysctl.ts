@@ -5,6 +5,8 @@
  */
 
 import type { TcpSettings } from "../../../stack/tcp/settings.ts";
+import type { Tcp } from "../../../stack/tcp/tcp.ts";
+import { setKeyText } from "./fast_open.ts";
 
 type Setter = (settings: TcpSettings, value: string) => void;
 
@@ -41,6 +43,8 @@ const SETTERS: Record<string, Setter> = {
     if (middle !== undefined) s.receiveDefault = middle;
     if (most !== undefined) s.receiveMaximum = most;
   },
+  tcp_fastopen: (s, value) => s.fastOpen = Number(value),
+  tcp_fastopen_blackhole_timeout_sec: count("fastOpenBlackHole", 1e6),
   tcp_congestion_control: (s, value) => {
     if (value !== "cubic" && value !== "reno" && value !== "bbr") {
       throw new TypeError(`No congestion control "${value}"`);
@@ -66,6 +70,9 @@ const AS_IS: Record<string, string[]> = {
   tcp_comp_sack_nr: ["0"],
 };
 
+/** The key of Fast Open that a shared defaults script sets. */
+const DEFAULT_KEY = "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4";
+
 /** What a shared defaults script sets. */
 function setDefaults(s: TcpSettings): void {
   s.congestion = "cubic";
@@ -81,15 +88,17 @@ function setDefaults(s: TcpSettings): void {
   s.ecn = 0;
   s.slowStartAfterIdle = false;
   s.reordering = 3;
+  // Both sides, and every listener.
+  s.fastOpen = 0x403;
   s.synRetries = s.synAckRetries = 5;
 }
 
 /** Runs a command's lines. @param warn Gets what is passed over. */
-export function runCommand(text: string, settings: TcpSettings, warn: (message: string) => void): void {
+export function runCommand(text: string, tcp: Tcp, warn: (message: string) => void): void {
   const joined = text.replace(/\\\r?\n/g, " ");
   for (const line of joined.split(/\r?\n|&&|;|\|\|/)) {
     const command = line.replace(/(^|\s)#.*$/, "").replace(/\s*\d?>{1,2}\s*(?:&\d|\/dev\/null)/g, "").trim();
-    if (command !== "") runOne(command, settings, warn);
+    if (command !== "") runOne(command, tcp, warn);
   }
 }
 
@@ -98,24 +107,26 @@ function words(command: string): string[] {
   return found.map((word) => word.replace(/(["'])(.*?)\1/g, "$2"));
 }
 
-function runOne(command: string, settings: TcpSettings, warn: (message: string) => void): void {
+function runOne(command: string, tcp: Tcp, warn: (message: string) => void): void {
+  const { settings } = tcp;
   const [program = "", ...args] = words(command);
   const name = program.slice(program.lastIndexOf("/") + 1);
   if (/defaults?\.sh$/.test(name)) {
     setDefaults(settings);
+    setKey("tcp_fastopen_key", DEFAULT_KEY, tcp, warn);
     return;
   }
   if (name === "sysctl" || name === "set_sysctls.py") {
     for (const arg of args) {
       if (arg.startsWith("-")) continue;
       const at = arg.indexOf("=");
-      if (at > 0) setKey(arg.slice(0, at), arg.slice(at + 1), settings, warn);
+      if (at > 0) setKey(arg.slice(0, at), arg.slice(at + 1), tcp, warn);
     }
     return;
   }
   const echo = /^echo\s+["']?([^"'>]*?)["']?\s*>\s*(\/proc\/sys\/\S+)$/.exec(command);
   if (echo !== null) {
-    setKey(echo[2]!, echo[1]!, settings, warn);
+    setKey(echo[2]!, echo[1]!, tcp, warn);
     return;
   }
   const window = /\binitcwnd\s+(\d+)/.exec(command);
@@ -126,14 +137,16 @@ function runOne(command: string, settings: TcpSettings, warn: (message: string) 
   warn(`Command "${command}" is passed over`);
 }
 
-function setKey(key: string, value: string, settings: TcpSettings, warn: (message: string) => void): void {
+function setKey(key: string, value: string, tcp: Tcp, warn: (message: string) => void): void {
   const plain = key.trim().replace(/^\/proc\/sys\//, "").replaceAll("/", ".");
   const name = plain.replace(/^net\.ipv4\./, "");
   const text = value.trim();
-  const setter = SETTERS[name];
+  const setter: Setter | undefined = name === "tcp_fastopen_key"
+    ? (_settings, key) => setKeyText(tcp.fastOpen.server, key)
+    : SETTERS[name];
   if (setter !== undefined) {
     try {
-      setter(settings, text);
+      setter(tcp.settings, text);
     } catch (error) {
       warn((error as Error).message);
     }

@@ -11,6 +11,7 @@ import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import type { TcpListener } from "../../../stack/tcp/listener.ts";
 import { CONSTANTS as K } from "./constants.ts";
 import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
+import { mayDefer, sendFastOpen } from "./fast_open.ts";
 import { SocketOptions } from "./socket_options.ts";
 
 const ERRNO_OF: Partial<Record<StackErrorCode, string>> = {
@@ -50,6 +51,10 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
   connecting = false;
   /** What the next call that asks for it fails with. */
   pendingError: string | null = null;
+  /** Where `connect` was told to go, while it waits for the first write (TCP_FASTOPEN_CONNECT). */
+  deferred: { address: IpAddress; port: number } | null = null;
+  /** What a blocked call does once the handshake is over. */
+  writing: (() => void) | null = null;
   readClosed = false;
   writeClosed = false;
 
@@ -62,6 +67,10 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
 
   connected(): void {
     this.events++;
+    // A call that waits to write: its data carries the handshake's last ACK.
+    const { writing } = this;
+    this.writing = null;
+    writing?.();
   }
 
   receive(): number {
@@ -117,15 +126,27 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     } catch (error) {
       throw new SysError(errnoOf(error));
     }
+    this.tuneListener();
     (this.listener as TcpListener).prepare = (c) => this.options.prepare(c as TcpConnection, this.host);
     return done(0);
   }
 
-  connect(address: IpAddress, port: number): Attempt {
+  /** @param fastOpen What is written before the turn ends goes with the SYN. */
+  connect(address: IpAddress, port: number, fastOpen = false): Attempt {
     if (this.listener !== null) throw new SysError("EISCONN");
+    if (this.deferred !== null && !fastOpen) throw new SysError("EISCONN");
+    this.deferred = null;
+    if (this.connection === null && !fastOpen && this.options.fastOpenConnect) {
+      if (mayDefer(this, address)) {
+        this.deferred = { address, port };
+        this.events++;
+        return done(0);
+      }
+      fastOpen = true;
+    }
     if (this.connection !== null) {
       if (this.pendingError !== null) this.#take(this.pendingError);
-      if (this.connection.state === State.SynSent || this.connection.state === State.SynReceived) {
+      if (this.connection.connecting) {
         if (this.nonblocking) throw new SysError("EALREADY");
       } else if (!this.connecting) {
         throw new SysError(this.connection.state === State.Closed ? "ECONNABORTED" : "EISCONN");
@@ -141,6 +162,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
               ? {}
               : { localAddress: bound.address },
             ...bound === null || bound.port === 0 ? {} : { localPort: bound.port },
+            fastOpen: fastOpen && this.options.fastOpenNoCookie ? "without-cookie" : fastOpen,
           },
           this,
           (c) => this.options.prepare(c as TcpConnection, this.host),
@@ -156,13 +178,21 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     return {
       run: () => {
         if (this.pendingError !== null) this.#take(this.pendingError);
-        const { state } = this.connection!;
-        if (state === State.SynSent || state === State.SynReceived) return null;
+        if (this.connection!.connecting) return null;
         this.connecting = false;
         return result(0);
       },
       deadline: Infinity,
     };
+  }
+
+  /** Takes over what socket options say of a listener. */
+  tuneListener(): void {
+    const listener = this.listener as TcpListener | null;
+    if (listener === null) return;
+    const { fastOpenLimit } = this.options;
+    if (fastOpenLimit !== null) listener.fastOpenLimit = fastOpenLimit;
+    listener.fastOpenNoCookie = this.options.fastOpenNoCookie;
   }
 
   accept(): { connection: TcpConnection } | null {
@@ -184,6 +214,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
   #established(): TcpConnection {
     const c = this.connection;
     if (c === null || this.listener !== null) {
+      if (this.deferred !== null) throw new SysError("EAGAIN");
       if (this.pendingError !== null) this.#take(this.pendingError);
       throw new SysError("ENOTCONN");
     }
@@ -229,6 +260,10 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
 
   /** Writes `length` bytes. */
   write(length: number, flags = 0): Attempt {
+    if (this.deferred !== null) {
+      const { address, port } = this.deferred;
+      return sendFastOpen(this, length, flags, address, port);
+    }
     const c = this.connection;
     if (c === null) throw new SysError(this.listener === null ? "EPIPE" : "EPIPE");
     const wait = !this.nonblocking && (flags & K.MSG_DONTWAIT!) === 0;
@@ -236,6 +271,15 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       ? Infinity
       : this.host.stack.now + this.options.sendTimeout;
     let total = 0;
+    const put = () => {
+      c.moreComing = (flags & K.MSG_MORE!) !== 0;
+      while (total < length) {
+        const taken = c.write(ZEROS, 0, Math.min(ZEROS.length, length - total));
+        if (taken === 0) break;
+        total += taken;
+      }
+    };
+    if (c.connecting && wait) this.writing = put;
     return {
       deadline,
       run: () => {
@@ -244,13 +288,8 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
           if (this.pendingError !== null) this.#take(this.pendingError);
           throw new SysError("EPIPE");
         }
-        if (c.state !== State.SynSent && c.state !== State.SynReceived) {
-          c.moreComing = (flags & K.MSG_MORE!) !== 0;
-          while (total < length) {
-            const taken = c.write(ZEROS, 0, Math.min(ZEROS.length, length - total));
-            if (taken === 0) break;
-            total += taken;
-          }
+        if (!c.connecting) {
+          put();
           if (flags & K.MSG_OOB! && total > 0) this.options.unsupported("MSG_OOB");
           if (total === length) return result(total);
         }
@@ -290,13 +329,14 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       return (this.listener as TcpListener).queued > 0 ? E.EPOLLIN! | E.EPOLLRDNORM! : 0;
     }
     const c = this.connection;
+    if (this.deferred !== null) return E.EPOLLOUT! | E.EPOLLWRNORM!;
     let mask = 0;
     if (c === null || c.state === State.Closed || (this.writeClosed && (this.readClosed || c.finReceived))) {
       mask |= E.EPOLLHUP!;
     }
     const ended = c !== null && (c.finReceived || this.readClosed || c.state === State.Closed);
     if (ended) mask |= E.EPOLLIN! | E.EPOLLRDNORM! | E.EPOLLRDHUP!;
-    if (c === null || (c.state !== State.SynSent && c.state !== State.SynReceived)) {
+    if (c === null || !c.connecting) {
       if (c !== null && c.readable >= this.options.receiveLowWater) mask |= E.EPOLLIN! | E.EPOLLRDNORM!;
       if (this.writeClosed || c === null || this.#writable(c)) mask |= E.EPOLLOUT! | E.EPOLLWRNORM!;
     }
@@ -316,7 +356,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
   queued(request: number): number {
     const c = this.connection;
     if (this.listener !== null) throw new SysError("EINVAL");
-    if (c === null || c.state === State.SynSent || c.state === State.SynReceived) return 0;
+    if (c === null || c.connecting) return 0;
     const fin = c.finQueued ? 1 : 0;
     if (request === K.SIOCINQ) return c.readable;
     const end = c.sendBase + c.sendQueued + (c.state === State.Closed ? 0 : fin) | 0;
