@@ -24,6 +24,11 @@ export interface TcpListenOptions {
   hostname?: string;
   /** Connections that may wait to be accepted; further ones are refused until there is room. Default 512. */
   backlog?: number;
+  /**
+   * Connections that may be accepted with the data of their SYN before their handshake is over (RFC 7413). The same SYN
+   * may come twice, and is then accepted twice: see {@link ListenOptions.fastOpen}. Default 0: none.
+   */
+  fastOpen?: number;
   /** Closes the listener when aborted. */
   signal?: AbortSignal;
 }
@@ -46,6 +51,7 @@ export function openListener(tcp: TcpApi, options: TcpListenOptions, handler: Li
     if (!address.isUnspecified) target.address = address;
   }
   if (options.backlog !== undefined) target.backlog = options.backlog;
+  if (options.fastOpen !== undefined) target.fastOpen = options.fastOpen;
   try {
     return tcp.listen(target, handler);
   } catch (error) {
