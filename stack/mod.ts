@@ -51,7 +51,16 @@ export * from "./tcp/api.ts";
 export * from "./tcp/bbr.ts";
 export * from "./tcp/congestion.ts";
 export * from "./tcp/cubic.ts";
-export { INFO_ECN, INFO_SACK, INFO_TIMESTAMPS, INFO_WINDOW_SCALE, type TcpInfo } from "./tcp/info.ts";
+export { FastOpen } from "./tcp/fast_open.ts";
+export { ClientCookies, ServerCookies, type ServerMemory } from "./tcp/fast_open_cookies.ts";
+export {
+  INFO_ECN,
+  INFO_SACK,
+  INFO_SYN_DATA,
+  INFO_TIMESTAMPS,
+  INFO_WINDOW_SCALE,
+  type TcpInfo,
+} from "./tcp/info.ts";
 export * from "./tcp/settings.ts";
 export * from "./tcp/counters.ts";
 export { Tcp, type TcpLimits } from "./tcp/tcp.ts";

@@ -74,29 +74,29 @@ export class FastOpen {
   #pausedAt = -Infinity;
   #pauses = 0;
 
-  /** @param random Gives 32-bit words of secret. */
+  /** Takes a random key. @param random Gives 32-bit words of secret. */
   constructor(random: () => number) {
     this.server = new ServerCookies(random);
   }
 
-  /** Whether our own Fast Open pauses because of a black hole. */
+  /** @internal Whether our own Fast Open pauses because of a black hole. */
   paused(pause: number, now: number): boolean {
     if (pause === 0 || this.#pauses === 0) return false;
     return now < this.#pausedAt + pause * 2 ** Math.min(this.#pauses - 1, MOST_DOUBLINGS);
   }
 
-  /** There was a pause, and no success since. */
+  /** @internal There was a pause, and no success since. */
   get cautious(): boolean {
     return this.#pauses > 0;
   }
 
-  /** Begins a pause. */
+  /** @internal Begins a pause. */
   pause(now: number): void {
     this.#pausedAt = now;
     this.#pauses++;
   }
 
-  /** It works: the next pause is a short one. */
+  /** @internal It works: the next pause is a short one. */
   succeeded(): void {
     this.#pauses = 0;
   }

@@ -30,7 +30,7 @@ export class ServerCookies {
   /** Both addresses: 8 bytes or 32. */
   readonly #addresses = new DataView(new ArrayBuffer(32));
 
-  /** @param random Gives 32-bit words of secret. */
+  /** Takes a random key. @param random Gives 32-bit words of secret. */
   constructor(random: () => number) {
     this.#random = random;
     this.#key = this.#freshKey();
@@ -72,7 +72,7 @@ export class ServerCookies {
     return this.#cookie(this.#key, remote, local);
   }
 
-  /** Judges the cookie in `options`. @param remote The client's address. */
+  /** @internal Judges the cookie in `options`. @param remote The client's address. */
   judge(options: TcpOptions, remote: IpAddress, local: IpAddress): CookieVerdict {
     if (options.fastOpen !== COOKIE_LENGTH) return CookieVerdict.Wrong;
     if (equal(this.#cookie(this.#key, remote, local), options.cookie)) return CookieVerdict.Right;
@@ -118,7 +118,7 @@ export class ClientCookies {
   readonly #servers = new Map<string, ServerMemory>();
   readonly #limit: number;
 
-  /** @param limit Most servers, at least 1. Default 1024. */
+  /** Knows nobody. @param limit Most servers, at least 1. Default 1024. */
   constructor(limit: number = MOST_SERVERS) {
     this.#limit = limit;
   }
