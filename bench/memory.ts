@@ -7,6 +7,7 @@
 /** Figures by name, and the module that prints them as one line of JSON. */
 export const MEMORY_FIGURES: Record<string, string> = {
   memory_idle: "memory_idle.ts",
+  memory_many: "memory_many.ts",
   memory_echo: "memory_echo.ts",
 };
 
