@@ -27,6 +27,7 @@ export * from "./ip/path_cache.ts";
 export * from "./ip/prefix_trie.ts";
 export * from "./ip/reassembly.ts";
 export * from "./ip/redirects.ts";
+export * from "./ip/rewrite.ts";
 export * from "./ip/routes.ts";
 export * from "./limits.ts";
 export * from "./link/arp.ts";
