@@ -25,12 +25,16 @@ import { lookup } from "./dns/lookup.ts";
 import { type DnsResults, type DnsType, resolveDns, type ResolveDnsOptions } from "./dns/resolve_dns.ts";
 import { type DnsOptions, Resolver } from "./dns/resolver.ts";
 import { toDenoError } from "./errors.ts";
+import { Mdns } from "./mdns/mdns.ts";
+import type { Browser } from "./mdns/browser.ts";
+import type { Advertisement, AdvertiseOptions } from "./mdns/service.ts";
 import { fetchOver } from "./fetch.ts";
 import { TcpListener, type TcpListenOptions } from "./listener.ts";
 import { NodeListener } from "./node_server.ts";
 import { TcpDuplex } from "./node_stream.ts";
 import { ping, type PingOptions, type PingResult } from "./ping.ts";
 import { parseCidr, routeOptions, type RouteSpec } from "./route_spec.ts";
+import { systemRandom } from "./system_random.ts";
 import { HttpServer, type ServeHandler, type ServeOptions } from "./serve.ts";
 
 /** One interface of a {@link Network}. */
@@ -69,6 +73,11 @@ export interface NetworkOptions<D = Device | string> {
   strongHost?: boolean;
   /** How names are resolved. Default: as the network tells. */
   dns?: DnsOptions;
+  /**
+   * What the link calls this host: it answers to `HOSTNAME.local` (RFC 6762), or to `HOSTNAME-2.local` if another host has
+   * the name. Default: it tells nobody its name.
+   */
+  hostname?: string;
   /** What differs from the stack's usual limits. */
   limits?: Partial<Limits>;
   /** µs for which the loop stays awake after the last activity. Default 100. */
@@ -108,6 +117,8 @@ export class Network implements Disposable, AsyncDisposable {
   readonly clock: Clock;
   /** Resolves names. */
   readonly resolver: Resolver;
+  /** Names and services of the link; silent until it is needed. */
+  readonly mdns: Mdns;
   readonly #loop: Loop | null;
   readonly #budget: number;
   readonly #open = new Set<{ close(): void; onclosed: (() => void) | null }>();
@@ -143,6 +154,8 @@ export class Network implements Disposable, AsyncDisposable {
     // What is told at the beginning has to be right from the beginning.
     stack.advance(this.clock.time());
     this.resolver = new Resolver(stack, this.clock, options.dns ?? {}, this);
+    this.mdns = new Mdns(stack, this.clock, options.hostname ?? null);
+    if (options.dns?.mdns !== false) this.resolver.link = this.mdns;
   }
 
   /**
@@ -186,6 +199,7 @@ export class Network implements Disposable, AsyncDisposable {
           gateway: options.gateway,
         });
       }
+      if (options.hostname !== undefined) network.mdns.publishHost();
       return network;
     } catch (error) {
       // The caller keeps the devices.
@@ -218,6 +232,7 @@ export class Network implements Disposable, AsyncDisposable {
     try {
       const added = this.stack.addInterface(spec.device, options);
       this.#loop?.add(spec.device, added);
+      this.mdns.interfaceAdded(added);
       return added;
     } catch (error) {
       throw toDenoError(error);
@@ -262,6 +277,16 @@ export class Network implements Disposable, AsyncDisposable {
   async lookup(hostname: string, options: { signal?: AbortSignal } = {}): Promise<string[]> {
     const found = await lookup(this.stack, this.resolver, hostname, options.signal);
     return found.map(({ address, interface: by }) => by === null ? `${address}` : `${address}%${by.name}`);
+  }
+
+  /** Tells the link of a service, until it is taken back or the network is closed (DNS-SD, RFC 6763). */
+  advertise(options: AdvertiseOptions): Promise<Advertisement> {
+    return this.mdns.advertise(options);
+  }
+
+  /** Follows the services of a type, such as `_http._tcp`, on the link. */
+  browse(type: string, options: { signal?: AbortSignal } = {}): Browser {
+    return this.mdns.browse(type, options.signal);
   }
 
   /** Opens a TCP connection as a `Duplex` of Node's, for `node:tls`, `node:http`, undici and whatever else takes one. */
@@ -330,6 +355,7 @@ export class Network implements Disposable, AsyncDisposable {
       icmpv6: plainCounters(stack.icmpv6.counters),
       udp: plainCounters(stack.udp.counters),
       dns: { ...this.resolver.sizes, ...plainCounters(this.resolver.counters) },
+      mdns: { ...this.mdns.sizes, ...plainCounters(this.mdns.counters) },
       tcp: { connections: stack.tcp.size, ...plainCounters(stack.tcp.counters) },
       handlerErrors: stack.handlerErrors,
       ...(this.#loop === null ? {} : { loop: plainCounters(this.#loop.counters) }),
@@ -366,6 +392,7 @@ export class Network implements Disposable, AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     for (const one of [...this.#open]) one.close();
+    this.mdns.close();
     this.resolver.close();
     const connections: Connection[] = [];
     this.stack.tcp.forEach((connection) => void connections.push(connection));
@@ -384,6 +411,7 @@ export class Network implements Disposable, AsyncDisposable {
   /** As {@link close}, but lets connections that were closed hand over what was written, for at most 2 seconds. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const one of [...this.#open]) one.close();
+    this.mdns.close();
     this.resolver.close();
     const limit = this.clock.time() + LINGER;
     while (!this.#closed && this.clock.time() < limit && this.#unsent()) await this.#pause(2000);
@@ -425,19 +453,4 @@ function specsOf<D>(options: NetworkOptions<D>): readonly InterfaceSpec<D>[] {
     throw new TypeError("Options device and interfaces exclude each other: use one of them");
   }
   return [addresses === undefined ? { device } : { device, addresses }];
-}
-
-/** Random words from the system, fetched some at a time. */
-function systemRandom(): () => number {
-  const words = new Int32Array(256);
-  let left = 0;
-  return () => {
-    if (left === 0) {
-      crypto.getRandomValues(words);
-      left = words.length;
-    }
-    const word = words[--left]!;
-    words[left] = 0;
-    return word;
-  };
 }

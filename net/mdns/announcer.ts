@@ -61,7 +61,7 @@ export class Announcer {
   }
 
   /** Asks for the name, from the beginning. */
-  start(delay = this.#link.random(0, PROBE_INTERVAL)): void {
+  start(delay: number = this.#link.random(0, PROBE_INTERVAL)): void {
     this.records = this.#build();
     this.state = AnnouncerState.Probing;
     this.#sent = 0;
@@ -91,7 +91,8 @@ export class Announcer {
   /** Takes the name back (section 10.1), and does nothing more. */
   stop(): void {
     this.#alarm.cancel();
-    if (this.answers) this.#goodbye(this.records);
+    // While the name is asked for again, what was told of it is still remembered.
+    this.#goodbye(this.records.filter(({ sentAt }) => sentAt > -Infinity));
     this.state = AnnouncerState.Idle;
   }
 

@@ -26,21 +26,23 @@ interface Instance {
   readonly stops: ((() => void) | null)[];
 }
 
-/** An iterator over what becomes of the services of a type. */
-export class Browser {
+/** What becomes of the services of a type, until it is ended: by its signal, by leaving the loop, or with the network. */
+export class Browser implements AsyncIterableIterator<ServiceEvent, undefined>, Disposable {
+  /** @internal Called once, when it has ended. */
+  onended: (() => void) | null = null;
   readonly #type: string;
   readonly #instances = new Map<string, Instance>();
   readonly #stops = new Map<MdnsLink, (() => void) | null>();
   readonly #events: ServiceEvent[] = [];
-  #waiting: (() => void) | null = null;
+  readonly #waiting: (() => void)[] = [];
   #ended = false;
 
-  /** @param type `_http._tcp`, or `_printer._sub._http._tcp`. */
+  /** @internal `Network.browse` makes it. @param type `_http._tcp`, or `_printer._sub._http._tcp`. */
   constructor(type: string) {
     this.#type = type;
   }
 
-  /** Listens on a link too. */
+  /** @internal Listens on a link too. */
   add(link: MdnsLink): void {
     if (this.#ended || this.#stops.has(link)) return;
     const listener = {
@@ -52,7 +54,7 @@ export class Browser {
     this.#stops.set(link, link.querier.watch(name, "PTR", listener, link.random(LEAST_DELAY, MOST_DELAY)));
   }
 
-  /** A link is gone, with its services. */
+  /** @internal A link is gone, with its services. */
   remove(link: MdnsLink): void {
     this.#stops.get(link)?.();
     this.#stops.delete(link);
@@ -61,22 +63,40 @@ export class Browser {
     }
   }
 
-  /** The next event; null after {@link end}. */
-  async next(): Promise<ServiceEvent | null> {
+  /** The next event. */
+  async next(): Promise<IteratorResult<ServiceEvent, undefined>> {
     while (this.#events.length === 0 && !this.#ended) {
-      await new Promise<void>((resolve) => this.#waiting = resolve);
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
-    return this.#ended ? null : this.#events.shift()!;
+    return this.#ended ? { done: true, value: undefined } : { done: false, value: this.#events.shift()! };
   }
 
   /** Listens no more. */
+  return(): Promise<IteratorResult<ServiceEvent, undefined>> {
+    this.end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /** Listens no more; who waits is told. Idempotent. */
   end(): void {
+    if (this.#ended) return;
     this.#ended = true;
     for (const stop of this.#stops.values()) stop?.();
     for (const { stops } of this.#instances.values()) for (const stop of stops) stop?.();
     this.#stops.clear();
     this.#instances.clear();
-    this.#waiting?.();
+    this.#wake();
+    this.onended?.();
+  }
+
+  /** Itself. */
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** As {@link end}. */
+  [Symbol.dispose](): void {
+    this.end();
   }
 
   #appeared(name: string, link: MdnsLink): void {
@@ -131,8 +151,11 @@ export class Browser {
   #tell(event: ServiceEvent): void {
     if (this.#events.length >= MOST_EVENTS) this.#events.shift();
     this.#events.push(event);
-    this.#waiting?.();
-    this.#waiting = null;
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   #key(name: string, link: MdnsLink): string {

@@ -17,13 +17,7 @@ import { MdnsCounters } from "./counters.ts";
 import { type LinkContext, MdnsLink } from "./link.ts";
 import { recordKey } from "./own_record.ts";
 import { HostPublication, type Publication, ServicePublication } from "./publication.ts";
-import {
-  Advertisement,
-  type AdvertiseOptions,
-  checkServiceType,
-  encodeTxt,
-  type ServiceEvent,
-} from "./service.ts";
+import { Advertisement, type AdvertiseOptions, checkServiceType, encodeTxt } from "./service.ts";
 
 /** µs that a single question waits for its answer; asked again after one second. */
 const PATIENCE = 3_000_000;
@@ -141,27 +135,28 @@ export class Mdns implements LinkResolver, LinkContext {
   }
 
   /**
-   * Follows services of a type, on all links.
+   * Follows services of a type, on all links, from now on.
    *
    * @param type `_http._tcp`, with `_printer._sub.` in front for a subtype. @param signal Ends it.
    * @throws {TypeError} It is no type of service.
    */
-  async *browse(type: string, signal?: AbortSignal): AsyncGenerator<ServiceEvent, void, void> {
+  browse(type: string, signal?: AbortSignal): Browser {
     const [, subtype = "", plain] = /^(_[a-z0-9-]+\._sub\.)?(.*)$/i.exec(type)!;
     const browser = new Browser(subtype.toLowerCase() + checkServiceType(plain!));
+    if (signal?.aborted || this.#closed) {
+      browser.end();
+      return browser;
+    }
     const end = () => browser.end();
-    if (signal?.aborted || this.#closed) return;
     signal?.addEventListener("abort", end, { once: true });
     this.#browsers.add(browser);
-    try {
-      this.#start();
-      for (const link of this.#links.values()) browser.add(link);
-      for (let event; (event = await browser.next()) !== null;) yield event;
-    } finally {
+    browser.onended = () => {
       signal?.removeEventListener("abort", end);
       this.#browsers.delete(browser);
-      browser.end();
-    }
+    };
+    this.#start();
+    for (const link of this.#links.values()) browser.add(link);
+    return browser;
   }
 
   /** Asks all links once. The first answer is waited for, and a moment for what other links say. */
@@ -226,7 +221,7 @@ export class Mdns implements LinkResolver, LinkContext {
     if (this.#closed) return;
     this.#closed = true;
     this.#watch.cancel();
-    for (const browser of this.#browsers) browser.end();
+    for (const browser of [...this.#browsers]) browser.end();
     for (const publication of this.#publications) publication.end();
     this.#publications.clear();
     for (const link of this.#links.values()) link.close();
