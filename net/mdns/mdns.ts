@@ -14,7 +14,7 @@ import type { DnsRecord } from "../dns/records.ts";
 import type { LinkResolver } from "../dns/resolver.ts";
 import { Browser } from "./browser.ts";
 import { MdnsCounters } from "./counters.ts";
-import { type LinkContext, MdnsLink } from "./link.ts";
+import { MdnsLink } from "./link.ts";
 import { recordKey } from "./own_record.ts";
 import { HostPublication, type Publication, ServicePublication } from "./publication.ts";
 import { Advertisement, type AdvertiseOptions, checkServiceType, encodeTxt } from "./service.ts";
@@ -29,7 +29,7 @@ const MOST_SERVICES = 64;
 const WATCH = 500_000;
 
 /** The responder and resolver of one host. */
-export class Mdns implements LinkResolver, LinkContext {
+export class Mdns implements LinkResolver {
   /** What happened on all links. */
   readonly counters: MdnsCounters = new MdnsCounters();
   /** The stack. */
@@ -86,14 +86,9 @@ export class Mdns implements LinkResolver, LinkContext {
     return { links: this.#links.size, questions, cached, services };
   }
 
-  /** Tells the links of the host. */
-  publishHost(): HostPublication {
-    if (this.#host !== null) return this.#host;
-    const { mac } = this.stack.interfaces[0]?.device ?? { mac: new Uint8Array(6) };
-    const made = Array.from(mac.subarray(3), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    const host = this.#host = new HostPublication(this.#label === "" ? `ethox-${made}` : this.#label);
-    this.#publish(host);
-    return host;
+  /** Tells the links of the host, from now on. */
+  publishHost(): void {
+    this.#hostPublication();
   }
 
   /**
@@ -117,7 +112,7 @@ export class Mdns implements LinkResolver, LinkContext {
     if (this.#publications.size > MOST_SERVICES) {
       throw new Deno.errors.Busy(`Cannot advertise "${name}": ${MOST_SERVICES} services are advertised`);
     }
-    const service = new ServicePublication(name, type, this.publishHost(), port, strings, subtypes);
+    const service = new ServicePublication(name, type, this.#hostPublication(), port, strings, subtypes);
     const advertisement = new Advertisement(service, () => {
       signal?.removeEventListener("abort", abort);
       this.#withdraw(service);
@@ -226,6 +221,15 @@ export class Mdns implements LinkResolver, LinkContext {
     this.#publications.clear();
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
+  }
+
+  #hostPublication(): HostPublication {
+    if (this.#host !== null) return this.#host;
+    const { mac } = this.stack.interfaces[0]?.device ?? { mac: new Uint8Array(6) };
+    const made = Array.from(mac.subarray(3), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const host = this.#host = new HostPublication(this.#label === "" ? `ethox-${made}` : this.#label);
+    this.#publish(host);
+    return host;
   }
 
   /** Our own records answer our own questions. */
