@@ -136,6 +136,16 @@ export class TcpConn implements Disposable {
     this.connection.keepAlive = keepAlive ? KEEP_ALIVE_IDLE : 0;
   }
 
+  /**
+   * Bounds the time that {@link close} leaves to hand over what was written.
+   *
+   * @param milliseconds Then the connection is reset; 0 resets it at once. null, the default, waits for as long as the
+   *   peer answers.
+   */
+  setLinger(milliseconds: number | null): void {
+    this.connection.linger = milliseconds === null ? Infinity : Math.max(0, milliseconds) * 1000;
+  }
+
   /** There for the shape of `Deno.Conn`: it is the network that keeps the process alive. */
   ref(): void {}
 

@@ -12,6 +12,7 @@ import {
   State,
   type TcpApi,
 } from "../stack/tcp/api.ts";
+import type { SourceLimits } from "../stack/tcp/source_counts.ts";
 import { checkPort, formatHostPort, parseHost } from "./address.ts";
 import { type TcpAddr, TcpConn } from "./conn.ts";
 import { closedError, toDenoError } from "./errors.ts";
@@ -29,6 +30,10 @@ export interface TcpListenOptions {
    * may come twice, and is then accepted twice: see {@link ListenOptions.fastOpen}. Default 0: none.
    */
   fastOpen?: number;
+  /** What one source address (an IPv4 address, the /64 of an IPv6 one) may have at a time. Default: no limit. */
+  perSource?: SourceLimits;
+  /** Milliseconds for which a connection waits for the peer's first data before it is accepted. Default 0. */
+  deferAccept?: number;
   /** Closes the listener when aborted. */
   signal?: AbortSignal;
 }
@@ -51,6 +56,8 @@ export function openListener(tcp: TcpApi, options: TcpListenOptions, handler: Li
     if (!address.isUnspecified) target.address = address;
   }
   if (options.backlog !== undefined) target.backlog = options.backlog;
+  if (options.perSource !== undefined) target.perSource = options.perSource;
+  if (options.deferAccept !== undefined) target.deferAccept = options.deferAccept * 1000;
   if (options.fastOpen !== undefined) target.fastOpen = options.fastOpen;
   try {
     return tcp.listen(target, handler);

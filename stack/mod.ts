@@ -63,6 +63,7 @@ export {
   type TcpInfo,
 } from "./tcp/info.ts";
 export * from "./tcp/settings.ts";
+export { type SourceLimits } from "./tcp/source_counts.ts";
 export * from "./tcp/counters.ts";
 export { Tcp, type TcpLimits } from "./tcp/tcp.ts";
 export * from "./taps.ts";

@@ -10,6 +10,7 @@ import type { TcpInfo } from "./info.ts";
 import type { StackError } from "../errors.ts";
 import type { IpAddress } from "../ip/address.ts";
 import type { Bytes } from "../packet.ts";
+import type { SourceLimits } from "./source_counts.ts";
 
 /** States of RFC 9293, section 3.3.2. */
 export enum State {
@@ -104,6 +105,16 @@ export interface Connection {
 
   /** Sends small segments at once instead of waiting for ACKs (RFC 9293, section 3.7.4). Off at first. */
   noDelay: boolean;
+  /**
+   * µs that {@link close} leaves to hand over what was written; then, and with 0 at once, the connection is reset.
+   * Default: `Infinity`, until the peer has it or does not answer any more.
+   */
+  linger: number;
+  /**
+   * µs to wait for the peer's FIN after {@link close}, once it has ours (FIN-WAIT-2); less than 0: not at all.
+   * Default: `TcpSettings.finTimeout`.
+   */
+  finTimeout: number;
   /** Probes an idle peer (RFC 9293, section 3.8.4). µs of idleness before the first probe; 0, the default, is off. */
   keepAlive: number;
 }
@@ -134,6 +145,13 @@ export interface ListenOptions {
   port: number;
   /** Most established connections that wait for {@link Listener.take}. Default 512. */
   backlog?: number;
+  /** What one source address (an IPv4 address, the /64 of an IPv6 one) may have at a time. Default: no limit. */
+  perSource?: SourceLimits;
+  /**
+   * µs for which a connection waits for the peer's first data before it is handed over; then it is without. For protocols
+   * whose clients speak first. Counted in time-outs of the SYN-ACK, as with TCP_DEFER_ACCEPT. Default 0: it does not wait.
+   */
+  deferAccept?: number;
   /**
    * Most connections that are handed over with the data of their SYN before their handshake is over (RFC 7413): whoever
    * sends that SYN has shown before that its address is its own. The same SYN may arrive twice, and both copies

@@ -14,7 +14,7 @@ import { State } from "./api.ts";
 import { tuneReceiveBuffer } from "./buffer_tuning.ts";
 import type { RateState } from "./congestion.ts";
 import { ConnectionState, type Limit, Recovery } from "./connection_state.ts";
-import { drop, orphaned, reset } from "./ending.ts";
+import { drop, enterOrphans, orphaned, reset } from "./ending.ts";
 import { type TcpInfo, tcpInfo } from "./info.ts";
 import { sendQuantum } from "./pacing.ts";
 import { expireTimers } from "./timers.ts";
@@ -149,12 +149,21 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
       return;
     }
     this.orphan = true;
-    if (this.readable > this.lent && this.state !== State.TimeWait) {
+    const over = this.state === State.TimeWait;
+    const refused = this.readable > this.lent || this.linger === 0 ||
+      (this.state === State.FinWait2 && this.finTimeout < 0);
+    if (refused && !over) {
       reset(this, null);
       return;
     }
+    if (!over && !enterOrphans(this)) return;
     this.closeWrite();
-    if (this.state === State.FinWait2) orphaned(this);
+    if (this.state === State.FinWait2) {
+      orphaned(this);
+    } else if (this.linger < Infinity && !over) {
+      this.lifeTimerAt = this.tcp.stack.now + this.linger;
+      this.schedule();
+    }
     this.tcp.markDirty(this);
   }
 

@@ -16,6 +16,7 @@ import type { FastOpenState } from "./fast_open.ts";
 import type { TcpListener } from "./listener.ts";
 import { Ring } from "./ring.ts";
 import { RttEstimator } from "./rtt.ts";
+import type { SourceCounts } from "./source_counts.ts";
 import type { Tcp } from "./tcp.ts";
 
 /** Where loss recovery is. */
@@ -297,6 +298,13 @@ export abstract class ConnectionState implements TimerOwner {
   /** When {@link tsRecent} was set, in µs. */
   tsRecentAt: number = -Infinity;
 
+  /** Its listener counts it for its source, and as a handshake. */
+  sources: SourceCounts | null = null;
+  halfOpen = false;
+  /** The handshake's last ACK came, and its listener waits for data (TCP_DEFER_ACCEPT). */
+  deferred = false;
+  /** It counts as an orphan. */
+  orphanCounted = false;
   /** We opened it. */
   active = false;
   /** Data with the SYN (RFC 7413); null where neither side asked for it. */
@@ -325,6 +333,10 @@ export abstract class ConnectionState implements TimerOwner {
   keepAliveLimit: number;
   /** µs that data may stay without an ACK before it is given up (RFC 5482); 0 for what the retries make. */
   userTimeout = 0;
+  /** µs that it stays in FIN-WAIT-2 once its application has given it up; less than 0: it does not wait there. */
+  finTimeout: number;
+  /** µs that it gets to hand over what was written once its application has given it up; 0 resets it at once. */
+  linger = Infinity;
   /** Retransmissions of a SYN. */
   synRetries: number;
   /** Largest segment, in bytes, that is offered and sent; 0 for what the path takes. */
@@ -370,6 +382,7 @@ export abstract class ConnectionState implements TimerOwner {
     this.keepAliveInterval = settings.keepAliveInterval;
     this.keepAliveLimit = settings.keepAliveProbes;
     this.synRetries = settings.synRetries;
+    this.finTimeout = settings.finTimeout;
     this.congestion = tcp.makeCongestion();
     this.sendRing = new Ring(tcp.pool);
     this.receiveRing = new Ring(tcp.pool);

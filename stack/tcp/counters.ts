@@ -94,6 +94,18 @@ export class TcpCounters {
   acceptQueueFull = 0;
   /** Drops: SYN at the limit of connections. */
   tooManyConnections = 0;
+  /** Drops: SYN, or the ACK of a cookie, of a source that has as many connections as the listener lets it. */
+  tooManyFromSource = 0;
+  /** SYNs answered with a cookie because their source has too many handshakes under way. */
+  halfOpenFromSource = 0;
+  /** ACKs without data that did not complete a handshake, because the listener waits for data. */
+  deferredAccepts = 0;
+  /** Connections that were reset when their application closed them, because there were too many such. */
+  tooManyOrphans = 0;
+  /** Connections that were reset because what was written was not handed over within their linger time. */
+  lingerTimeouts = 0;
+  /** SYNs that had to wait, or were dropped, because every transmission record was in use. */
+  noRecords = 0;
   /** Drops: no route back. */
   noRoute = 0;
   /** Connections that skipped TIME-WAIT because too many were in it. */

@@ -8,6 +8,7 @@ import type { StackError } from "../errors.ts";
 import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
 import { endPending, noteEnd } from "./fast_open.ts";
+import { leaveHalfOpen, leaveSource } from "./passive_open.ts";
 import { sendReset } from "./reset.ts";
 import { TIME_WAIT } from "./timers.ts";
 
@@ -27,7 +28,7 @@ export function drop(c: TcpConnection, error: StackError | null): void {
   if (c.passiveFastOpen) {
     endPending(c, error !== null && error.code === "ConnectionReset");
   } else if (c.state === State.SynReceived && c.listener !== null) {
-    c.listener.halfOpen--;
+    leaveHalfOpen(c);
     c.listener = null;
   }
   if (error !== null) c.error = error;
@@ -47,6 +48,8 @@ export function drop(c: TcpConnection, error: StackError | null): void {
 export function forget(c: TcpConnection): void {
   if (c.state === State.TimeWait) c.tcp.timeWaits--;
   else if (c.fastOpen !== null) noteEnd(c, c.tcp.stack.now);
+  leaveSource(c);
+  leaveOrphans(c);
   c.state = State.Closed;
   c.tcp.table.remove(c);
   c.tcp.stack.timers.cancel(c.timer);
@@ -85,6 +88,8 @@ export function enterTimeWait(c: TcpConnection): void {
       return;
     }
     if (c.fastOpen !== null) noteEnd(c, c.tcp.stack.now);
+    leaveSource(c);
+    leaveOrphans(c);
     c.tcp.timeWaits++;
     c.state = State.TimeWait;
     freeSending(c);
@@ -97,6 +102,33 @@ export function enterTimeWait(c: TcpConnection): void {
 
 /** Nobody waits for the peer's FIN any more, and it has our FIN: it gets a limited time. */
 export function orphaned(c: TcpConnection): void {
-  c.lifeTimerAt = c.tcp.stack.now + c.tcp.settings.finTimeout;
+  if (c.finTimeout < 0) {
+    drop(c, null);
+    return;
+  }
+  // Time for the peer's FIN to be lost and sent again (as Linux has it).
+  c.lifeTimerAt = c.tcp.stack.now + Math.max(c.finTimeout, 3.5 * c.rtt.rto);
   c.schedule();
+}
+
+/**
+ * The application has given a connection up, and something of it is still under way.
+ * @returns False when there are too many of its kind: it is reset (as with Linux's tcp_max_orphans).
+ */
+export function enterOrphans(c: TcpConnection): boolean {
+  const { tcp } = c;
+  if (tcp.orphans >= tcp.settings.orphans) {
+    tcp.counters.tooManyOrphans++;
+    reset(c, null);
+    return false;
+  }
+  c.orphanCounted = true;
+  tcp.orphans++;
+  return true;
+}
+
+function leaveOrphans(c: TcpConnection): void {
+  if (!c.orphanCounted) return;
+  c.orphanCounted = false;
+  c.tcp.orphans--;
 }

@@ -6,7 +6,9 @@
 
 import type { IpAddress } from "../ip/address.ts";
 import { type Connection, type Listener, type ListenerHandler, State } from "./api.ts";
+import { MAX_RTO } from "./rtt.ts";
 import type { TcpConnection } from "./connection.ts";
+import type { SourceCounts } from "./source_counts.ts";
 import type { Tcp } from "./tcp.ts";
 
 /** Most handshakes of one listener that are kept; further SYNs are answered with cookies. */
@@ -18,6 +20,17 @@ const RESET_TIME = 60_000_000;
 /** Most established connections that wait to be taken. */
 export const DEFAULT_BACKLOG = 512;
 
+/** Time-outs of a SYN-ACK, the first after a second, within `duration` µs (Linux's TCP_DEFER_ACCEPT). */
+export function deferRetries(duration: number): number {
+  if (duration <= 0) return 0;
+  let retries = 1;
+  for (let timeout = 1e6, period = 1e6; duration > period && retries < 255; retries++) {
+    timeout = Math.min(2 * timeout, MAX_RTO);
+    period += timeout;
+  }
+  return retries;
+}
+
 /** One listener: handshakes under way, and a queue of those completed. */
 export class TcpListener implements Listener {
   readonly #tcp: Tcp;
@@ -27,6 +40,10 @@ export class TcpListener implements Listener {
   readonly handler: ListenerHandler;
   /** Sees a connection before its SYN is answered. */
   prepare: ((connection: TcpConnection) => void) | null = null;
+  /** What each source has; null where there is no limit. */
+  sources: SourceCounts | null = null;
+  /** Time-outs of a SYN-ACK during which an ACK without data does not complete a handshake; 0: it does at once. */
+  deferRetries = 0;
   /** Until when an ACK may carry a cookie, in µs. */
   cookiesUntil: number = -Infinity;
   /** Most connections whose SYN's data was taken and whose handshake is not over (RFC 7413, section 5.1); 0 takes none. */

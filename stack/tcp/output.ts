@@ -33,7 +33,8 @@ export function timestamp(c: TcpConnection): number {
 /** Sends whatever may be sent now: retransmissions, new data, FIN, an ACK. */
 export function output(c: TcpConnection): void {
   const now = c.tcp.stack.now;
-  if (c.synDue) {
+  // One that waits for a record has a time of its own.
+  if (c.synDue && !(c.paceTimerAt > now && c.paceTimerAt < Infinity)) {
     c.synDue = false;
     if (c.head < 0) {
       sendSyn(c, now);

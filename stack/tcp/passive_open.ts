@@ -48,7 +48,14 @@ export function receiveSyn(
     tcp.counters.noRoute++;
     return;
   }
-  if (listener.halfOpen >= DEFAULT_HALF_OPEN) {
+  const { sources } = listener;
+  if (sources !== null && !sources.hasRoom(path.destination)) {
+    tcp.counters.tooManyFromSource++;
+    return;
+  }
+  const crowded = sources !== null && !sources.hasHalfOpenRoom(path.destination);
+  if (crowded) tcp.counters.halfOpenFromSource++;
+  if (crowded || listener.halfOpen >= DEFAULT_HALF_OPEN) {
     sendCookie(tcp, path, listener, s, ports, now);
     return;
   }
@@ -57,6 +64,7 @@ export function receiveSyn(
   takeSynOptions(c, s.options, now);
   c.ecn = tcp.settings.ecn !== 0 && (s.flags & ECN_SETUP) === ECN_SETUP;
   c.sndWl2 = c.iss;
+  enterHalfOpen(c);
   c.fastOpen = judgeSyn(tcp, listener, path, s, now);
   tcp.table.add(c);
   if (c.passiveFastOpen) {
@@ -69,7 +77,7 @@ export function receiveSyn(
 /** Takes the data of a SYN, and hands the connection over before the handshake's end (RFC 7413, section 4.2.1). */
 function acceptSynData(c: TcpConnection, s: Segment, now: number): void {
   const listener = c.listener!;
-  listener.halfOpen--;
+  leaveHalfOpen(c);
   c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
   s.sequence = c.rcvNxt;
   s.flags &= ~wire.SYN;
@@ -80,8 +88,32 @@ function acceptSynData(c: TcpConnection, s: Segment, now: number): void {
   c.ackTimerAt = Infinity;
   c.unacked = c.smallSegments = 0;
   sendSyn(c, now);
+  if (c.state === State.Closed) return;
   listener.push(c);
   listener.announce();
+}
+
+/** Counts a connection for its listener and its source. */
+function enterHalfOpen(c: TcpConnection): void {
+  const listener = c.listener!;
+  listener.halfOpen++;
+  c.halfOpen = true;
+  c.sources = listener.sources;
+  c.sources?.add(c.path.destination);
+}
+
+/** The handshake of a passive open is over, one way or the other. */
+export function leaveHalfOpen(c: TcpConnection): void {
+  if (!c.halfOpen) return;
+  c.halfOpen = false;
+  if (c.listener !== null) c.listener.halfOpen--;
+  c.sources?.established(c.path.destination);
+}
+
+/** The connection counts no longer for its source. */
+export function leaveSource(c: TcpConnection): void {
+  c.sources?.remove(c.path.destination, c.halfOpen);
+  c.sources = null;
 }
 
 /** A connection in SYN-RECEIVED, as a SYN (or the ACK of a cookie) asks for it. */
@@ -95,7 +127,6 @@ function passive(
 ): TcpConnection {
   const c = new TcpConnection(tcp, path, ports & 0xffff, ports >>> 16, hash);
   c.listener = listener;
-  listener.halfOpen++;
   c.state = State.SynReceived;
   c.irs = s.sequence;
   c.rcvNxt = c.lastAck = c.rcvAdv = s.sequence + 1 | 0;
@@ -120,7 +151,6 @@ function sendCookie(
   tcp.counters.sentCookies++;
   // A connection that lives for this one answer: it is in no table and has no timer.
   const c = passive(tcp, path, listener, s, ports, 0);
-  listener.halfOpen--;
   openNumbers(c);
   takeSynOptions(c, options, now);
   c.ecn = tcp.settings.ecn !== 0 && c.timestamps && (s.flags & ECN_SETUP) === ECN_SETUP;
@@ -149,6 +179,10 @@ export function fromCookie(
 ): TcpConnection | null {
   const path = tcp.stack.pathBack(packet);
   if (path === null || tcp.table.size >= tcp.limits.connections) return null;
+  if (listener.sources !== null && !listener.sources.hasRoom(path.destination)) {
+    tcp.counters.tooManyFromSource++;
+    return null;
+  }
   const ours = ports << 16 | ports >>> 16;
   const iss = s.acknowledgment - 1 | 0;
   const mss = tcp.cookies.read(path.source, path.destination, ours, s.sequence - 1 | 0, iss, now);
@@ -179,8 +213,18 @@ export function fromCookie(
     c.sndWl2 =
       s.acknowledgment;
   c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
+  enterHalfOpen(c);
   tcp.table.add(c);
   return c;
+}
+
+/** Whether a listener that wants data first waits on: the ACK has none, and the time for it is not over. */
+function defers(c: TcpConnection, listener: TcpListener, s: Segment): boolean {
+  if (c.timeouts >= listener.deferRetries || c.passiveFastOpen) return false;
+  if (s.length > 0 || s.flags & wire.FIN || s.sequence !== (c.irs + 1 | 0)) return false;
+  c.deferred = true;
+  c.tcp.counters.deferredAccepts++;
+  return true;
 }
 
 /** The handshake's last ACK has come. @returns False when the listener has no room. */
@@ -192,6 +236,7 @@ export function establish(c: TcpConnection, s: Segment, now: number): boolean {
     tcp.counters.acceptQueueFull++;
     return false;
   }
+  if (listener !== null && defers(c, listener, s)) return false;
   c.state = State.Established;
   c.sndWnd = s.window << c.sndShift;
   c.maxSndWnd = Math.max(c.maxSndWnd, c.sndWnd);
@@ -209,7 +254,7 @@ export function establish(c: TcpConnection, s: Segment, now: number): boolean {
     return true;
   }
   tcp.counters.passiveOpens++;
-  listener.halfOpen--;
+  leaveHalfOpen(c);
   if (listener.closed) {
     c.listener = null;
     reset(c, null);

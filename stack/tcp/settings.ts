@@ -51,6 +51,11 @@ export interface TcpSettings {
   dataRetries: number;
   /** The same once its application has closed it. `tcp_orphan_retries`, where 0 stands for 8. */
   orphanRetries: number;
+  /**
+   * Most connections that their applications have given up and that are still under way; one more is reset at once.
+   * `tcp_max_orphans`.
+   */
+  orphans: number;
   /** µs that an orphan stays in FIN-WAIT-2. `tcp_fin_timeout`. */
   finTimeout: number;
   /** µs of idleness before the first keep-alive probe, where a connection asks for them. `tcp_keepalive_time`. */
@@ -107,6 +112,7 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   synAckRetries: 5,
   dataRetries: 15,
   orphanRetries: 8,
+  orphans: 65536,
   finTimeout: 60_000_000,
   keepAliveTime: 7200_000_000,
   keepAliveInterval: 75_000_000,

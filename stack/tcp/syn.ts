@@ -8,6 +8,7 @@ import * as wire from "../wire/tcp.ts";
 import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
 import { Limit } from "./connection_state.ts";
+import { drop } from "./ending.ts";
 import { prepareSyn } from "./fast_open.ts";
 import { link, placePayload, stamp, timestamp, writeSegment } from "./output.ts";
 import { EVER_RETRANSMITTED, PUSHED, RETRANSMITTED, SYN_RECORD } from "./sent.ts";
@@ -17,7 +18,12 @@ import { armSendTimer } from "./timers.ts";
 export function sendSyn(c: TcpConnection, now: number): void {
   const records = c.tcp.records;
   const r = records.take();
-  if (r < 0) return;
+  if (r < 0) {
+    c.tcp.counters.noRecords++;
+    retrySyn(c, now);
+    return;
+  }
+  c.timeouts = 0;
   records.start[r] = c.iss;
   records.end[r] = c.iss + 1 | 0;
   records.segments[r] = 1;
@@ -28,6 +34,21 @@ export function sendSyn(c: TcpConnection, now: number): void {
   if (c.fastOpen !== null && c.state === State.SynSent) sendSynData(c, now);
   trySyn(c);
   armSendTimer(c, now);
+}
+
+/** No record is free. A peer's SYN comes again by itself; ours is tried again, as if it had been lost. */
+function retrySyn(c: TcpConnection, now: number): void {
+  if (c.state !== State.SynSent) {
+    drop(c, null);
+    return;
+  }
+  if (c.timeouts++ >= c.synRetries) {
+    drop(c, c.failure("TooMany", "Too much is in flight to open a connection"));
+    return;
+  }
+  c.synDue = true;
+  c.paceTimerAt = now + c.rtt.rto;
+  c.schedule();
 }
 
 /** Puts the data that goes with the SYN behind it in flight (RFC 7413, section 4.2.1). */

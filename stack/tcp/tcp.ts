@@ -30,7 +30,7 @@ import { TcpCounters } from "./counters.ts";
 import { drop, forget } from "./ending.ts";
 import { FastOpen, FastOpenState } from "./fast_open.ts";
 import { input, Segment } from "./input.ts";
-import { DEFAULT_BACKLOG, TcpListener } from "./listener.ts";
+import { DEFAULT_BACKLOG, deferRetries, TcpListener } from "./listener.ts";
 import { freeListenPort, freePort, openNumbers } from "./numbers.ts";
 import { output } from "./output.ts";
 import { fromCookie, receiveSyn } from "./passive_open.ts";
@@ -46,6 +46,7 @@ import {
   makeCongestion,
   type TcpSettings,
 } from "./settings.ts";
+import { SourceCounts } from "./source_counts.ts";
 import { ConnectionTable } from "./table.ts";
 
 /** Limits of the TCP layer. */
@@ -54,6 +55,8 @@ export interface TcpLimits {
   connections?: number;
   /** Most connections in TIME-WAIT; more are closed at once. Default 65,536. */
   timeWait?: number;
+  /** Most transmissions of all connections that wait for their ACKs. Default 4,194,304. */
+  transmissions?: number;
 }
 
 /** The TCP layer of a stack. */
@@ -69,7 +72,7 @@ export class Tcp implements TcpApi, Transport {
   /** @internal */
   readonly pool: RingPool = new RingPool();
   /** @internal */
-  readonly records: SentRecords = new SentRecords();
+  readonly records: SentRecords;
   /** @internal */
   readonly limits: Required<TcpLimits>;
   /** @internal */
@@ -82,6 +85,8 @@ export class Tcp implements TcpApi, Transport {
   readonly cookies: SynCookies;
   /** @internal */
   portCounter = 0;
+  /** @internal Connections that their applications have given up and that are still under way. */
+  orphans = 0;
   /** @internal Connections in TIME-WAIT. */
   timeWaits = 0;
   /** What the end of the turn has to look at. */
@@ -100,7 +105,12 @@ export class Tcp implements TcpApi, Transport {
    */
   constructor(stack: Stack, limits: TcpLimits = {}) {
     this.stack = stack;
-    this.limits = { connections: limits.connections ?? 1 << 20, timeWait: limits.timeWait ?? 1 << 16 };
+    this.limits = {
+      connections: limits.connections ?? 1 << 20,
+      timeWait: limits.timeWait ?? 1 << 16,
+      transmissions: limits.transmissions ?? 1 << 22,
+    };
+    this.records = new SentRecords(this.limits.transmissions);
     const random = stack.random;
     this.hash = stack.hash;
     this.cookies = new SynCookies(stack.hash);
@@ -156,6 +166,8 @@ export class Tcp implements TcpApi, Transport {
       throw new StackError("AddressNotAvailable", `Address is not one of this stack: ${local}`);
     }
     const listener = new TcpListener(this, local, port, Math.max(1, backlog), handler);
+    if (options.perSource !== undefined) listener.sources = new SourceCounts(this.hash, options.perSource);
+    listener.deferRetries = deferRetries(options.deferAccept ?? 0);
     const { fastOpen } = this.settings;
     const everyone = FAST_OPEN_SERVER | FAST_OPEN_ALL_LISTENERS;
     listener.fastOpenLimit = options.fastOpen ?? ((fastOpen & everyone) === everyone ? listener.backlog : 0);

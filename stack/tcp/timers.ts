@@ -88,7 +88,13 @@ export function expireTimers(c: TcpConnection, now: number): void {
   if (c.sendTimerAt <= now) expireSendTimer(c, now);
   if (c.lifeTimerAt <= now && c.state !== State.Closed) {
     c.lifeTimerAt = Infinity;
-    drop(c, null);
+    // What was written was not handed over in the time that its owner gave it.
+    if (c.orphan && c.linger < Infinity && c.state !== State.FinWait2 && c.state !== State.TimeWait) {
+      c.tcp.counters.lingerTimeouts++;
+      reset(c, null);
+    } else {
+      drop(c, null);
+    }
   }
   if (c.keepAliveAt <= now && c.state !== State.Closed) expireKeepAlive(c, now);
 }
@@ -129,7 +135,10 @@ function expireRetransmit(c: TcpConnection, now: number): void {
     : c.orphan
     ? settings.orphanRetries
     : settings.dataRetries;
-  const over = c.timeouts > most || now - c.firstRetransmission >= (c.userTimeout || Infinity);
+  const { deferred } = c;
+  const defer = deferred ? c.listener?.deferRetries ?? 0 : 0;
+  const over = c.timeouts > Math.max(most, defer) ||
+    now - c.firstRetransmission >= (c.userTimeout || Infinity);
   if (c.fastOpen !== null) noteTimeout(c, over, now);
   if (over) {
     c.tcp.counters.timedOut++;
@@ -138,7 +147,8 @@ function expireRetransmit(c: TcpConnection, now: number): void {
   }
   if (handshake) {
     c.tcp.counters.retransmissionTimeouts++;
-    retransmit(c, c.head, 1, now);
+    // Whoever has acknowledged it and keeps its data back is asked once more before the time for it ends.
+    if (!deferred || c.timeouts >= defer) retransmit(c, c.head, 1, now);
   } else {
     retransmissionTimeout(c, now);
   }

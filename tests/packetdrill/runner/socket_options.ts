@@ -5,8 +5,9 @@
  */
 
 import { State } from "../../../stack/tcp/api.ts";
-import { FAST_OPEN_CLIENT, makeCongestion } from "../../../stack/tcp/settings.ts";
+import { FAST_OPEN_CLIENT, makeCongestion, type TcpSettings } from "../../../stack/tcp/settings.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
+import { deferRetries } from "../../../stack/tcp/listener.ts";
 import type { Expression } from "./ast.ts";
 import { CONSTANTS as K } from "./constants.ts";
 import { setKeyBytes } from "./fast_open.ts";
@@ -171,6 +172,11 @@ export class SocketOptions {
     return this.#number("SOL_TCP", "TCP_FASTOPEN_NO_COOKIE") !== 0;
   }
 
+  /** TCP_DEFER_ACCEPT, in seconds. */
+  get deferAccept(): number {
+    return this.#number("SOL_TCP", "TCP_DEFER_ACCEPT");
+  }
+
   /** Whether TCP_INQ was asked for. */
   get inq(): boolean {
     return this.#number("SOL_TCP", "TCP_INQ") !== 0;
@@ -266,6 +272,16 @@ export class SocketOptions {
         return c === null ? this.#number(level, name) || 536 : c.mss;
       case "TCP_CONGESTION":
         return c?.congestion.name ?? String(this.#values.get(name) ?? host.stack.tcp.settings.congestion);
+      case "TCP_LINGER2": {
+        const value = this.#number(level, name);
+        const { finTimeout } = host.stack.tcp.settings;
+        if (value < 0) return -1;
+        return this.#values.has(name) && value > 0 && value <= 120 ? value : finTimeout / 1e6;
+      }
+      case "TCP_DEFER_ACCEPT":
+        return deferSeconds(this.deferAccept);
+      case "TCP_SYNCNT":
+        return this.#values.has(name) ? this.#number(level, name) : host.stack.tcp.settings.synRetries;
       case "TCP_QUICKACK":
         return c === null ? 1 : c.interactive ? 0 : 1;
       case "SO_SNDBUFFORCE":
@@ -339,7 +355,6 @@ export class SocketOptions {
       case "TCP_FASTOPEN":
       case "TCP_FASTOPEN_CONNECT":
       case "TCP_FASTOPEN_NO_COOKIE":
-      case "TCP_LINGER2":
       case "TCP_TIMESTAMP":
       case "TCP_DEFER_ACCEPT":
       case "IP_MTU_DISCOVER":
@@ -356,13 +371,19 @@ export class SocketOptions {
       case "SO_OOBINLINE":
         break;
       default:
-        applyMore(name, n, c, this);
+        applyMore(name, n, c, this, host.stack.tcp.settings);
     }
   }
 }
 
 /** Options that are a field of the connection. */
-function applyMore(name: string, value: number, c: TcpConnection, options: SocketOptions): void {
+function applyMore(
+  name: string,
+  value: number,
+  c: TcpConnection,
+  options: SocketOptions,
+  settings: TcpSettings,
+): void {
   switch (name) {
     case "TCP_KEEPINTVL":
       c.keepAliveInterval = value * 1e6;
@@ -375,6 +396,10 @@ function applyMore(name: string, value: number, c: TcpConnection, options: Socke
       break;
     case "TCP_SYNCNT":
       c.synRetries = value;
+      break;
+    case "TCP_LINGER2":
+      // 0 is the setting's; more than two minutes are that as well.
+      c.finTimeout = value < 0 ? -1 : value === 0 || value > 120 ? settings.finTimeout : value * 1e6;
       break;
     case "TCP_MAXSEG":
       c.mssLimit = value;
@@ -394,6 +419,16 @@ function applyMore(name: string, value: number, c: TcpConnection, options: Socke
     default:
       options.unsupported(`Socket option ${name}`);
   }
+}
+
+/** What TCP_DEFER_ACCEPT says once it was counted in time-outs. */
+function deferSeconds(seconds: number): number {
+  let period = 0;
+  for (let left = deferRetries(seconds * 1e6), timeout = 1; left > 0; left--) {
+    period += timeout;
+    timeout = Math.min(2 * timeout, 120);
+  }
+  return period;
 }
 
 /** What Linux refuses of Fast Open's options. */

@@ -31,6 +31,7 @@ const SETTERS: Record<string, Setter> = {
   tcp_synack_retries: count("synAckRetries"),
   tcp_retries2: count("dataRetries"),
   tcp_orphan_retries: (s, value) => s.orphanRetries = Number(value) || 8,
+  tcp_max_orphans: count("orphans"),
   tcp_fin_timeout: count("finTimeout", 1e6),
   tcp_keepalive_time: count("keepAliveTime", 1e6),
   tcp_keepalive_intvl: count("keepAliveInterval", 1e6),

@@ -8,7 +8,7 @@ import type { StackError, StackErrorCode } from "../../../stack/errors.ts";
 import type { IpAddress } from "../../../stack/ip/address.ts";
 import { type ConnectionHandler, type Listener, State } from "../../../stack/tcp/api.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
-import type { TcpListener } from "../../../stack/tcp/listener.ts";
+import { deferRetries, type TcpListener } from "../../../stack/tcp/listener.ts";
 import { CONSTANTS as K } from "./constants.ts";
 import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
 import { mayDefer, sendFastOpen } from "./fast_open.ts";
@@ -192,6 +192,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     if (listener === null) return;
     const { fastOpenLimit } = this.options;
     if (fastOpenLimit !== null) listener.fastOpenLimit = fastOpenLimit;
+    listener.deferRetries = deferRetries(this.options.deferAccept * 1e6);
     listener.fastOpenNoCookie = this.options.fastOpenNoCookie;
   }
 
