@@ -8,12 +8,15 @@ export { type TcpAddr, TcpConn, type TcpConnectOptions } from "./conn.ts";
 export type { Clock } from "./clock.ts";
 export type { Counters } from "./counters.ts";
 export {
-  type Datagram,
   DatagramConn,
+  type DatagramConnectOptions,
   type DatagramNetwork,
   type DatagramOptions,
-  type UdpAddr,
+  type DatagramPeer,
+  type DatagramSendOptions,
+  type DatagramSettings,
 } from "./datagram.ts";
+export { type Datagram, DatagramInfo, type UdpAddr } from "./datagram_queue.ts";
 export type { HostAddress } from "./dns/destinations.ts";
 export { DnsCounters, DnsDrops } from "./dns/counters.ts";
 export type { Flaw } from "./dns/message_check.ts";

@@ -20,7 +20,7 @@ import { Alarm } from "./clock.ts";
 import { TcpConn, type TcpConnectOptions } from "./conn.ts";
 import { type Counters, plainCounters } from "./counters.ts";
 import { dial } from "./dial.ts";
-import { DatagramConn, type DatagramOptions } from "./datagram.ts";
+import { DatagramConn, type DatagramConnectOptions, type DatagramOptions } from "./datagram.ts";
 import { lookup } from "./dns/lookup.ts";
 import { type DnsResults, type DnsType, resolveDns, type ResolveDnsOptions } from "./dns/resolve_dns.ts";
 import { type DnsOptions, Resolver } from "./dns/resolver.ts";
@@ -311,6 +311,11 @@ export class Network implements Disposable, AsyncDisposable {
   /** Binds a UDP port. */
   listenDatagram(options: DatagramOptions): DatagramConn {
     return this.#keep(new DatagramConn(this, options));
+  }
+
+  /** Binds a UDP port that talks to one peer, whose ICMP errors it is told. */
+  async connectDatagram(options: DatagramConnectOptions): Promise<DatagramConn> {
+    return this.#keep(await DatagramConn.connect(this, options));
   }
 
   /** Serves HTTP. */

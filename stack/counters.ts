@@ -349,6 +349,28 @@ export class UdpCounters {
   sent = 0;
   /** Datagrams not sent: no route, no slot, too long for it, or refused. */
   sendFailed = 0;
+  /** Datagrams that a socket's queue had no room for. */
+  queueFull = 0;
   /** Exceptions thrown by handlers. */
   handlerErrors = 0;
+}
+
+/** Counters of one UDP socket. */
+export class UdpSocketCounters {
+  /** Datagrams handed to its handler. */
+  received = 0;
+  /** Payload bytes of {@link received}. */
+  receivedBytes = 0;
+  /** Datagrams handed to IP; a super-datagram counts once. */
+  sent = 0;
+  /** Payload bytes of {@link sent}. */
+  sentBytes = 0;
+  /** Datagrams not sent. */
+  sendFailed = 0;
+  /** Datagrams that its queue had no room for. */
+  queueFull = 0;
+  /** Payload bytes of {@link queueFull}. */
+  queueFullBytes = 0;
+  /** ICMP errors about what it has sent. */
+  errors = 0;
 }

@@ -68,6 +68,7 @@ export * from "./tcp/counters.ts";
 export { Tcp, type TcpLimits } from "./tcp/tcp.ts";
 export * from "./taps.ts";
 export * from "./timer_wheel.ts";
+export * from "./udp/datagram.ts";
 export * from "./udp/socket.ts";
 export * from "./udp/socket_groups.ts";
 export * from "./udp/udp.ts";

@@ -5,7 +5,8 @@
  */
 
 import type { Bytes, Packet } from "../../stack/packet.ts";
-import { sourceOf, sourcePortOf, type UdpSocket } from "../../stack/udp/socket.ts";
+import { sourceOf, sourcePortOf } from "../../stack/udp/datagram.ts";
+import type { UdpSocket } from "../../stack/udp/socket.ts";
 import { decodeMessage, encodeMessage, type OutgoingMessage } from "../dns/message.ts";
 import { lowerName } from "../dns/names.ts";
 import type { DnsMessage, DnsRecord } from "../dns/records.ts";

@@ -4,19 +4,34 @@
  * @module
  */
 
+import { UdpSocketCounters } from "../counters.ts";
 import { StackError } from "../errors.ts";
-import { IpAddress } from "../ip/address.ts";
+import type { IpAddress } from "../ip/address.ts";
 import type { IcmpError, Path } from "../ip/path.ts";
 import type { Interface } from "../link/interface.ts";
 import { clearOffloads } from "../link/offload.ts";
-import { type Bytes, CHECKSUM_PARTIAL, GSO_NONE, type Packet, RECEIVED, UNICAST } from "../packet.ts";
+import {
+  type Bytes,
+  CHECKSUM_PARTIAL,
+  GSO_NONE,
+  GSO_UDP,
+  type Packet,
+  RECEIVED,
+  UNICAST,
+} from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import { fold, sum } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
 import * as wire from "../wire/udp.ts";
+import type { SendOptions } from "./datagram.ts";
 import { SocketGroups } from "./socket_groups.ts";
 import type { BindOptions, Udp } from "./udp.ts";
+
+export { destinationOf, sourceOf, sourcePortOf } from "./datagram.ts";
+
+/** Datagrams of one super-datagram, as many as Linux takes, and payload bytes that fit in one packet of either version. */
+const MOST_SEGMENTS = 64, MOST_SUPER = 65507;
 
 /** Gets what comes to a socket. */
 export interface UdpHandler {
@@ -27,25 +42,6 @@ export interface UdpHandler {
   receive(packet: Packet, socket: UdpSocket): void;
   /** A datagram that this socket sent to `remote` did not get through (RFC 1122, section 4.1.3.3). @param mtu Of the next hop, for `PacketTooBig`. */
   error?(kind: IcmpError, remote: IpAddress, port: number, mtu: number, socket: UdpSocket): void;
-}
-
-/** The address that a received packet came from. Allocates; `packet.network` is its IP header for those who must not. */
-export function sourceOf(packet: Packet): IpAddress {
-  return packet.version === 4
-    ? IpAddress.read(4, packet.view, packet.network + 12)
-    : IpAddress.read(6, packet.view, packet.network + 8);
-}
-
-/** The address that a received packet was sent to. */
-export function destinationOf(packet: Packet): IpAddress {
-  return packet.version === 4
-    ? IpAddress.read(4, packet.view, packet.network + 16)
-    : IpAddress.read(6, packet.view, packet.network + 24);
-}
-
-/** The port that a received datagram or segment came from. */
-export function sourcePortOf(packet: Packet): number {
-  return packet.view.getUint16(packet.transport);
 }
 
 /** A bound port. {@link Udp.bind} makes them. */
@@ -70,6 +66,28 @@ export class UdpSocket {
   closed = false;
   /** @internal The next socket of the same port. */
   next: UdpSocket | null = null;
+  /** What happened. */
+  readonly counters: UdpSocketCounters = new UdpSocketCounters();
+  /** TTL or hop limit of what it sends to hosts, 1 to 255; 0, the default, leaves it to the route. */
+  hopLimit = 0;
+  /** DSCP and ECN (TOS) of what it sends, 0 to 255. Default 0. */
+  trafficClass = 0;
+  /**
+   * Whether what is larger than the path's MTU is refused (`MessageTooLong`) rather than sent in fragments. Default false.
+   * What is sent whole never is fragmented on its way, and what ICMP tells about its size is learned.
+   */
+  dontFragment = false;
+  /** The only interface that it sends and receives by, or null for all. */
+  readonly interface: Interface | null;
+  /** 4 or 6 for one IP version only, 0 for both. */
+  readonly version: 0 | 4 | 6;
+  /** Whether it does without checksums over IPv6: see {@link BindOptions.zeroChecksum}. */
+  readonly zeroChecksum: boolean;
+  #remote: IpAddress | null = null;
+  #remotePort = 0;
+  #remoteOptions: SendOptions | null = null;
+  #lastInterface: Interface | null = null;
+  #lastFree = true;
   readonly #stack: Stack;
   readonly #udp: Udp;
   /** Where the last datagram went: most sockets talk to one peer at a time. */
@@ -92,6 +110,9 @@ export class UdpSocket {
     this.port = port;
     this.broadcast = options.broadcast ?? false;
     this.reuse = options.reuse ?? false;
+    this.interface = options.interface ?? null;
+    this.version = address?.version ?? options.version ?? 0;
+    this.zeroChecksum = options.zeroChecksum ?? false;
     this.groups = new SocketGroups(stack);
     this.handler = handler;
   }
@@ -107,8 +128,31 @@ export class UdpSocket {
   }
 
   /**
+   * Talks to one peer from now on: only its datagrams come in, and what ICMP tells about it goes to this socket before
+   * others of the port. {@link sendTo} is {@link send} to it. Another call chooses another peer.
+   * @param by The only interface to it. A link-local address needs one when several interfaces speak IPv6.
+   * @throws As {@link send}.
+   */
+  connect(remote: IpAddress, port: number, by: Interface | null = null): void {
+    this.#path(remote, port, by === null ? null : { interface: by });
+    this.#remote = remote;
+    this.#remotePort = port;
+    if (by !== null) this.#remoteOptions = { interface: by };
+  }
+
+  /** Its peer's address, once it is connected; or null. */
+  get remote(): IpAddress | null {
+    return this.#remote;
+  }
+
+  /** Its peer's port; 0 while it is not connected. */
+  get remotePort(): number {
+    return this.#remotePort;
+  }
+
+  /**
    * Sends a datagram with a copy of `bytes[offset, offset + length)`. It leaves at the end of the turn.
-   * @param hopLimit 1 to 255; 0, the default, takes the usual one.
+   * @param options What differs from the socket's settings for this datagram.
    * @returns False when it was dropped at once because no slot is free or the next hop does not answer.
    * @throws {StackError} `NetworkUnreachable`, `MessageTooLong`, `AddressNotAvailable` (a broadcast address
    *   without permission), `Closed`. @throws {RangeError} A port out of range.
@@ -119,30 +163,61 @@ export class UdpSocket {
     length: number,
     destination: IpAddress,
     port: number,
-    hopLimit = 0,
+    options: SendOptions | null = null,
   ): boolean {
-    const path = this.#path(destination, port);
-    // What is larger than the path's MTU goes in fragments.
-    const most = 65535 - (path.version === 4 ? path.headerLength : 0) - wire.HEADER_LENGTH;
-    if (length > most) {
+    const path = this.#path(destination, port, options);
+    this.#check(path, length);
+    return this.#copy(bytes, offset, length, path, port, options, 0);
+  }
+
+  /** As {@link send}, to the peer that {@link connect} has chosen. @throws {StackError} `NotConnected`. */
+  sendTo(bytes: Bytes, offset: number, length: number): boolean {
+    const remote = this.#remote;
+    if (remote === null) {
       throw new StackError(
-        "MessageTooLong",
-        `Cannot send ${length} bytes to ${destination}: at most ${most} fit in one packet`,
+        "NotConnected",
+        `Cannot send from UDP port ${this.port}: connect the socket first`,
       );
     }
-    const packet = path.reserve(length);
-    if (packet === null) {
-      this.#udp.counters.sendFailed++;
-      return false;
+    return this.send(bytes, offset, length, remote, this.#remotePort, this.#remoteOptions);
+  }
+
+  /**
+   * Sends many datagrams of the same size to one peer, in super-datagrams that the device or this stack cuts.
+   * @param bytes Holds them one behind the other, from `offset` on. @param length Bytes of all of them.
+   * @param size Bytes of each; the last may have less. At least 1.
+   * @returns How many were handed on; the rest was dropped, as {@link send} does.
+   * @throws As {@link send}.
+   */
+  sendSegments(
+    bytes: Bytes,
+    offset: number,
+    length: number,
+    size: number,
+    destination: IpAddress,
+    port: number,
+    options: SendOptions | null = null,
+  ): number {
+    if (!Number.isInteger(size) || size < 1) {
+      throw new RangeError(`Size of a datagram must be a whole number from 1 on, got ${size}`);
     }
-    const at = packet.offset;
-    if (length < 64) { for (let i = 0; i < length; i++) packet.bytes[at + i] = bytes[offset + i]!; }
-    else {packet.bytes.set(
-        offset === 0 && length === bytes.length ? bytes : bytes.subarray(offset, offset + length),
-        at,
-      );}
-    packet.end = at + length;
-    return this.#send(packet, path, port, hopLimit);
+    const path = this.#path(destination, port, options);
+    this.#check(path, Math.min(size, length));
+    const fits = size + wire.HEADER_LENGTH + path.headerLength <= path.mtu;
+    const most = fits ? size * Math.min(MOST_SEGMENTS, Math.floor(MOST_SUPER / size)) : size;
+    let sent = 0;
+    for (let at = 0; at < length; at += most) {
+      const part = Math.min(most, length - at);
+      if (!this.#copy(bytes, offset + at, part, path, port, options, part > size ? size : 0)) break;
+      sent += Math.ceil(part / size);
+    }
+    return sent;
+  }
+
+  /** Payload bytes that get to `destination` in one piece, as far as is known. @throws As {@link send}. */
+  mtu(destination: IpAddress, port: number, options: SendOptions | null = null): number {
+    const path = this.#path(destination, port, options);
+    return path.mtu - path.headerLength - wire.HEADER_LENGTH;
   }
 
   /**
@@ -150,8 +225,8 @@ export class UdpSocket {
    * and pass the packet to {@link transmit} with the same port, or give it back with `discard()`.
    * @returns null when no slot is free. @throws As {@link send}, but for the length.
    */
-  reserve(destination: IpAddress, port: number): Packet | null {
-    const path = this.#path(destination, port);
+  reserve(destination: IpAddress, port: number, options: SendOptions | null = null): Packet | null {
+    const path = this.#path(destination, port, options);
     const packet = path.reserve();
     if (packet === null) return null;
     // Until it is sent, the place of the transport header is of no other use.
@@ -160,10 +235,10 @@ export class UdpSocket {
   }
 
   /** Sends a packet that {@link reserve} gave. Takes ownership. @returns False when it was dropped. */
-  transmit(packet: Packet, hopLimit = 0): boolean {
+  transmit(packet: Packet, options: SendOptions | null = null): boolean {
     const path = packet.path;
     if (path === null) throw new TypeError("Cannot transmit a packet that UdpSocket.reserve did not give");
-    return this.#send(packet, path, packet.transport, hopLimit);
+    return this.#send(packet, path, packet.transport, options);
   }
 
   /**
@@ -188,7 +263,7 @@ export class UdpSocket {
       }
       copy.bytes.set(packet.bytes.subarray(offset, offset + length), copy.offset);
       copy.end = copy.offset + length;
-      return this.#send(copy, path, wire.sourcePort(view, transport), 0);
+      return this.#send(copy, path, wire.sourcePort(view, transport), null);
     }
     const total = length + wire.HEADER_LENGTH;
     const to = wire.sourcePort(view, transport);
@@ -214,10 +289,26 @@ export class UdpSocket {
       : this.#stack.ipv6.answer(packet, ipv4.UDP);
     if (sent) {
       this.#udp.counters.sent++;
+      this.counters.sent++;
+      this.counters.sentBytes += length;
       return true;
     }
     this.#udp.counters.sendFailed++;
+    this.counters.sendFailed++;
     return false;
+  }
+
+  /** Takes note that whoever queues what this socket receives had no room for a datagram of `length` bytes. */
+  dropped(length: number): void {
+    this.#udp.counters.queueFull++;
+    this.counters.queueFull++;
+    this.counters.queueFullBytes += length;
+  }
+
+  /** @internal Whether a packet may be its, going by version and interface. */
+  takes(packet: Packet): boolean {
+    return (this.version === 0 || this.version === packet.version) &&
+      (this.interface === null || this.interface === (packet.looped ?? packet.interface));
   }
 
   /** Gives the port back. Idempotent. */
@@ -242,7 +333,7 @@ export class UdpSocket {
     return fold(fold(own) + fold(asker));
   }
 
-  #path(destination: IpAddress, port: number): Path {
+  #path(destination: IpAddress, port: number, options: SendOptions | null): Path {
     if (this.closed) {
       throw new StackError("Closed", `Cannot send from UDP port ${this.port}: the socket is closed`);
     }
@@ -250,43 +341,112 @@ export class UdpSocket {
       throw new RangeError(`Port must be a whole number from 1 to 65535, got ${port}`);
     }
     const last = this.#last;
+    const group = destination.isMulticast;
+    const by = options?.interface ?? this.interface ?? (group ? this.#multicastInterface : null);
+    const chosen = options?.source ?? this.address;
+    const source = chosen === null || chosen.isMulticast ? null : chosen;
     if (
       last !== null && this.#generation === this.#stack.generation && last.destination.equals(destination) &&
-      (this.broadcast || !last.group || destination.isMulticast)
+      by === this.#lastInterface && (source === null || source.equals(last.source)) &&
+      (source === null) === this.#lastFree && (this.broadcast || !last.group || group)
     ) return last;
-    const source = this.address === null || this.address.isMulticast ? undefined : this.address;
-    const by = destination.isMulticast ? this.#multicastInterface : null;
-    const path = this.#stack.path(destination, source, by);
+    const path = destination.version === this.version || this.version === 0
+      ? this.#stack.path(destination, source, by)
+      : null;
     if (path === null) {
-      throw new StackError("NetworkUnreachable", `Cannot send to ${destination}: no route leads there`);
+      const from = source === null ? "" : ` from ${source}`;
+      const out = by === null ? "" : ` by ${by.name}`;
+      throw new StackError(
+        "NetworkUnreachable",
+        `Cannot send to ${destination}${from}${out}: no route leads there`,
+      );
     }
-    if (!this.broadcast && destination.version === 4 && !destination.isMulticast && path.group) {
+    if (!this.broadcast && destination.version === 4 && !group && path.group) {
       throw new StackError(
         "AddressNotAvailable",
         `Cannot send to broadcast address ${destination}: bind the socket with { broadcast: true }`,
       );
     }
     this.#last = path;
+    this.#lastInterface = by;
+    this.#lastFree = source === null;
     this.#generation = this.#stack.generation;
     return path;
   }
 
-  #send(packet: Packet, path: Path, port: number, hopLimit: number): boolean {
+  /** @throws {StackError} `MessageTooLong` when a datagram of `length` bytes can't go, or must not be cut and would be. */
+  #check(path: Path, length: number): void {
+    const headers = path.headerLength + wire.HEADER_LENGTH;
+    const most = this.dontFragment
+      ? path.mtu - headers
+      : 65535 - (path.version === 4 ? path.headerLength : 0) - wire.HEADER_LENGTH;
+    if (length <= most) return;
+    const why = this.dontFragment ? `of ${path.mtu} bytes that the path takes` : "packet";
+    throw new StackError(
+      "MessageTooLong",
+      `Cannot send ${length} bytes to ${path.destination}: at most ${most} fit in one ${
+        this.dontFragment ? `packet ${why}` : why
+      }`,
+    );
+  }
+
+  #copy(
+    bytes: Bytes,
+    offset: number,
+    length: number,
+    path: Path,
+    port: number,
+    options: SendOptions | null,
+    segment: number,
+  ): boolean {
+    const packet = path.reserve(length);
+    if (packet === null) {
+      this.#udp.counters.sendFailed++;
+      this.counters.sendFailed++;
+      return false;
+    }
+    const at = packet.offset;
+    if (length < 64) { for (let i = 0; i < length; i++) packet.bytes[at + i] = bytes[offset + i]!; }
+    else {
+      packet.bytes.set(
+        offset === 0 && length === bytes.length ? bytes : bytes.subarray(offset, offset + length),
+        at,
+      );
+    }
+    packet.end = at + length;
+    if (segment !== 0) {
+      packet.gsoType = GSO_UDP;
+      packet.gsoSize = segment;
+    }
+    return this.#send(packet, path, port, options);
+  }
+
+  #send(packet: Packet, path: Path, port: number, options: SendOptions | null): boolean {
+    const payload = packet.length;
     const at = packet.push(wire.HEADER_LENGTH);
-    const length = packet.length;
-    wire.write(packet.view, at, this.port, port, length, fold(path.addressSum + ipv4.UDP + length));
-    packet.flags = CHECKSUM_PARTIAL;
-    packet.checksumStart = at;
-    packet.checksumOffset = wire.CHECKSUM_OFFSET;
+    const length = payload + wire.HEADER_LENGTH;
+    const { counters } = this;
+    if (this.zeroChecksum && path.version === 6 && packet.gsoType === GSO_NONE) {
+      wire.write(packet.view, at, this.port, port, length, 0);
+    } else {
+      wire.write(packet.view, at, this.port, port, length, fold(path.addressSum + ipv4.UDP + length));
+      packet.flags = CHECKSUM_PARTIAL;
+      packet.checksumStart = at;
+      packet.checksumOffset = wire.CHECKSUM_OFFSET;
+    }
+    let hopLimit = options?.hopLimit ?? this.hopLimit;
     if (path.group && path.destination.isMulticast) {
-      if (hopLimit === 0) hopLimit = this.multicastHops;
+      if (options?.hopLimit === undefined) hopLimit = this.multicastHops;
       if (this.multicastLoop) packet.looped = path.interface;
     }
-    if (path.send(packet, ipv4.UDP, 0, hopLimit)) {
+    if (path.send(packet, ipv4.UDP, options?.trafficClass ?? this.trafficClass, hopLimit)) {
       this.#udp.counters.sent++;
+      counters.sent++;
+      counters.sentBytes += payload;
       return true;
     }
     this.#udp.counters.sendFailed++;
+    counters.sendFailed++;
     return false;
   }
 }

@@ -7,7 +7,8 @@
 import { UdpCounters } from "../counters.ts";
 import { StackError } from "../errors.ts";
 import { IpAddress } from "../ip/address.ts";
-import type { IcmpError, Transport } from "../ip/path.ts";
+import { IcmpError, type Transport } from "../ip/path.ts";
+import type { Interface } from "../link/interface.ts";
 import { transportChecksumOk } from "../link/offload.ts";
 import { BROADCAST, GSO_UDP, type Packet, UNICAST } from "../packet.ts";
 import type { Stack } from "../stack.ts";
@@ -30,6 +31,12 @@ export interface BindOptions {
    * to all of them, what is for one host to the last that was bound. Default false.
    */
   reuse?: boolean;
+  /** One IP version only. Default: both, or the address's. */
+  version?: 4 | 6;
+  /** Sends and receives by this interface only. Default: all. */
+  interface?: Interface;
+  /** Does without checksums over IPv6, both ways, as some tunnels do (RFC 6935). Default false. */
+  zeroChecksum?: boolean;
 }
 
 /** The UDP layer of a stack, for both IP versions. */
@@ -75,8 +82,8 @@ export class Udp implements Transport {
     if (this.#bound >= this.#stack.limits.udpSockets) {
       throw new StackError("TooMany", `Cannot bind UDP port ${port}: ${this.#bound} sockets are open`);
     }
-    if (port === 0) port = this.#freePort(local);
-    else if (this.#taken(local, port, options.reuse ?? false)) {
+    if (port === 0) port = this.#freePort(local, options);
+    else if (this.#taken(local, port, options)) {
       throw new StackError(
         "AddressInUse",
         `Cannot bind UDP port ${port}${local ? ` of ${local}` : ""}: it is in use`,
@@ -130,8 +137,9 @@ export class Udp implements Transport {
       dropped.portZero++;
       return;
     }
-    // A sender over IPv4 may leave the checksum out (RFC 768); over IPv6 it may not (RFC 8200, section 8.1).
-    if (!(wire.checksum(view, at) === 0 && packet.version === 4) && !transportChecksumOk(packet)) {
+    // A sender over IPv4 may leave the checksum out (RFC 768); over IPv6 only to ports that say so (RFC 8200, section 8.1).
+    const unsummed = wire.checksum(view, at) === 0;
+    if (unsummed ? packet.version === 6 && !this.#mayLack(port) : !transportChecksumOk(packet)) {
       dropped.badChecksum++;
       return;
     }
@@ -153,9 +161,21 @@ export class Udp implements Transport {
   error(packet: Packet, kind: IcmpError, mtu: number): void {
     const { view, offset: at, network } = packet;
     const local = packet.version === 4 ? network + 12 : network + 8;
-    const socket = this.#match(packet, wire.sourcePort(view, at), local);
+    const remoteAt = local + (packet.version === 4 ? 4 : 16);
+    const socket = this.#match(
+      packet,
+      wire.sourcePort(view, at),
+      local,
+      remoteAt,
+      wire.destinationPort(view, at),
+    );
     if (socket === null) return;
-    const remote = IpAddress.read(packet.version as 4 | 6, view, local + (packet.version === 4 ? 4 : 16));
+    const version = packet.version as 4 | 6;
+    const remote = IpAddress.read(version, view, remoteAt);
+    if (kind === IcmpError.PacketTooBig) {
+      this.#learn(IpAddress.read(version, view, local), remote, packet, mtu);
+    }
+    socket.counters.errors++;
     try {
       socket.handler.error?.(kind, remote, wire.destinationPort(view, at), mtu, socket);
     } catch (error) {
@@ -198,7 +218,15 @@ export class Udp implements Transport {
     const at = packet.network + (packet.version === 4 ? 16 : 24);
     for (; socket !== null; socket = socket.next) {
       const own = socket.address;
+      if (!socket.takes(packet)) continue;
       if (own !== null && !(own.version === packet.version && own.isAt(packet.view, at))) continue;
+      const { remote } = socket;
+      if (
+        remote !== null &&
+        !(remote.version === packet.version &&
+          remote.isAt(packet.view, at - (packet.version === 4 ? 4 : 16)) &&
+          wire.sourcePort(packet.view, packet.transport) === socket.remotePort)
+      ) continue;
       if (packet.cast === BROADCAST || socket.groups.admits(packet)) return socket;
     }
     return null;
@@ -209,7 +237,16 @@ export class Udp implements Transport {
     else this.#deliver(packet, socket);
   }
 
+  /** Has the path to a peer know what gets through. */
+  #learn(local: IpAddress, remote: IpAddress, packet: Packet, mtu: number): void {
+    const { interface: by } = packet;
+    const linkLocal = remote.version === 6 && remote.isLinkLocal;
+    this.#stack.path(remote, local, linkLocal ? by : null)?.learnMtu(mtu);
+  }
+
   #deliver(packet: Packet, socket: UdpSocket): void {
+    socket.counters.received++;
+    socket.counters.receivedBytes += packet.end - packet.offset;
     try {
       socket.handler.receive(packet, socket);
     } catch (error) {
@@ -229,47 +266,80 @@ export class Udp implements Transport {
   }
 
   #find(packet: Packet, port: number): UdpSocket | null {
-    return this.#match(packet, port, packet.version === 4 ? packet.network + 16 : packet.network + 24);
+    const { network, version } = packet;
+    const source = wire.sourcePort(packet.view, packet.transport);
+    return version === 4
+      ? this.#match(packet, port, network + 16, network + 12, source)
+      : this.#match(packet, port, network + 24, network + 8, source);
   }
 
-  /** The socket of a port whose address is the one at `at`, or else the one bound to all. */
-  #match(packet: Packet, port: number, at: number): UdpSocket | null {
+  /** Whether a socket of the port takes datagrams over IPv6 without a checksum. */
+  #mayLack(port: number): boolean {
+    const place = this.#ports[port]!;
+    let socket = place === 0 ? null : this.#chains[place - 1]!;
+    while (socket !== null && !socket.zeroChecksum) socket = socket.next;
+    return socket !== null;
+  }
+
+  /**
+   * The socket of a port that fits best: connected to the peer before others, bound to our address before those bound
+   * to all; among equals the one that was bound last.
+   */
+  #match(
+    packet: Packet,
+    port: number,
+    localAt: number,
+    remoteAt: number,
+    remotePort: number,
+  ): UdpSocket | null {
     const place = this.#ports[port]!;
     if (place === 0) return null;
-    const { view } = packet;
-    let wildcard: UdpSocket | null = null;
-    for (let socket = this.#chains[place - 1]!; socket !== null; socket = socket.next!) {
-      const own = socket.address;
-      if (own === null) wildcard ??= socket;
-      else if (own.version === packet.version) {
-        if (own.version === 4) {
-          if (own.d === view.getInt32(at)) return socket;
-        } else if (
-          own.d === view.getInt32(at + 12) && own.c === view.getInt32(at + 8) &&
-          own.b === view.getInt32(at + 4) && own.a === view.getInt32(at)
-        ) return socket;
+    const { view, version } = packet;
+    let best: UdpSocket | null = null;
+    let most = -1;
+    for (let socket: UdpSocket | null = this.#chains[place - 1]!; socket !== null; socket = socket.next) {
+      const { address, remote } = socket;
+      let score = 0;
+      if (!socket.takes(packet)) continue;
+      if (address !== null) {
+        if (address.version !== version || !address.isAt(view, localAt)) continue;
+        score = 1;
+      }
+      if (remote !== null) {
+        if (remotePort !== socket.remotePort || remote.version !== version || !remote.isAt(view, remoteAt)) {
+          continue;
+        }
+        score += 2;
+      }
+      if (score > most) {
+        best = socket;
+        most = score;
       }
     }
-    return wildcard;
+    return best;
   }
 
-  #taken(address: IpAddress | null, port: number, reuse: boolean): boolean {
+  #taken(address: IpAddress | null, port: number, options: BindOptions): boolean {
+    const { interface: by = null } = options;
+    const version = address?.version ?? options.version ?? 0;
     const place = this.#ports[port]!;
     if (place === 0) return false;
     for (let socket = this.#chains[place - 1]!; socket !== null; socket = socket.next!) {
       const own = socket.address;
-      if (reuse && socket.reuse) continue;
+      if (options.reuse && socket.reuse) continue;
+      if (version !== 0 && socket.version !== 0 && version !== socket.version) continue;
+      if (by !== null && socket.interface !== null && by !== socket.interface) continue;
       if (own === null ? address === null : address !== null && own.equals(address)) return true;
     }
     return false;
   }
 
   /** RFC 6056, section 3.3.1: from a random place on, the first that is free. */
-  #freePort(address: IpAddress | null): number {
+  #freePort(address: IpAddress | null, options: BindOptions): number {
     const start = (this.#stack.random() >>> 0) % EPHEMERALS;
     for (let i = 0; i < EPHEMERALS; i++) {
       const port = FIRST_EPHEMERAL + (start + i) % EPHEMERALS;
-      if (!this.#taken(address, port, false)) return port;
+      if (!this.#taken(address, port, { ...options, reuse: false })) return port;
     }
     throw new StackError("AddressInUse", "Cannot bind a free UDP port: all dynamic ports are in use");
   }

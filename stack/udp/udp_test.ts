@@ -6,7 +6,7 @@ import { IcmpError } from "../ip/path.ts";
 import { CHECKSUM_PARTIAL, GSO_UDP, type Packet } from "../packet.ts";
 import { checksumsOk, ipv4Frame, udpFrame } from "../testing/frames.ts";
 import { Host, Pair } from "../testing/pair.ts";
-import { sourceOf, sourcePortOf } from "./socket.ts";
+import { sourceOf, sourcePortOf } from "./datagram.ts";
 
 const A = IpAddress.parse("10.0.0.1"), B = IpAddress.parse("10.0.0.2");
 const BROADCAST = [255, 255, 255, 255, 255, 255];
