@@ -400,13 +400,17 @@ export class DatagramConn implements AsyncIterable<Datagram>, Disposable {
   /** Where to send; null when a name has to be resolved first. */
   #destination(addr: DatagramPeer | undefined, options?: DatagramSendOptions): Destination | null {
     if (addr !== undefined) return literal(this.#from, addr, options);
-    const { remote, remotePort } = this.#socket;
+    const { remote, remotePort, remoteInterface } = this.#socket;
     if (remote === null) {
       throw toDenoError(
         new StackError("NotConnected", "Cannot send without a peer: name one, or use connectDatagram"),
       );
     }
-    return { address: remote, port: remotePort, options: sendOptions(this.#from.stack, options, null) };
+    return {
+      address: remote,
+      port: remotePort,
+      options: sendOptions(this.#from.stack, options, remoteInterface),
+    };
   }
 
   #failed(kind: IcmpError, remote: IpAddress, port: number, mtu: number): void {

@@ -124,6 +124,8 @@ Deno.test("DatagramConn.sendBatch() delivers every datagram of any sizes and pee
   using second = b.listenDatagram({ port: 8, queue: 1000 });
   using client = a.listenDatagram({ port: 0 });
   const to = (port: number) => ({ hostname: "10.0.0.2", port });
+  await client.send(bytes("first"), to(7));
+  await first.receive();
   const sizes = [...new Array(100).fill(1000), 3, 1000, 1000, 0, 1, 1, 5000, 5000, 200];
   const batch = sizes.map((size, i) => [new Uint8Array(size).fill(i), to(i === 50 ? 8 : 7)] as const);
   assert.equal(await client.sendBatch(batch), sizes.length);
@@ -154,6 +156,8 @@ Deno.test("DatagramConn bounds its queue in datagrams and bytes, and counts what
   using small = b.listenDatagram({ port: 8, queueBytes: 1500 });
   using client = a.listenDatagram({ port: 0 });
   using last = b.listenDatagram({ port: 9 });
+  await client.send(bytes("first"), { hostname: "10.0.0.2", port: 9 });
+  await last.receive();
   for (let i = 0; i < 5; i++) {
     for (const port of [7, 8]) await client.send(new Uint8Array(1000), { hostname: "10.0.0.2", port });
   }

@@ -268,9 +268,9 @@ export class Stack {
   }
 
   /** Whether `address` is one of ours, loopback included. */
-  isLocal(address: IpAddress): boolean {
+  isLocal(address: IpAddress, by: Interface | null = null): boolean {
     if (address.version === 4) return this.ipv4.isLocal(address.d);
-    const own = this.ipv6.own(address);
+    const own = this.ipv6.own(address, by);
     return own !== null && own.state !== AddressState.Duplicate;
   }
 
@@ -356,7 +356,7 @@ export class Stack {
     const { view, network } = packet;
     const ours = packet.version === 4
       ? this.ipv4.isLocal(ipv4.source(view, network))
-      : this.ipv6.ownAt(view, network + ipv6.SOURCE) !== null;
+      : this.ipv6.ownAt(view, network + ipv6.SOURCE, packet.interface) !== null;
     if (!ours) {
       // Forwarded for somebody else, who is told (RFC 1812, section 5.2.7.1; RFC 4443, section 3.1).
       if (packet.version === 4) this.icmp.sendError(packet, icmpv4.UNREACHABLE, icmpv4.HOST, 0);

@@ -24,7 +24,7 @@ export const GROUP_V4: IpAddress = IpAddress.parse("224.0.0.251");
 /** The groups. */
 export const GROUP_V6: IpAddress = IpAddress.parse("ff02::fb");
 /** Hop limit of what is sent (section 11). */
-const HOPS = 255;
+const HOPS = 255, OPTIONS = { hopLimit: HOPS };
 /** Bytes of IPv6 and UDP headers. */
 const HEADERS = 48;
 /** Bytes of a message, whatever the link takes (section 17). */
@@ -209,7 +209,7 @@ export class MdnsLink {
 
   #sendTo(bytes: Uint8Array<ArrayBuffer>, address: IpAddress, port: number): boolean {
     try {
-      return this.#socket.send(bytes, 0, bytes.length, address, port, HOPS);
+      return this.#socket.send(bytes, 0, bytes.length, address, port, OPTIONS);
     } catch (error) {
       // Without an address, or a route, there is nobody to tell.
       if (error instanceof StackError) return false;

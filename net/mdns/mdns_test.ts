@@ -33,7 +33,7 @@ class Peer {
   }
 
   raw(bytes: Uint8Array<ArrayBuffer>): void {
-    this.#socket.send(bytes, 0, bytes.length, GROUP, 5353, 255);
+    this.#socket.send(bytes, 0, bytes.length, GROUP, 5353, { hopLimit: 255 });
   }
 
   tell(...answers: DnsRecord[]): void {

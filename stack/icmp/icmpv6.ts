@@ -179,7 +179,7 @@ export class Icmpv6 implements Transport {
       dropped.truncated++;
       return;
     }
-    const own = this.#stack.ipv6.ownAt(view, quote + ipv6.SOURCE);
+    const own = this.#stack.ipv6.ownAt(view, quote + ipv6.SOURCE, packet.interface);
     const inner = transportOf(view, quote, end);
     if (ipv6.version(view, quote) !== 6 || own === null || !own.usable || inner < 0) {
       dropped.badQuote++;

@@ -13,13 +13,13 @@ import * as icmp from "../wire/icmpv6.ts";
 import { ICMP as ICMPV4 } from "../wire/ipv4.ts";
 import * as wire from "../wire/ipv6.ts";
 import { type Cidr, IpAddress } from "./address.ts";
-import { AddressTable } from "./address_table.ts";
 import { sendFragments } from "./fragment.ts";
 import { ReversePath } from "./forwarding.ts";
 import { Ipv6Extensions, isExtension } from "./ipv6_extensions.ts";
 import { Ipv6Path } from "./ipv6_path.ts";
 import { IpLayer } from "./layer.ts";
 import { AddressOrigin, AddressState, OwnAddress } from "./own_address.ts";
+import { OwnAddresses } from "./own_addresses.ts";
 import { PathCache } from "./path_cache.ts";
 import { selectSource } from "./source_selection.ts";
 
@@ -39,7 +39,7 @@ export class Ipv6 extends IpLayer {
   /** The ICMP of the other version. */
   protected readonly foreign: number = ICMPV4;
   readonly #paths: PathCache<Ipv6Path>;
-  readonly #local = new AddressTable<OwnAddress>();
+  readonly #local = new OwnAddresses();
 
   /**
    * Makes the layer.
@@ -51,14 +51,14 @@ export class Ipv6 extends IpLayer {
     this.#paths = new PathCache(stack.limits.paths);
   }
 
-  /** Our entry of an address, in whatever state; or null. */
-  own(address: IpAddress): OwnAddress | null {
-    return this.#local.get(address);
+  /** Our entry of an address, in whatever state; or null. @param by Where a link-local one is meant. Default: anywhere. */
+  own(address: IpAddress, by: Interface | null = null): OwnAddress | null {
+    return this.#local.getOn(address, by);
   }
 
-  /** Our entry of the address whose 16 bytes are at `at`; or null. */
-  ownAt(view: DataView, at: number): OwnAddress | null {
-    return this.#local.find(view, at);
+  /** As {@link own}, of the address whose 16 bytes are at `at`. */
+  ownAt(view: DataView, at: number, by: Interface | null = null): OwnAddress | null {
+    return this.#local.findOn(view, at, by);
   }
 
   /** @internal The loopback interface's own address is ours without asking. */
@@ -209,7 +209,7 @@ export class Ipv6 extends IpLayer {
     const by = packet.interface!;
     const linkLocal = view.getInt32(network + wire.SOURCE) >>> 22 === 0x3fa;
     const pinned = linkLocal && !by.loopback ? by : null;
-    const ours = packet.cast === UNICAST && this.#local.find(view, network + wire.DESTINATION) !== null;
+    const ours = packet.cast === UNICAST && this.#local.findOn(view, network + wire.DESTINATION, by) !== null;
     if (!ours) return this.path(IpAddress.read(6, view, network + wire.SOURCE), null, pinned);
     const hash = this.stack.hash.addressesAt(view, network + wire.DESTINATION, network + wire.SOURCE);
     let path = this.#paths.chain(hash);
@@ -241,12 +241,12 @@ export class Ipv6 extends IpLayer {
     const { destination, source, pinned } = path;
     path.local = path.group = path.resolves = false;
     path.groupHigh = path.groupLow = 0;
-    const own = this.#local.get(source);
+    const own = this.#local.getOn(source, pinned);
     if (own === null ? !(source.isUnspecified && pinned !== null) : !own.usable) return false;
     if ((pinned !== null && !pinned.active) || destination.isUnspecified || isMapped(destination)) {
       return false;
     }
-    const target = this.#local.get(destination);
+    const target = this.#local.getOn(destination, pinned);
     if (target !== null) {
       path.interface = this.stack.loopback;
       path.local = true;
@@ -325,7 +325,7 @@ export class Ipv6 extends IpLayer {
         return false;
       }
     }
-    const own = this.#local.find(view, at);
+    const own = this.#local.findOn(view, at, by);
     // Until an address is ours for sure, it may be its owner who speaks.
     if (own !== null && own.usable && !own.interface.nd?.probing(own)) {
       dropped.ownSource++;
@@ -365,7 +365,7 @@ export class Ipv6 extends IpLayer {
       if (allNodes || this.listens(packet, by)) return true;
       return this.#elsewhere(packet);
     }
-    const own = this.#local.find(view, at);
+    const own = this.#local.findOn(view, at, by);
     if (own === null) {
       if (first === 0 && view.getInt32(at + 4) === 0 && isMappedTail(view, at)) {
         dropped.martian++;
@@ -428,7 +428,7 @@ export class Ipv6 extends IpLayer {
   }
 
   #sourceFor(destination: IpAddress, by: Interface | null): IpAddress | null {
-    const own = this.#local.get(destination);
+    const own = this.#local.getOn(destination, by);
     if (own !== null) return own.usable ? destination : null;
     let out = by;
     if (out === null) {

@@ -202,7 +202,7 @@ export class Interface implements Handler {
         `Cannot use ${cidr}: it is the address of the network, not of a host in it`,
       );
     }
-    if (!this.loopback && this.stack.isLocal(address)) {
+    if (!this.loopback && this.stack.isLocal(address, this)) {
       throw new StackError("AddressInUse", `Cannot use ${cidr}: the stack has this address already`);
     }
     this.#addresses = [...this.#addresses, cidr];

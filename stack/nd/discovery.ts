@@ -132,7 +132,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     if (kind === "eui64" && attempt > 0) return null;
     const secret = kind === "eui64" ? null : this.#stack.stableSecret();
     const address = makeAddress(prefix, this.#interface, secret, attempt);
-    if (this.#stack.isLocal(address)) return null;
+    if (this.#stack.isLocal(address, this.#interface)) return null;
     this.#interface.addAddress(new Cidr(address, 64), origin);
     return this.#addresses.find((own) => own.address.equals(address)) ?? null;
   }
@@ -303,7 +303,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
       dropped.badAddress++;
       return;
     }
-    const own = this.#stack.ipv6.ownAt(view, at + wire.TARGET);
+    const own = this.#stack.ipv6.ownAt(view, at + wire.TARGET, this.#interface);
     if (own === null || own.interface !== this.#interface || own.state === AddressState.Duplicate) {
       dropped.notForUs++;
       return;
@@ -362,7 +362,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
       dropped.badAddress++;
       return;
     }
-    const own = this.#stack.ipv6.ownAt(view, at + wire.TARGET);
+    const own = this.#stack.ipv6.ownAt(view, at + wire.TARGET, this.#interface);
     if (own !== null && own.interface === this.#interface) {
       if (this.#probes.has(own)) {
         counters.delivered++;

@@ -137,12 +137,17 @@ export class UdpSocket {
     this.#path(remote, port, by === null ? null : { interface: by });
     this.#remote = remote;
     this.#remotePort = port;
-    if (by !== null) this.#remoteOptions = { interface: by };
+    this.#remoteOptions = by === null ? null : { interface: by };
   }
 
   /** Its peer's address, once it is connected; or null. */
   get remote(): IpAddress | null {
     return this.#remote;
+  }
+
+  /** The only interface to its peer, if {@link connect} has named one; or null. */
+  get remoteInterface(): Interface | null {
+    return this.#remoteOptions?.interface ?? null;
   }
 
   /** Its peer's port; 0 while it is not connected. */
