@@ -1,6 +1,7 @@
 /**
  * `deno task packetdrill FILE… [--option=value …]`: runs scripts in the packetdrill language against this stack, in
- * virtual time. A directory stands for all `*.pkt` files in it.
+ * virtual time. A directory stands for all `*.pkt` files in it. With `--kernel` they run against the machine's own
+ * kernel, in real time.
  *
  * Prints `PASS FILE` or `FAIL FILE:LINE: expected … got …` for each, then `N passed, N failed`. The exit status is 1
  * when one failed, 2 when there is nothing to run.
@@ -8,6 +9,7 @@
  * @module
  */
 
+import { runOnKernel } from "./kernel.ts";
 import { runFile, verdictText } from "./runner/file_runner.ts";
 
 /** All scripts at or below a path, in order. */
@@ -25,7 +27,12 @@ export function scriptsAt(path: string): string[] {
 if (import.meta.main) {
   const options: [string, string][] = [];
   const files: string[] = [];
+  let kernel = false;
   for (const arg of Deno.args) {
+    if (arg === "--kernel") {
+      kernel = true;
+      continue;
+    }
     const option = /^--([A-Za-z_][\w-]*)(?:=(.*))?$/s.exec(arg);
     if (option !== null) options.push([option[1]!, option[2] ?? ""]);
     else if (/^-D./.test(arg)) options.push(["define", arg.slice(2)]);
@@ -35,6 +42,11 @@ if (import.meta.main) {
   if (files.length === 0) {
     console.error("Usage: deno task packetdrill FILE… [--tolerance_usecs=N]");
     Deno.exit(2);
+  }
+  if (kernel) {
+    const failed = await runOnKernel(files, options.map(([name, value]) => `--${name}=${value}`));
+    console.log(`${files.length - failed} passed, ${failed} failed`);
+    Deno.exit(failed > 0 ? 1 : 0);
   }
   let failed = 0;
   for (const file of files) {

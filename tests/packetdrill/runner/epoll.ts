@@ -81,7 +81,7 @@ export class Epoll extends OpenFile {
 }
 
 /** Names of the bits that a poll may report. */
-function maskText(mask: number, prefix: string): string {
+export function maskText(mask: number, prefix: string): string {
   const names = ["IN", "PRI", "OUT", "ERR", "HUP", "NVAL", "RDNORM", "WRNORM", "RDHUP"];
   const set = names.filter((name) => mask & (K[prefix + name] ?? 0)).map((name) => prefix + name);
   return set.length > 0 ? set.join("|") : "0";

@@ -7,7 +7,8 @@
 import { dirname, resolve } from "node:path";
 import { defaultOptions, type RunOptions, takeOption } from "./options.ts";
 import { parseScript, ScriptError } from "./parser.ts";
-import { type Output, runScript } from "./run.ts";
+import { type MakeSystem, type Output, runScript } from "./run.ts";
+import { StackSystem } from "./stack_system.ts";
 
 /** What became of a file: null when it passed. */
 export interface Verdict {
@@ -18,12 +19,14 @@ export interface Verdict {
 /**
  * Runs one file.
  * @param args Options of the command line, which go before those of the file. @param read Reads a file's text.
+ * @param make What it runs against; this stack by default.
  */
 export function runFile(
   file: string,
   args: readonly [name: string, value: string][],
   read: (file: string) => string,
   output: Output,
+  make: MakeSystem = (options, watcher) => new StackSystem(options, watcher),
 ): Verdict {
   try {
     const define = new Map<string, string>();
@@ -42,7 +45,7 @@ export function runFile(
       const warning = takeOption(options, name, value);
       if (warning !== null) output.warn(`${file}: ${warning}`);
     }
-    runScript(script, options, output);
+    runScript(script, options, output, make);
     return { file, failure: null };
   } catch (error) {
     const { message } = error as Error;

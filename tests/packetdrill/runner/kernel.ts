@@ -10,22 +10,13 @@ import { CONSTANTS as K, ERRNO } from "./constants.ts";
 import { Epoll, epollWait, poll } from "./epoll.ts";
 import { sendFastOpen } from "./fast_open.ts";
 import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
+import type { Watcher } from "./system.ts";
 import { TcpSocket } from "./tcp_socket.ts";
 import { UdpSocket } from "./udp_socket.ts";
 import { endpoint, field, isOpen, number, optional, show, Unsupported, vectorLength } from "./values.ts";
 
 /** A call's way from its arguments to what it does. */
 type Call = (args: Expression[], expected: number) => Attempt;
-
-/** Whoever wants to know which conversation a script speaks of from now on. */
-export interface Watcher {
-  /** A new socket, of which packets will come. */
-  opened(file: TcpSocket | UdpSocket): void;
-  /** It was told whom to talk to, and sends by itself. */
-  connected(file: TcpSocket | UdpSocket): void;
-  /** The script passes over something. */
-  warn(message: string): void;
-}
 
 /** The calls, and the files of one script. */
 export class Kernel {
@@ -242,7 +233,7 @@ export class Kernel {
     if (socket instanceof UdpSocket) {
       // `...` is the peer where there is one, and the usual peer otherwise.
       const named = to !== undefined && !(to.kind === "symbol" || (to.kind === "number" && to.value === 0));
-      if (!named || (to.kind === "ellipsis" && socket.peerPort !== null)) {
+      if (!named || (to.kind === "ellipsis" && socket.remotePort !== null)) {
         return socket.send(length, null, null);
       }
       const attempt = this.#catching(() =>

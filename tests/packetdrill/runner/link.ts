@@ -66,7 +66,7 @@ export class Link {
     this.#device.deliver(this.#interface, frame);
   }
 
-  /** Ends the stack's turn and takes what it sent. @returns When it wants the next one, in µs. */
+  /** Ends the stack's turn and takes what it sent. @returns When it wants the next one, in µs of the stack's clock. */
   poll(): number {
     for (let round = 0;; round++) {
       const deadline = this.stack.poll(this.stack.now);
@@ -75,7 +75,7 @@ export class Link {
       for (const { bytes } of frames) {
         if (this.#answerArp(bytes) || this.#answerSolicitation(bytes)) asked = true;
         else {
-          const packet = decode(bytes, this.stack.now);
+          const packet = decode(bytes, this.stack.now - START);
           if (packet !== null) this.queue.push(packet);
         }
       }

@@ -4,56 +4,45 @@
  * @module
  */
 
-import { tcpInfo } from "../../../stack/tcp/info.ts";
-import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import type { IcmpSpec, PacketSpec } from "./ast.ts";
 import { encodeIcmp, encodeIp, encodeTcp, encodeUdp, icmpNumbers, type IpFields } from "./codec.ts";
 import { Flow } from "./flow.ts";
-import type { Link } from "./link.ts";
 import type { RunOptions } from "./options.ts";
-import { TcpSocket } from "./tcp_socket.ts";
-import type { UdpSocket } from "./udp_socket.ts";
+import type { System, Talker } from "./system.ts";
 import { Unsupported } from "./values.ts";
 
 const ACK = 0x10;
 
 /** Knows the conversations, and injects packets. */
 export class Peer {
-  readonly #link: Link;
+  readonly #system: System;
   readonly #options: RunOptions;
   /** The socket that packets without ports belong to. */
-  #socket: TcpSocket | UdpSocket | null = null;
+  #socket: Talker | null = null;
   #flow: Flow | null = null;
   readonly #flows: Flow[] = [];
-  readonly #connections = new Map<Flow, TcpConnection>();
   #nextPort = 50_001;
 
-  constructor(link: Link, options: RunOptions) {
-    this.#link = link;
+  constructor(system: System, options: RunOptions) {
+    this.#system = system;
     this.#options = options;
   }
 
   /** From now on packets without ports are those of a new socket. */
-  opened(file: TcpSocket | UdpSocket): void {
-    this.#socket = file;
+  opened(socket: Talker): void {
+    this.#socket = socket;
     this.#flow = null;
   }
 
   /** A socket has got a peer. */
-  connected(file: TcpSocket | UdpSocket): void {
-    this.#socket = file;
-    if (file instanceof TcpSocket) {
-      const c = file.connection;
-      if (c === null) return;
-      if (
-        this.#flow === null || this.#flow.localPort !== c.localPort || this.#flow.remotePort !== c.remotePort
-      ) {
-        this.#flow = this.#newFlow("tcp", c.localPort, c.remotePort);
-      }
-      this.#connections.set(this.#flow, c);
-    } else if (this.#flow === null) {
-      this.#flow = this.#newFlow("udp", file.port, file.peerPort ?? this.#options.connectPort);
-    }
+  connected(socket: Talker): void {
+    this.#socket = socket;
+    const { protocol, localPort, remotePort } = socket;
+    if (remotePort === null) return;
+    if (protocol === "udp" && this.#flow !== null) return;
+    const known = this.#flow;
+    if (known !== null && known.localPort === localPort && known.remotePort === remotePort) return;
+    this.#flow = this.#newFlow(protocol, localPort, remotePort);
   }
 
   #newFlow(protocol: "tcp" | "udp", localPort: number, remotePort: number): Flow {
@@ -67,14 +56,8 @@ export class Peer {
     const flow = this.#flow;
     const fields: Record<string, number> = {};
     if (flow === null) return fields;
-    this.#link.stack.tcp.forEach((c) => {
-      if (c.localPort === flow.localPort && c.remotePort === flow.remotePort) {
-        this.#connections.set(flow, c as TcpConnection);
-      }
-    });
-    const connection = this.#connections.get(flow);
-    if (connection === undefined) return fields;
-    for (const [name, value] of Object.entries(tcpInfo(connection))) fields[`tcpi_${name}`] = value;
+    const info = this.#system.info(flow.localPort, flow.remotePort);
+    for (const [name, value] of Object.entries(info)) fields[`tcpi_${name}`] = value;
     return fields;
   }
 
@@ -90,21 +73,18 @@ export class Peer {
       return this.#flow;
     }
     if (this.#flow !== null) return this.#flow;
-    const socket = this.#socket;
-    const port = socket instanceof TcpSocket
-      ? socket.listener?.port ?? socket.bound?.port
-      : socket?.port || undefined;
+    const port = this.#socket?.localPort || this.#options.bindPort;
     // A datagram comes from the port that a script's socket would talk to.
     const remote = protocol === "udp" ? this.#options.connectPort : this.#nextPort++;
-    return this.#flow = this.#newFlow(protocol, port ?? this.#options.bindPort, remote);
+    return this.#flow = this.#newFlow(protocol, port, remote);
   }
 
   #ip(packet: PacketSpec): IpFields {
     const { ip } = packet;
     const ecn = { noecn: 0, ect1: 1, ect0: 2, ect01: 2, ce: 3 }[ip.ecn ?? "noecn"];
     return {
-      source: this.#link.remoteAddress,
-      destination: this.#link.localAddress,
+      source: this.#system.remoteAddress,
+      destination: this.#system.localAddress,
       trafficClass: ip.trafficClass ?? ecn,
       hopLimit: ip.hopLimit ?? 64,
       flowLabel: ip.flowLabel ?? 0,
@@ -128,14 +108,14 @@ export class Peer {
           urgent: body.urgent ?? 0,
           options: flow.optionsToLive(body.options ?? []),
         }, body.length);
-        this.#link.deliver(encodeIp(ip, 6, bytes, 16));
+        this.#system.deliver(encodeIp(ip, 6, bytes, 16));
         return;
       }
       case "udp":
-        this.#link.deliver(encodeIp(ip, 17, encodeUdp(flow.remotePort, flow.localPort, body.length), 6));
+        this.#system.deliver(encodeIp(ip, 17, encodeUdp(flow.remotePort, flow.localPort, body.length), 6));
         return;
       case "icmp":
-        this.#link.deliverUnchecked(this.#icmp(body, flow, ip));
+        this.#system.deliver(this.#icmp(body, flow, ip));
     }
   }
 

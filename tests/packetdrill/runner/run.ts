@@ -1,5 +1,5 @@
 /**
- * Runs one script, step by step, in virtual time.
+ * Runs one script, step by step.
  *
  * @module
  */
@@ -11,21 +11,15 @@ import { type Captured, icmpNumbers } from "./codec.ts";
 import { CODE_CONSTANTS, ERRNO } from "./constants.ts";
 import { type Attempt, type CallResult, SysError } from "./file.ts";
 import type { Flow } from "./flow.ts";
-import { Kernel, type Watcher } from "./kernel.ts";
-import { Link, START } from "./link.ts";
 import { difference, ipDiffers, merge, split } from "./match.ts";
 import type { RunOptions } from "./options.ts";
 import { segmentText } from "./packet_text.ts";
 import { Peer } from "./peer.ts";
 import { ScriptError } from "./scanner.ts";
-import { runCommand } from "./sysctl.ts";
-import type { TcpSocket } from "./tcp_socket.ts";
-import type { UdpSocket } from "./udp_socket.ts";
+import type { System, Talker, Watcher } from "./system.ts";
 import { number, show, Unsupported } from "./values.ts";
 
 const SYN = 2, PSH = 8, RST = 4;
-/** Longest time that is waited for a packet or a call that does not come, in µs. */
-const PATIENCE = 3600_000_000;
 /** Turns at the same time after which the stack is taken to be stuck. */
 const STUCK = 10_000;
 
@@ -58,20 +52,27 @@ export interface Output {
   warn(message: string): void;
 }
 
+/** Makes what a script runs against, which reports to `watcher`. */
+export type MakeSystem = (options: RunOptions, watcher: Watcher) => System;
+
 /**
  * Runs a parsed script.
  * @throws {ScriptError} The first step that failed, and how.
  */
-export function runScript(script: Script, options: RunOptions, output: Output): void {
-  new Run(script, options, output).run();
+export function runScript(script: Script, options: RunOptions, output: Output, make: MakeSystem): void {
+  const run = new Run(script, options, output, make);
+  try {
+    run.run();
+  } finally {
+    run.close();
+  }
 }
 
 class Run implements Watcher {
   readonly #script: Script;
   readonly #options: RunOptions;
   readonly #output: Output;
-  readonly #link: Link;
-  readonly #kernel: Kernel;
+  readonly #system: System;
   readonly #code: CodeRunner;
   readonly #peer: Peer;
   /** Time of the step before, in µs from the start: what relative times count from. */
@@ -80,37 +81,30 @@ class Run implements Watcher {
   #pending: Pending | null = null;
   readonly #warned = new Set<string>();
 
-  constructor(script: Script, options: RunOptions, output: Output) {
+  constructor(script: Script, options: RunOptions, output: Output, make: MakeSystem) {
     this.#script = script;
     this.#options = options;
     this.#output = output;
-    this.#link = new Link(options);
-    // As Linux has it until a script says otherwise: who asks for it may connect with Fast Open.
-    this.#link.stack.tcp.settings.fastOpen = 1;
-    this.#peer = new Peer(this.#link, options);
-    const { stack, localAddress, remoteAddress } = this.#link;
-    const { bindPort, connectPort } = options;
-    this.#kernel = new Kernel(
-      { stack, localAddress, remoteAddress, bindPort, connectPort },
-      options.ipVersion === "ipv4" ? 4 : 6,
-      this,
-    );
+    this.#system = make(options, this);
+    this.#peer = new Peer(this.#system, options);
     this.#code = new CodeRunner(CODE_CONSTANTS, (line) => output.print(line));
   }
 
   /** µs since the start. */
   get #now(): number {
-    return this.#link.stack.now - START;
+    return this.#system.now;
   }
 
   run(): void {
-    for (const command of this.#options.initScripts) {
-      runCommand(command, this.#link.stack.tcp, (text) => this.warn(text));
-    }
+    for (const command of this.#options.initScripts) this.#system.command(command);
     for (const step of this.#script.steps) this.#guard(step, () => this.#do(step));
     const last = this.#pending;
     if (last !== null) this.#guard(last.step, () => this.#finishPending());
-    if (this.#link.errors.length > 0) throw this.#link.errors[0];
+    if (this.#system.errors.length > 0) throw this.#system.errors[0];
+  }
+
+  close(): void {
+    this.#system.close();
   }
 
   /** Turns what goes wrong in a step into the script's failure. */
@@ -136,22 +130,22 @@ class Run implements Watcher {
     this.#output.warn(`${at}: ${message}`);
   }
 
-  opened(file: TcpSocket | UdpSocket): void {
+  opened(file: Talker): void {
     this.#peer.opened(file);
   }
 
-  connected(file: TcpSocket | UdpSocket): void {
+  connected(file: Talker): void {
     this.#peer.connected(file);
   }
 
   /** Does everything that is due now. @returns When there is more to do, in µs from the start. */
   #settle(): number {
     for (let round = 0;; round++) {
-      const deadline = this.#link.poll() - START;
+      const deadline = this.#system.poll();
       const pending = this.#pending;
       if (pending === null || pending.result !== null) return deadline;
       pending.result = attempt(pending.attempt);
-      if (pending.result === null) return Math.min(deadline, pending.attempt.deadline - START);
+      if (pending.result === null) return Math.min(deadline, pending.attempt.deadline);
       pending.at = this.#now;
       if (round > STUCK) throw new Failure("syscall", "The stack does not come to rest");
     }
@@ -161,16 +155,11 @@ class Run implements Watcher {
   #advance(end: number, until: () => boolean = () => false): void {
     for (let turns = 0;; turns++) {
       const next = this.#settle();
-      if (until()) return;
-      if (next > end) {
-        if (end !== Infinity && end > this.#now) {
-          this.#link.stack.advance(START + end);
-          this.#settle();
-        }
-        return;
-      }
-      if (next > this.#now) {
-        this.#link.stack.advance(START + next);
+      if (until() || (next > this.#now && this.#now >= end)) return;
+      const to = Math.min(next, end);
+      if (to === Infinity) return;
+      if (to > this.#now) {
+        this.#system.advance(to);
         turns = 0;
       } else if (turns > STUCK) throw new Failure("packet", "The stack does not come to rest");
     }
@@ -211,7 +200,7 @@ class Run implements Watcher {
         return;
       }
       case "command":
-        runCommand(action.text, this.#link.stack.tcp, (message) => this.warn(message));
+        this.#system.command(action.text);
         return;
       case "code":
         this.#code.run(action.text, this.#peer.info());
@@ -224,7 +213,7 @@ class Run implements Watcher {
     const expected = call.result.kind === "ellipsis" || call.errno !== null ? -1 : number(call.result);
     let begun: Attempt;
     try {
-      begun = this.#kernel.call(call, expected);
+      begun = this.#system.call(call, expected);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       const failed = error;
@@ -245,7 +234,7 @@ class Run implements Watcher {
     const pending = this.#pending!;
     this.#pending = pending;
     this.#step = pending.step;
-    if (pending.result === null) this.#advance(this.#now + PATIENCE, () => pending.result !== null);
+    if (pending.result === null) this.#advance(this.#now + this.#system.patience, () => pending.result !== null);
     this.#pending = null;
     const { call, end } = pending;
     const name = `${call.name}(${call.args.map(show).join(", ")})`;
@@ -274,17 +263,15 @@ class Run implements Watcher {
     const flow = packet.body.protocol === "icmp" ? null : this.#peer.flowOf(packet);
     const mine = (captured: Captured) =>
       flow === null ? captured.body.protocol === "icmp" : flow.sent(captured);
-    const limit = Math.min(
-      to === Infinity ? Infinity : to + this.#options.tolerance + 60_000_000,
-      this.#now + PATIENCE,
-    );
-    this.#advance(limit, () => this.#link.queue.some(mine));
-    const list = this.#link.queue.filter(mine);
+    const { lateness, patience } = this.#system;
+    const limit = Math.min(to + this.#options.tolerance + lateness, this.#now + patience);
+    this.#advance(limit, () => this.#system.queue.some(mine));
+    const list = this.#system.queue.filter(mine);
     const first = list[0];
     const expected = this.#packetText(packet);
     if (first === undefined) throw new Failure("packet", `expected ${expected} got nothing`);
     const used = this.#take(packet, flow, list, expected);
-    const time = used.time - START;
+    const { time } = used;
     const { tolerance } = this.#options;
     if (time < from - tolerance || time > to + tolerance) {
       const when = from === to ? seconds(from) : `${seconds(from)} to ${seconds(to)}`;
@@ -299,9 +286,9 @@ class Run implements Watcher {
     const { body } = packet;
     const remove = (count: number, rest: Captured | null) => {
       const gone = new Set(list.slice(0, count));
-      const at = this.#link.queue.indexOf(first);
-      this.#link.queue = this.#link.queue.filter((captured) => !gone.has(captured));
-      if (rest !== null) this.#link.queue.splice(at, 0, rest);
+      const at = this.#system.queue.indexOf(first);
+      this.#system.queue = this.#system.queue.filter((captured) => !gone.has(captured));
+      if (rest !== null) this.#system.queue.splice(at, 0, rest);
     };
     if (body.protocol === "tcp") return this.#takeSegment(packet, body, flow!, list, expected, remove);
     remove(1, null);

@@ -1,5 +1,5 @@
 /**
- * Shell lines of scripts: what they set on Linux is set on the stack's TCP layer. Nothing is ever executed.
+ * What scripts set on Linux, set on the stack's TCP layer.
  *
  * @module
  */
@@ -7,6 +7,7 @@
 import type { TcpSettings } from "../../../stack/tcp/settings.ts";
 import type { Tcp } from "../../../stack/tcp/tcp.ts";
 import { setKeyText } from "./fast_open.ts";
+import type { Settings } from "./shell.ts";
 
 type Setter = (settings: TcpSettings, value: string) => void;
 
@@ -94,64 +95,42 @@ function setDefaults(s: TcpSettings): void {
   s.synRetries = s.synAckRetries = 5;
 }
 
-/** Runs a command's lines. @param warn Gets what is passed over. */
-export function runCommand(text: string, tcp: Tcp, warn: (message: string) => void): void {
-  const joined = text.replace(/\\\r?\n/g, " ");
-  for (const line of joined.split(/\r?\n|&&|;|\|\|/)) {
-    const command = line.replace(/(^|\s)#.*$/, "").replace(/\s*\d?>{1,2}\s*(?:&\d|\/dev\/null)/g, "").trim();
-    if (command !== "") runOne(command, tcp, warn);
-  }
-}
+/** The settings of a stack, by their names on Linux. */
+export class StackSettings implements Settings {
+  readonly #tcp: Tcp;
+  readonly #warn: (message: string) => void;
 
-function words(command: string): string[] {
-  const found = command.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
-  return found.map((word) => word.replace(/(["'])(.*?)\1/g, "$2"));
-}
-
-function runOne(command: string, tcp: Tcp, warn: (message: string) => void): void {
-  const { settings } = tcp;
-  const [program = "", ...args] = words(command);
-  const name = program.slice(program.lastIndexOf("/") + 1);
-  if (/defaults?\.sh$/.test(name)) {
-    setDefaults(settings);
-    setKey("tcp_fastopen_key", DEFAULT_KEY, tcp, warn);
-    return;
+  /** @param warn Gets what is passed over. */
+  constructor(tcp: Tcp, warn: (message: string) => void) {
+    this.#tcp = tcp;
+    this.#warn = warn;
   }
-  if (name === "sysctl" || name === "set_sysctls.py") {
-    for (const arg of args) {
-      if (arg.startsWith("-")) continue;
-      const at = arg.indexOf("=");
-      if (at > 0) setKey(arg.slice(0, at), arg.slice(at + 1), tcp, warn);
+
+  set(key: string, text: string): void {
+    const name = key.replace(/^net\.ipv4\./, "");
+    const setter: Setter | undefined = name === "tcp_fastopen_key"
+      ? (_settings, key) => setKeyText(this.#tcp.fastOpen.server, key)
+      : SETTERS[name];
+    if (setter !== undefined) {
+      try {
+        setter(this.#tcp.settings, text);
+      } catch (error) {
+        this.#warn((error as Error).message);
+      }
+    } else if (AS_IS[name]?.includes(text) !== true) {
+      this.#warn(`Setting "${key}=${text}" has no meaning here and is passed over`);
     }
-    return;
   }
-  const echo = /^echo\s+["']?([^"'>]*?)["']?\s*>\s*(\/proc\/sys\/\S+)$/.exec(command);
-  if (echo !== null) {
-    setKey(echo[2]!, echo[1]!, tcp, warn);
-    return;
-  }
-  const window = /\binitcwnd\s+(\d+)/.exec(command);
-  if (name === "ip" && window !== null) {
-    settings.initialWindow = Number(window[1]);
-    return;
-  }
-  warn(`Command "${command}" is passed over`);
-}
 
-function setKey(key: string, value: string, tcp: Tcp, warn: (message: string) => void): void {
-  const plain = key.trim().replace(/^\/proc\/sys\//, "").replaceAll("/", ".");
-  const name = plain.replace(/^net\.ipv4\./, "");
-  const text = value.trim();
-  const setter: Setter | undefined = name === "tcp_fastopen_key"
-    ? (_settings, key) => setKeyText(tcp.fastOpen.server, key)
-    : SETTERS[name];
-  if (setter !== undefined) {
-    try {
-      setter(tcp.settings, text);
-    } catch (error) {
-      warn((error as Error).message);
-    }
-  } else if (AS_IS[name]?.includes(text) !== true) {
-    warn(`Setting "${plain}=${text}" has no meaning here and is passed over`);
+  defaults(): void {
+    setDefaults(this.#tcp.settings);
+    this.set("tcp_fastopen_key", DEFAULT_KEY);
+  }
+
+  route(words: string[]): boolean {
+    const at = words.indexOf("initcwnd");
+    if (at < 0) return false;
+    this.#tcp.settings.initialWindow = Number(words[at + 1]);
+    return true;
   }
 }

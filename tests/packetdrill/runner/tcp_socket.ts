@@ -41,6 +41,7 @@ const ZEROS = new Uint8Array(1 << 16);
 
 /** One TCP socket. */
 export class TcpSocket extends OpenFile implements ConnectionHandler {
+  readonly protocol = "tcp";
   readonly host: Host;
   readonly options: SocketOptions;
   readonly version: 4 | 6;
@@ -63,6 +64,15 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     this.host = host;
     this.version = version;
     this.options = options;
+  }
+
+  /** Our port; 0 before there is one. */
+  get localPort(): number {
+    return this.connection?.localPort ?? this.listener?.port ?? this.bound?.port ?? 0;
+  }
+
+  get remotePort(): number | null {
+    return this.connection?.remotePort ?? null;
   }
 
   connected(): void {

@@ -23,6 +23,7 @@ const QUEUE = 256;
 
 /** One UDP socket. */
 export class UdpSocket extends OpenFile implements UdpHandler {
+  readonly protocol = "udp";
   readonly host: Host;
   readonly version: 4 | 6;
   readonly options = new SocketOptions();
@@ -59,11 +60,11 @@ export class UdpSocket extends OpenFile implements UdpHandler {
   }
 
   /** Our port; 0 before there is one. */
-  get port(): number {
+  get localPort(): number {
     return this.#socket?.port ?? 0;
   }
 
-  get peerPort(): number | null {
+  get remotePort(): number | null {
     return this.#peer?.port ?? null;
   }
 

@@ -1,0 +1,176 @@
+/**
+ * struct msghdr with its vectors and control messages, laid out for the kernel.
+ *
+ * @module
+ */
+
+import type { Expression } from "../ast.ts";
+import { CONSTANTS as K } from "../constants.ts";
+import { field, isOpen, number, optional, show, Unsupported } from "../values.ts";
+import type { Arena } from "./arena.ts";
+
+/** Bytes of struct iovec, msghdr, cmsghdr. */
+const IOVEC = 16, MSGHDR = 56, CMSGHDR = 16;
+/** Room for what comes back. */
+const CONTROL = 1024;
+
+type FindAddress = (
+  e: Expression | undefined,
+  remote: boolean,
+) => { at: number; length: number; port: number } | null;
+
+/** Lays out messages. */
+export class Messages {
+  readonly #arena: Arena;
+  readonly #address: FindAddress;
+
+  constructor(arena: Arena, address: FindAddress) {
+    this.#arena = arena;
+    this.#address = address;
+  }
+
+  /** An array of struct iovec. */
+  vector(e: Expression | undefined): { at: number; count: number } {
+    if (e?.kind !== "list") throw new Unsupported("Expected a list of {base, length}");
+    const at = this.#arena.take(IOVEC * e.items.length);
+    for (const [i, item] of e.items.entries()) {
+      const length = number(field(item, "iov_len", 1) ?? { kind: "ellipsis" });
+      this.#arena.point(at + IOVEC * i, this.#arena.take(Math.max(1, length)));
+      this.#arena.view.setBigUint64(at + IOVEC * i + 8, BigInt(length), true);
+    }
+    return { at, count: e.items.length };
+  }
+
+  #header(message: Expression | undefined): number {
+    const at = this.#arena.take(MSGHDR);
+    const vector = field(message, "msg_iov", 1);
+    if (vector !== undefined && !isOpen(vector)) {
+      const laid = this.vector(vector);
+      this.#arena.point(at + 16, laid.at);
+      this.#arena.view.setBigUint64(at + 24, BigInt(laid.count), true);
+    }
+    return at;
+  }
+
+  /** What sendmsg takes. @returns Its place, and the port of the address in it. */
+  outgoing(message: Expression | undefined): { at: number; port: number | null } {
+    const at = this.#header(message);
+    const { view } = this.#arena;
+    const name = field(message, "msg_name", 0);
+    const address = name === undefined || name.kind === "ellipsis" ? null : this.#address(name, true);
+    if (address !== null) {
+      this.#arena.point(at, address.at);
+      view.setUint32(at + 8, address.length, true);
+    }
+    const control = field(message, "msg_control", 3);
+    if (control?.kind === "list") {
+      const room = this.#arena.take(CONTROL);
+      let used = 0;
+      for (const item of control.items) used += this.#control(room + used, item);
+      this.#arena.point(at + 32, room);
+      view.setBigUint64(at + 40, BigInt(used), true);
+    }
+    return { at, port: address?.port ?? null };
+  }
+
+  /** Writes one control message. @returns Its length, padded. */
+  #control(at: number, e: Expression): number {
+    const { view } = this.#arena;
+    const data = field(e, "cmsg_data", 2);
+    view.setBigUint64(at, BigInt(CMSGHDR + 4), true);
+    view.setInt32(at + 8, number(field(e, "cmsg_level", 0)!), true);
+    view.setInt32(at + 12, number(field(e, "cmsg_type", 1)!), true);
+    view.setUint32(at + 16, optional(data, 0), true);
+    return CMSGHDR + 8;
+  }
+
+  /** What recvmsg fills. */
+  incoming(message: Expression | undefined): { at: number; check: () => string | null } {
+    const at = this.#header(message);
+    const { view } = this.#arena;
+    this.#arena.point(at, this.#arena.take(128));
+    view.setUint32(at + 8, 128, true);
+    const room = this.#arena.take(CONTROL);
+    this.#arena.point(at + 32, room);
+    view.setBigUint64(at + 40, BigInt(CONTROL), true);
+    return {
+      at,
+      check: () => {
+        const flags = field(message, "msg_flags", 4), control = field(message, "msg_control", 3);
+        const used = Number(view.getBigUint64(at + 40, true));
+        const told = this.#received(room, used);
+        if (control?.kind === "list") {
+          const wanted = control.items.map((item) => this.#expected(item));
+          const texts = told.map((part) => JSON.stringify(part));
+          const match = wanted.length === told.length && wanted.every((part, i) => fits(part, told[i]!));
+          if (!match) return `control messages ${control.items.map(show).join(", ")} got ${texts.join(", ")}`;
+        }
+        const got = view.getInt32(at + 48, true);
+        if (flags === undefined || isOpen(flags) || number(flags) === got) return null;
+        return `msg_flags ${show(flags)} got ${got}`;
+      },
+    };
+  }
+
+  #expected(e: Expression): Control {
+    const data = field(e, "cmsg_data", 2);
+    const values = data === undefined || isOpen(data)
+      ? null
+      : data.kind === "struct"
+      ? structValues(data)
+      : [number(data)];
+    return {
+      level: number(field(e, "cmsg_level", 0)!),
+      type: number(field(e, "cmsg_type", 1)!),
+      values,
+    };
+  }
+
+  #received(room: number, used: number): Control[] {
+    const { view } = this.#arena;
+    const found: Control[] = [];
+    for (let at = room; at + CMSGHDR <= room + used;) {
+      const length = Number(view.getBigUint64(at, true));
+      if (length < CMSGHDR) break;
+      const level = view.getInt32(at + 8, true), type = view.getInt32(at + 12, true);
+      const data = at + CMSGHDR, size = length - CMSGHDR;
+      const values: number[] = [];
+      const error = (level === K.SOL_IP && type === K.IP_RECVERR) ||
+        (level === K.SOL_IPV6 && type === K.IPV6_RECVERR);
+      if (error) {
+        // struct sock_extended_err.
+        values.push(view.getUint32(data, true));
+        for (let i = 4; i < 7; i++) values.push(view.getUint8(data + i));
+        values.push(view.getUint32(data + 8, true), view.getUint32(data + 12, true));
+      } else if (size < 4) values.push(view.getUint8(data));
+      else if (size <= 16) { for (let i = 0; i + 4 <= size; i += 4) values.push(view.getInt32(data + i, true)); }
+      found.push({ level, type, values });
+      at += (length + 7) & ~7;
+    }
+    return found;
+  }
+}
+
+interface Control {
+  level: number;
+  type: number;
+  /** Null when anything will do. */
+  values: (number | null)[] | null;
+}
+
+const ERROR_FIELDS = ["ee_errno", "ee_origin", "ee_type", "ee_code", "ee_info", "ee_data"];
+
+function structValues(e: Expression & { kind: "struct" }): (number | null)[] | null {
+  if (e.fields.size === 0) return null;
+  if (![...e.fields.keys()].some((name) => name.startsWith("ee_"))) return null;
+  return ERROR_FIELDS.map((name) => {
+    const part = e.fields.get(name);
+    return part === undefined || isOpen(part) ? null : number(part);
+  });
+}
+
+function fits(wanted: Control, got: Control): boolean {
+  if (wanted.level !== got.level || wanted.type !== got.type) return false;
+  return wanted.values === null ||
+    wanted.values.every((value, i) => value === null || value === got.values?.[i]);
+}

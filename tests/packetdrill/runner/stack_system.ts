@@ -1,0 +1,114 @@
+/**
+ * This stack under a script, in virtual time.
+ *
+ * @module
+ */
+
+import type { IpAddress } from "../../../stack/ip/address.ts";
+import type { TcpConnection } from "../../../stack/tcp/connection.ts";
+import { tcpInfo } from "../../../stack/tcp/info.ts";
+import type { CallSpec } from "./ast.ts";
+import type { Captured } from "./codec.ts";
+import type { Attempt } from "./file.ts";
+import { Kernel } from "./kernel.ts";
+import { Link, START } from "./link.ts";
+import type { RunOptions } from "./options.ts";
+import { runCommand } from "./shell.ts";
+import { StackSettings } from "./sysctl.ts";
+import type { System, Talker, Watcher } from "./system.ts";
+import { TcpSocket } from "./tcp_socket.ts";
+
+/** A stack of its own, its sockets, and the link between it and the script. */
+export class StackSystem implements System {
+  readonly patience = 3600_000_000;
+  readonly lateness = 60_000_000;
+  readonly #link: Link;
+  readonly #kernel: Kernel;
+  readonly #watcher: Watcher;
+  readonly #settings: StackSettings;
+  /** By their ports; those that have ended as well. */
+  readonly #connections = new Map<string, TcpConnection>();
+
+  constructor(options: RunOptions, watcher: Watcher) {
+    this.#link = new Link(options);
+    this.#watcher = watcher;
+    // As Linux has it until a script says otherwise: who asks for it may connect with Fast Open.
+    this.#link.stack.tcp.settings.fastOpen = 1;
+    const { stack, localAddress, remoteAddress } = this.#link;
+    const { bindPort, connectPort } = options;
+    this.#settings = new StackSettings(stack.tcp, (message) => watcher.warn(message));
+    this.#kernel = new Kernel(
+      { stack, localAddress, remoteAddress, bindPort, connectPort },
+      options.ipVersion === "ipv4" ? 4 : 6,
+      {
+        opened: (socket) => watcher.opened(socket),
+        connected: (socket) => this.#connected(socket),
+        warn: (message) => watcher.warn(message),
+      },
+    );
+  }
+
+  #connected(socket: Talker): void {
+    if (socket instanceof TcpSocket && socket.connection !== null) this.#note(socket.connection);
+    this.#watcher.connected(socket);
+  }
+
+  #note(c: TcpConnection): void {
+    this.#connections.set(`${c.localPort}>${c.remotePort}`, c);
+  }
+
+  get now(): number {
+    return this.#link.stack.now - START;
+  }
+
+  get localAddress(): IpAddress {
+    return this.#link.localAddress;
+  }
+
+  get remoteAddress(): IpAddress {
+    return this.#link.remoteAddress;
+  }
+
+  get queue(): Captured[] {
+    return this.#link.queue;
+  }
+
+  set queue(queue: Captured[]) {
+    this.#link.queue = queue;
+  }
+
+  get errors(): unknown[] {
+    return this.#link.errors;
+  }
+
+  poll(): number {
+    return this.#link.poll() - START;
+  }
+
+  advance(to: number): void {
+    this.#link.stack.advance(START + to);
+  }
+
+  deliver(frame: Uint8Array): void {
+    this.#link.deliver(frame);
+  }
+
+  call(spec: CallSpec, expected: number): Attempt {
+    const attempt = this.#kernel.call(spec, expected);
+    return { run: attempt.run, deadline: attempt.deadline - START };
+  }
+
+  command(text: string): void {
+    runCommand(text, this.#settings, (message) => this.#watcher.warn(message));
+  }
+
+  info(localPort: number, remotePort: number): Record<string, number> {
+    this.#link.stack.tcp.forEach((c) => {
+      if (c.localPort === localPort && c.remotePort === remotePort) this.#note(c as TcpConnection);
+    });
+    const connection = this.#connections.get(`${localPort}>${remotePort}`);
+    return connection === undefined ? {} : { ...tcpInfo(connection) } as unknown as Record<string, number>;
+  }
+
+  close(): void {}
+}
