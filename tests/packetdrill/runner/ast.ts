@@ -116,6 +116,8 @@ export interface Step {
   line: number;
   when: When;
   action: Action;
+  /** As it is written. */
+  text: string;
 }
 
 /** A parsed file. */

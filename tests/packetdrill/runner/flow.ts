@@ -45,6 +45,11 @@ export class Flow {
     return (sequence - (this.offset ?? 0)) >>> 0;
   }
 
+  /** Whether a timestamp of ours has been seen. */
+  get stamped(): boolean {
+    return this.#firstStamp !== null;
+  }
+
   /** Remembers that the script calls our timestamp `live` `script`. */
   noteStamp(script: number, live: number): void {
     this.#firstStamp ??= [script, live];

@@ -9,9 +9,12 @@ import type { Captured } from "./codec.ts";
 import type { Flow } from "./flow.ts";
 import { optionText } from "./packet_text.ts";
 
-const PSH = 8, SYN = 2;
+const PSH = 8, SYN = 2, FIN = 1;
 /** Flags that only the last of several segments carries. */
-const LAST_ONLY = PSH | 1;
+const LAST_ONLY = PSH | FIN;
+
+/** µs within which segments that follow each other may have been one. */
+const TOGETHER = 2000;
 
 /** What differs, in words; null when nothing does. */
 export function difference(flow: Flow, spec: TcpSpec, ip: IpInfo, packet: Captured): string | null {
@@ -65,11 +68,12 @@ export function ipDiffers(ip: IpInfo, packet: Captured): string | null {
 export function merge(queue: Captured[], length: number): { packet: Captured; count: number } | null {
   const first = queue[0];
   if (first === undefined || first.body.protocol !== "tcp" || first.length >= length) return null;
-  if (first.length === 0 || first.body.flags & (SYN | LAST_ONLY)) return null;
+  // A super-segment carries PSH wherever it ends.
+  if (first.length === 0 || first.body.flags & (SYN | FIN)) return null;
   let total = first.length;
   for (let i = 1; i < queue.length; i++) {
     const next = queue[i]!;
-    if (next.body.protocol !== "tcp" || next.time !== first.time || next.length === 0) return null;
+    if (next.body.protocol !== "tcp" || Math.abs(next.time - first.time) > TOGETHER || next.length === 0) return null;
     if (next.body.sequence !== (first.body.sequence + total) >>> 0) return null;
     total += next.length;
     if (total > length) return null;

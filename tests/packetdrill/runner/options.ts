@@ -24,6 +24,8 @@ export interface RunOptions {
   initScripts: string[];
   /** Whether a super-segment must be cut as the script says. */
   strictSegments: boolean;
+  /** Whether to print what happens, as a script, in place of comparing it; `windows` tells windows as well. */
+  record: "no" | "yes" | "windows";
 }
 
 /** What holds unless an option says otherwise. */
@@ -41,6 +43,7 @@ export function defaultOptions(): RunOptions {
     nonFatal: new Set(),
     initScripts: [],
     strictSegments: false,
+    record: "no",
   };
 }
 
@@ -96,6 +99,9 @@ export function takeOption(options: RunOptions, name: string, value: string): st
       return null;
     case "init_scripts":
       options.initScripts.push(...value.split(",").map((script) => script.trim()));
+      return null;
+    case "record":
+      options.record = value === "windows" ? "windows" : "yes";
       return null;
     case "strict_segments":
       options.strictSegments = value !== "0" && value !== "false";

@@ -103,9 +103,10 @@ function substitute(scanner: Scanner, define: Map<string, string>): void {
 
 function parseStep(scanner: Scanner): Step {
   scanner.skip();
-  const line = scanner.line;
+  const { line, at } = scanner;
   const when = parseWhen(scanner);
-  return { file: scanner.file, line, when, action: parseAction(scanner) };
+  const action = parseAction(scanner);
+  return { file: scanner.file, line, when, action, text: scanner.text.slice(at, scanner.at).trim() };
 }
 
 function microseconds(text: string): number {

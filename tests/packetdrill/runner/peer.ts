@@ -5,7 +5,7 @@
  */
 
 import type { IcmpSpec, PacketSpec } from "./ast.ts";
-import { encodeIcmp, encodeIp, encodeTcp, encodeUdp, icmpNumbers, type IpFields } from "./codec.ts";
+import { type Captured, encodeIcmp, encodeIp, encodeTcp, encodeUdp, icmpNumbers, type IpFields } from "./codec.ts";
 import { Flow } from "./flow.ts";
 import type { RunOptions } from "./options.ts";
 import type { System, Talker } from "./system.ts";
@@ -77,6 +77,14 @@ export class Peer {
     // A datagram comes from the port that a script's socket would talk to.
     const remote = protocol === "udp" ? this.#options.connectPort : this.#nextPort++;
     return this.#flow = this.#newFlow(protocol, port, remote);
+  }
+
+  /** The conversation that a packet of ours belongs to, made if there is none. */
+  flowOfSent(packet: Captured): Flow | null {
+    const { body } = packet;
+    if (body.protocol === "icmp") return null;
+    return this.#flows.find((flow) => flow.sent(packet)) ??
+      this.#newFlow(body.protocol, body.sourcePort, body.destinationPort);
   }
 
   #ip(packet: PacketSpec): IpFields {

@@ -13,6 +13,7 @@ import { type Attempt, type CallResult, SysError } from "./file.ts";
 import type { Flow } from "./flow.ts";
 import { difference, ipDiffers, merge, split } from "./match.ts";
 import type { RunOptions } from "./options.ts";
+import { Recorder } from "./recorder.ts";
 import { segmentText } from "./packet_text.ts";
 import { Peer } from "./peer.ts";
 import { ScriptError } from "./scanner.ts";
@@ -20,6 +21,8 @@ import type { System, Talker, Watcher } from "./system.ts";
 import { number, show, Unsupported } from "./values.ts";
 
 const SYN = 2, PSH = 8, RST = 4;
+/** How long a recording goes on behind the last step, in µs. */
+const TAIL = 3_000_000;
 /** Turns at the same time after which the stack is taken to be stuck. */
 const STUCK = 10_000;
 
@@ -31,6 +34,7 @@ interface Pending {
   /** When it is to return, in µs from the start, or null. */
   end: number | null;
   result: CallResult | null;
+  start: number;
   at: number;
 }
 
@@ -75,6 +79,7 @@ class Run implements Watcher {
   readonly #system: System;
   readonly #code: CodeRunner;
   readonly #peer: Peer;
+  readonly #recorder: Recorder | null;
   /** Time of the step before, in µs from the start: what relative times count from. */
   #base = 0;
   #step: Step | null = null;
@@ -87,6 +92,9 @@ class Run implements Watcher {
     this.#output = output;
     this.#system = make(options, this);
     this.#peer = new Peer(this.#system, options);
+    this.#recorder = options.record === "no"
+      ? null
+      : new Recorder(this.#peer, options.record === "windows", (line) => output.print(line));
     this.#code = new CodeRunner(CODE_CONSTANTS, (line) => output.print(line));
   }
 
@@ -100,6 +108,11 @@ class Run implements Watcher {
     for (const step of this.#script.steps) this.#guard(step, () => this.#do(step));
     const last = this.#pending;
     if (last !== null) this.#guard(last.step, () => this.#finishPending());
+    if (this.#recorder !== null) {
+      this.#advance(this.#now + TAIL);
+      this.#recorder.packets(this.#system.queue, Infinity);
+      this.#recorder.flush();
+    }
     if (this.#system.errors.length > 0) throw this.#system.errors[0];
   }
 
@@ -114,7 +127,9 @@ class Run implements Watcher {
       act();
     } catch (error) {
       const { file, line } = step;
-      if (error instanceof Failure) {
+      if (this.#recorder !== null && (error instanceof CodeError || error instanceof Failure)) {
+        this.#recorder.note(error.message);
+      } else if (error instanceof Failure) {
         if (!this.#options.nonFatal.has(error.kind)) throw new ScriptError(file, line, error.message);
         this.warn(error.message);
       } else if (error instanceof CodeError) throw new ScriptError(file, line + error.line, error.message);
@@ -178,6 +193,11 @@ class Run implements Watcher {
     const due = this.#due(step);
     const { action } = step;
     if (action.kind === "packet" && !action.packet.inbound) {
+      if (this.#recorder !== null) {
+        // What is recorded in its place is told by itself.
+        this.#base = due.scheduled ?? this.#base;
+        return;
+      }
       const time = this.#expect(action.packet, due.from, due.to);
       this.#base = due.scheduled ?? time;
       return;
@@ -186,6 +206,8 @@ class Run implements Watcher {
     if (action.kind === "call" && this.#pending !== null) this.#finishPending();
     if (due.from !== -Infinity) this.#advance(due.from);
     const base = this.#base;
+    this.#recorder?.packets(this.#system.queue, this.#now);
+    this.#recorder?.step(step, due.scheduled ?? this.#now);
     this.#base = due.scheduled ?? this.#now;
     this.#settle();
     switch (action.kind) {
@@ -224,7 +246,7 @@ class Run implements Watcher {
         },
       };
     }
-    this.#pending = { step, call, attempt: begun, end, result: null, at: 0 };
+    this.#pending = { step, call, attempt: begun, end, result: null, start: this.#now, at: 0 };
     this.#settle();
     if (end === null || this.#pending.result !== null) this.#finishPending();
   }
@@ -244,6 +266,10 @@ class Run implements Watcher {
     }
     const { value, errno, mismatch } = pending.result;
     const got = errno === null ? String(value) : `${value} ${errno} (${ERRNO[errno]?.[1] ?? "unknown"})`;
+    if (this.#recorder !== null) {
+      this.#recorder.result(pending.step, got, pending.at - pending.start, mismatch);
+      return;
+    }
     if (!resultFits(call, value, errno)) {
       throw new Failure("syscall", `expected ${name} = ${wanted} got ${got}`);
     }
@@ -273,7 +299,9 @@ class Run implements Watcher {
     const used = this.#take(packet, flow, list, expected);
     const { time } = used;
     const { tolerance } = this.#options;
-    if (time < from - tolerance || time > to + tolerance) {
+    // A timer that runs for long may be late.
+    const late = Math.max(0, to - this.#base) * this.#system.drift;
+    if (time < from - tolerance || time > to + tolerance + late) {
       const when = from === to ? seconds(from) : `${seconds(from)} to ${seconds(to)}`;
       throw new Failure("packet", `expected ${expected} at ${when} got it at ${seconds(time)}`);
     }

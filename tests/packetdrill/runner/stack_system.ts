@@ -21,6 +21,7 @@ import { TcpSocket } from "./tcp_socket.ts";
 /** A stack of its own, its sockets, and the link between it and the script. */
 export class StackSystem implements System {
   readonly patience = 3600_000_000;
+  readonly drift = 0;
   readonly lateness = 60_000_000;
   readonly #link: Link;
   readonly #kernel: Kernel;

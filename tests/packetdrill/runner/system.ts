@@ -39,6 +39,8 @@ export interface System {
   readonly errors: unknown[];
   /** Longest time that is waited for a packet or a call that does not come, in µs. */
   readonly patience: number;
+  /** How late a timer may be, as a part of its time. */
+  readonly drift: number;
   /** How much longer than it may be late a packet is waited for, to tell when it came, in µs. */
   readonly lateness: number;
 

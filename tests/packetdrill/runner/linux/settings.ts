@@ -32,6 +32,12 @@ const DEFAULTS: Record<string, string> = {
   "net.ipv4.tcp_wmem": "4096 262144 4194304",
 };
 
+/** What a route may say of the way, each with a value (ip-route(8)). */
+const METRICS = new Set([
+  ...["mtu", "advmss", "rtt", "rttvar", "window", "cwnd", "initcwnd", "initrwnd", "ssthresh", "reordering"],
+  ...["hoplimit", "rto_min", "quickack", "features", "congctl", "fastopen_no_cookie"],
+]);
+
 /** The settings of the namespace that this process is in. */
 export class KernelSettings implements Settings {
   /** Set on each new socket: a namespace may not be able to have it as its default. */
@@ -66,9 +72,9 @@ export class KernelSettings implements Settings {
   }
 
   route(words: string[]): boolean {
-    const extra = words.slice(1).join(" ").replace(/\b(?:default|via \S+|dev \S+)\b/g, "").trim();
+    const metrics = words.flatMap((word, i) => METRICS.has(word) ? words.slice(i, i + 2) : []);
     const base = `${this.#v6 ? "-6 " : ""}route replace default via ${this.#gateway} dev ${INTERFACE}`;
-    ip(`${base} ${extra}`.trim().split(/\s+/));
+    ip([...base.split(" "), ...metrics]);
     return true;
   }
 }

@@ -88,6 +88,8 @@ function waitCalls() {
 /** The kernel of the machine, in the network namespace that this process is in. */
 export class KernelSystem implements System {
   readonly patience = 20_000_000;
+  /** The kernel's timer wheel is an eighth late at most. */
+  readonly drift = 0.13;
   readonly lateness = 1_500_000;
   readonly errors: unknown[] = [];
   readonly localAddress: IpAddress;
