@@ -27,6 +27,7 @@ export function sendAck(c: TcpConnection): void {
   if (stamps > 0) wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
   if (blocks > 0) writeSack(c, packet.view, at + wire.HEADER_LENGTH + stamps, blocks);
   writeSegment(c, packet, at, c.sndNxt, wire.HEADER_LENGTH + options, wire.ACK);
+  c.lastTransmit = c.tcp.stack.now;
   c.tcp.counters.sentSegments++;
   c.path.send(packet, wire.PROTOCOL, c.trafficClass, c.hopLimit);
   acked(c);
@@ -65,7 +66,9 @@ function writeSack(c: TcpConnection, view: DataView, at: number, blocks: number)
 
 /** Says when the data received so far is to be acknowledged (RFC 9293, section 3.8.6.3; RFC 5681, section 4.2). */
 export function acknowledgeLater(c: TcpConnection, now: number): void {
-  if (c.unacked > c.rcvMss || (c.quickAcks > 0 && !c.interactive)) {
+  // Of data that lies there, reading it tells, with the window that it opens (as Linux).
+  const full = c.unacked > c.rcvMss && (c.readable === 0 || c.receiveWindow >= (c.rcvAdv - c.lastAck | 0));
+  if (full || (c.quickAcks > 0 && !c.interactive)) {
     c.ackNow = true;
   } else if (c.ackTimerAt === Infinity) {
     c.ackTimerAt = now + DELAYED_ACK;

@@ -115,7 +115,7 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
     }
     // Who reads everything waits for what comes next: the peer should not wait for a timer (as Linux has it).
     const eager = this.readable === 0 && this.unacked > 0 && this.smallSegments > (this.interactive ? 1 : 0);
-    if (eager || this.windowUpdateDue()) {
+    if (eager || this.unacked > this.rcvMss || this.windowUpdateDue()) {
       this.ackNow = true;
       this.tcp.markDirty(this);
     }

@@ -181,6 +181,8 @@ export abstract class ConnectionState implements TimerOwner {
   cwndUsageEnd = 0;
   /** When data was sent last, in µs. */
   lastSent: number = -Infinity;
+  /** When anything was sent last, in µs. */
+  lastTransmit: number = -Infinity;
   /** When data was received last, in µs. */
   lastData: number = -Infinity;
   /** Segments delivered in all. */

@@ -304,6 +304,8 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
       tellWritable(c);
     }
   }
+  // The peer has told that its window is shut: the next probe waits from here on.
+  if (c.sendTimer === SendTimer.Window && c.head < 0 && windowClosed(c)) armSendTimer(c, now);
   if (c.sendQueued > 0 || c.finQueued || c.lostOut > 0) c.tcp.markDirty(c);
   if (c.finSent && c.head < 0) finAcknowledged(c);
   return c.state !== State.Closed;

@@ -12,7 +12,7 @@ import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
 import { Limit, Recovery, SendTimer } from "./connection_state.ts";
 import { markAppLimited, stampDelivery } from "./delivery_rate.ts";
-import { sendQuantum, spend, tooEarly } from "./pacing.ts";
+import { sendQuantum, spend, superSegment, tooEarly } from "./pacing.ts";
 import { EVER_RETRANSMITTED, FIN_RECORD, LOST, PUSHED, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
 import { firstWindow, retransmitSyn, sendSyn, trySyn } from "./syn.ts";
@@ -77,21 +77,29 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
   }
   const right = c.sndUna + c.sndWnd | 0;
   const paced = c.pacingRate > 0;
+  let deferred = false;
   while (unsent > 0 || c.finQueued) {
     // An answer to a SYN's data does not count its SYN-ACK.
-    const quota = probe ? 1 : c.cwnd - c.inFlight + (c.state === State.SynReceived ? 1 : 0);
+    const free = c.cwnd - c.inFlight + (c.state === State.SynReceived ? 1 : 0);
+    const quota = probe ? 1 : Math.min(free, Math.max(c.cwnd >> 1, 1));
     if (quota <= 0) break;
     const room = right - c.sndNxt | 0;
     if (room <= 0) break;
     if (paced && !probe && tooEarly(c, now)) break;
-    let length = Math.min(unsent, room, quota * c.mss, largest(c));
-    if (paced) length = Math.min(length, sendQuantum(c));
+    const most = paced ? sendQuantum(c) : superSegment(c);
+    if (!paced && !probe && defers(c, unsent, Math.min(free * c.mss, room), most, now)) {
+      deferred = true;
+      break;
+    }
+    let length = Math.min(unsent, room, quota * c.mss, largest(c), most);
     const last = length === unsent;
     if (!last || !(c.finQueued || (c.noDelay && !c.corked && !c.moreComing))) {
       // Whole segments only; the rest waits for ACKs or for more (Nagle, silly window).
       const whole = length - length % c.mss;
-      if (whole > 0) length = whole;
-      else if (!probe && !sendsSmall(c, length, last)) break;
+      if (whole > 0) {
+        // The remnant goes with them unless one is in flight (Minshall's variant of Nagle's rule).
+        if (c.corked || c.moreComing || !(c.noDelay || !after(c.smallEnd, c.sndUna))) length = whole;
+      } else if (!probe && !sendsSmall(c, length, last)) break;
     }
     const fin = c.finQueued && length === unsent;
     if (length === 0 && !fin) break;
@@ -141,14 +149,31 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
     const shut = c.cwnd > c.inFlight && (right - c.sndNxt | 0) < Math.min(unsent, c.mss);
     c.limitedBy(shut ? Limit.Window : Limit.Network, now);
   }
-  if (waiting) judgeWindowUse(c, c.sndNxt !== before_);
+  if (waiting) judgeWindowUse(c, c.sndNxt !== before_, deferred);
   if (unsent < c.mss && c.inFlight < c.cwnd && c.lostOut <= c.retransOut) markAppLimited(c);
   if (c.packetsOut === 0 && c.sendTimer === SendTimer.None) armSendTimer(c, now);
 }
 
+/** µs after a transmission in which another one may wait to become larger. */
+const DEFER_TIME = 1000;
+
+/**
+ * Whether a super-segment that the windows cut short waits for the next ACK to become whole (as Linux's
+ * tcp_tso_should_defer): only right behind another transmission, and only if an ACK is due.
+ * @param limit What the windows allow, in bytes. @param whole Bytes of a whole one.
+ */
+function defers(c: TcpConnection, unsent: number, limit: number, whole: number, now: number): boolean {
+  if (unsent <= c.mss || c.recovery >= Recovery.Fast || now - c.lastTransmit > DEFER_TIME) return false;
+  if (limit >= whole || limit >= unsent) return false;
+  if (limit >= Math.floor(Math.min(c.sndWnd, c.cwnd * c.mss) / 3) || c.head < 0) return false;
+  // How long until the ACK of what is oldest should come.
+  const wait = c.tcp.records.sentAt[c.head]! + c.rtt.srtt - now;
+  return wait <= Math.min(c.rtt.srtt / 2, DEFER_TIME);
+}
+
 /** Notes how much of the congestion window is in use: one that is not used does not grow (RFC 7661). */
-function judgeWindowUse(c: TcpConnection, sent: boolean): void {
-  const limited = c.inFlight >= c.cwnd;
+function judgeWindowUse(c: TcpConnection, sent: boolean, deferred: boolean): void {
+  const limited = deferred || c.inFlight >= c.cwnd;
   if (!sent && !limited) return;
   if (!before(c.sndUna, c.cwndUsageEnd) || limited || (!c.cwndLimited && c.packetsOut > c.maxPacketsOut)) {
     c.cwndLimited = limited;
@@ -243,7 +268,7 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   const before = records.segments[r]!;
   const segments = segmentsOf(c, length);
   if (segments !== before) recount(c, r, segments);
-  const most = Math.min(quota * c.mss, largest(c));
+  const most = Math.min(quota * c.mss, largest(c), c.pacingRate > 0 ? Infinity : superSegment(c));
   if (length > most) {
     if (records.split(r, start + most | 0, segmentsOf(c, most)) < 0) return false;
     c.recordCount++;
@@ -308,6 +333,9 @@ function transmit(
   if (length > 0) placePayload(c, packet, sequence - c.sendBase | 0, length);
   const options = c.timestamps ? 12 : 0;
   const header = packet.push(wire.HEADER_LENGTH + options);
+  // Whoever puts super-segments together again on the way knows by PSH that one is complete (as Linux).
+  const super_ = length > c.mss;
+  if (super_) flags |= wire.PSH;
   writeSegment(c, packet, header, sequence, wire.HEADER_LENGTH + options, flags);
   if (options > 0) wire.writeTimestamps(packet.view, header + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
   if (length > 0) {
@@ -315,11 +343,12 @@ function transmit(
     c.dataSegmentsOut += segments;
     c.segmentsOut += segments - 1;
   }
-  if (length > c.mss) {
+  if (super_) {
     packet.gsoType = path.version === 4 ? GSO_TCPV4 : GSO_TCPV6;
     if (flags & wire.CWR) packet.gsoType |= GSO_ECN;
     packet.gsoSize = c.mss;
   }
+  c.lastTransmit = c.tcp.stack.now;
   c.tcp.counters.sentSegments++;
   path.send(packet, wire.PROTOCOL, c.trafficClass | (c.ecn && fresh && length > 0 ? ECT0 : 0), c.hopLimit);
   return true;

@@ -19,6 +19,25 @@ export function sendQuantum(c: TcpConnection): number {
   return Math.max(segments, c.tcp.settings.leastSuperSegments, 1) * c.mss;
 }
 
+/** Round trips this short, in µs, halve the bonus of {@link superSegment} once each. */
+const NEARNESS = 512;
+/** Most that nearness adds, in bytes. */
+const NEAR_BONUS = 65_216;
+
+/**
+ * Most bytes of one transmission where nothing is paced, in whole segments: what the window gives in a millisecond, and
+ * more to a peer that is near (as Linux's tcp_tso_autosize). Larger ones would leave a slow link to nobody else.
+ */
+export function superSegment(c: TcpConnection): number {
+  const { srtt, min } = c.rtt;
+  if (srtt === 0) return Infinity;
+  const ratio = c.cwnd < c.ssthresh / 2 ? SLOW_START_RATIO : AVOIDANCE_RATIO;
+  let bytes = ratio * Math.max(c.cwnd, c.packetsOut) * c.mss * 1e6 / srtt / 1024;
+  const distance = Math.floor(min / NEARNESS);
+  if (distance < 32) bytes += NEAR_BONUS / 2 ** distance;
+  return Math.max(Math.floor(bytes / c.mss), c.tcp.settings.leastSuperSegments, 1) * c.mss;
+}
+
 /** Whether it is too early to send; the timer is set then. Only asked while there is a pacing rate. */
 export function tooEarly(c: TcpConnection, now: number): boolean {
   if (now >= c.nextSendAt) return false;

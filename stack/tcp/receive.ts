@@ -94,11 +94,8 @@ export function inputData(c: TcpConnection, s: Segment, now: number): void {
     quickAck(c);
     c.ackNow = true;
   }
-  if (fin) {
-    inputFin(c);
-    return;
-  }
-  acknowledgeLater(c, now);
+  if (fin) inputFin(c);
+  if (!c.ackNow && (c.state as State) !== State.TimeWait) acknowledgeLater(c, now);
   c.tcp.markDirty(c);
 }
 
@@ -157,21 +154,24 @@ function holdOutOfOrder(
 ): void {
   c.tcp.counters.outOfOrder++;
   c.outOfOrder++;
-  if (length > 0) {
+  if (length > 0 || fin) {
     const assembler = c.assembler ??= new Assembler();
-    const end = sequence + length | 0;
+    // A FIN takes a number as well, and is told of like data.
+    const end = sequence + length + (fin ? 1 : 0) | 0;
     if (c.sackPermitted && c.tcp.settings.duplicateSack && assembler.covers(sequence, end)) {
       c.dsackStart = sequence;
       c.dsackEnd = end;
     }
     const kept = c.readable + heldBeyond(c);
     if (assembler.add(sequence, end)) {
-      const at = c.readable + (sequence - c.rcvNxt | 0);
-      c.receiveRing.grow(Math.max(at + length, kept), kept);
-      c.receiveRing.put(at, bytes, offset, length);
+      if (length > 0) {
+        const at = c.readable + (sequence - c.rcvNxt | 0);
+        c.receiveRing.grow(Math.max(at + length, kept), kept);
+        c.receiveRing.put(at, bytes, offset, length);
+      }
       if (fin) {
         c.heldFin = true;
-        c.heldFinAt = end;
+        c.heldFinAt = sequence + length | 0;
       }
     } else {
       c.tcp.counters.reassemblyFull++;
@@ -183,7 +183,9 @@ function holdOutOfOrder(
 
 /** Takes what the hole kept back. @returns Whether a FIN follows it at once. */
 function takeHeld(c: TcpConnection): boolean {
-  const next = c.assembler!.take(c.rcvNxt);
+  let next = c.assembler!.take(c.rcvNxt);
+  const fin = c.heldFin && !before(next, c.heldFinAt);
+  if (fin) next = c.heldFinAt;
   const length = next - c.rcvNxt | 0;
   if (length > 0) {
     c.rcvNxt = next;
@@ -196,7 +198,7 @@ function takeHeld(c: TcpConnection): boolean {
     c.assembler = null;
     if (c.readable === 0) c.receiveRing.free();
   }
-  return c.heldFin && c.heldFinAt === c.rcvNxt;
+  return fin;
 }
 
 /** Offers what waits in the ring to the handler, until it takes less than it is given. */
@@ -219,23 +221,26 @@ export function offer(c: TcpConnection): void {
   }
 }
 
-/** The peer has sent everything. */
+/** The peer has sent everything. Who may still have something to say acknowledges it when that is said (as Linux). */
 function inputFin(c: TcpConnection): void {
   c.finReceived = true;
   c.rcvNxt = c.rcvNxt + 1 | 0;
   if (before(c.rcvAdv, c.rcvNxt)) c.rcvAdv = c.rcvNxt;
-  c.ackNow = true;
+  c.unacked++;
   c.assembler = null;
-  c.tcp.markDirty(c);
   switch (c.state) {
     case State.SynReceived:
     case State.Established:
       c.state = State.CloseWait;
+      c.interactive = true;
+      if (c.bytesReceived === 0) c.ackNow = true;
       break;
     case State.FinWait1:
       c.state = State.Closing;
+      c.ackNow = true;
       break;
     case State.FinWait2:
+      c.ackNow = true;
       enterTimeWait(c);
       break;
   }

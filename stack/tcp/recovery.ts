@@ -125,10 +125,11 @@ function noteDelivered(c: TcpConnection, r: number, lost: boolean, now: number):
   const rtt = now - sentAt;
   // The ACK may be of the first copy (RFC 8985, section 6.2, step 2).
   if (again && rtt < c.rtt.min) return;
+  // Of several, the highest decides how long a segment may take: what an ACK freed early was on its way for longer.
+  c.rackRtt = rtt;
   if (sentAt > c.rackTime || (sentAt === c.rackTime && after(end, c.rackEnd))) {
     c.rackTime = sentAt;
     c.rackEnd = end;
-    c.rackRtt = rtt;
   }
 }
 
@@ -384,7 +385,13 @@ function markLost(c: TcpConnection, r: number): void {
   );
 }
 
-export function enterRecovery(c: TcpConnection, now: number): void {
+/** What was late is lost: its repair begins without an ACK to clock it. */
+export function repairReordered(c: TcpConnection, now: number): void {
+  enterRecovery(c, now);
+  if (c.congestion.rateControl === null) proportional(c, 1, true, false);
+}
+
+function enterRecovery(c: TcpConnection, now: number): void {
   // A mark of the same window has reduced it already.
   if (c.recovery === Recovery.Open) reduce(c, now);
   c.recovery = Recovery.Fast;

@@ -11,7 +11,7 @@ import { Recovery, SendTimer } from "./connection_state.ts";
 import { drop, reset } from "./ending.ts";
 import { noteTimeout } from "./fast_open.ts";
 import { output, retransmit, sendProbe, windowClosed } from "./output.ts";
-import { detectLosses, enterRecovery, retransmissionTimeout, sendTailProbe } from "./recovery.ts";
+import { detectLosses, repairReordered, retransmissionTimeout, sendTailProbe } from "./recovery.ts";
 import { MAX_RTO } from "./rtt.ts";
 import { SYN_RECORD } from "./sent.ts";
 
@@ -113,7 +113,7 @@ function expireSendTimer(c: TcpConnection, now: number): void {
       return;
     case SendTimer.Reorder:
       detectLosses(c, now);
-      if (c.lostOut > 0 && c.recovery <= Recovery.Reduced) enterRecovery(c, now);
+      if (c.lostOut > 0 && c.recovery <= Recovery.Reduced) repairReordered(c, now);
       output(c);
       if (c.sendTimer === SendTimer.None) armSendTimer(c, now);
       return;

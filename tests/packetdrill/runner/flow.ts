@@ -19,6 +19,8 @@ export class Flow {
   readonly #stamps = new Map<number, number>();
   /** First timestamp of ours: the script's, and the stack's. */
   #firstStamp: [script: number, live: number] | null = null;
+  /** The largest segment that the script's end takes, as its SYN says; `Infinity` before. */
+  segment = Infinity;
   /** The last packet of ours. */
   last: Captured | null = null;
 

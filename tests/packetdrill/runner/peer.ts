@@ -106,6 +106,7 @@ export class Peer {
     const ip = this.#ip(packet);
     switch (body.protocol) {
       case "tcp": {
+        for (const option of body.options ?? []) if (option.kind === "mss") flow.segment = option.value;
         const bytes = encodeTcp({
           sourcePort: flow.remotePort,
           destinationPort: flow.localPort,
