@@ -136,8 +136,10 @@ export abstract class ConnectionState implements TimerOwner {
   noDelay = false;
   /** Nothing less than a segment goes out until it is taken back (or the window timer expires). */
   corked = false;
-  /** The same, until the next write: more is about to be written. */
+  /** The same, until the next write or ACK: more is about to be written. */
   moreComing = false;
+  /** What was written last does not end with PSH: more was said to follow. */
+  pushHeld = false;
   /** Less than a segment may go out even if the window cuts it short. */
   pushSmall = false;
   /** Bytes of payload of a full segment. */

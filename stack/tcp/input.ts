@@ -274,6 +274,8 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
     challenge(c, now);
     return false;
   }
+  // What waited for more has waited long enough.
+  c.moreComing = false;
   const { options } = s;
   const data = s.length > 0 || (s.flags & (wire.SYN | wire.FIN)) !== 0;
   const changed = updateWindow(c, s, now);
@@ -331,8 +333,9 @@ function finAcknowledged(c: TcpConnection): void {
 function updateWindow(c: TcpConnection, s: Segment, now: number): boolean {
   const wl1 = s.sequence - c.sndWl1 | 0;
   const window = s.window << c.sndShift;
-  const newer = wl1 > 0 || (wl1 === 0 && !before(s.acknowledgment, c.sndWl2)) ||
-    after(s.acknowledgment, c.sndUna);
+  // Of two segments that acknowledge the same, the one with the smaller window may be the older (as Linux).
+  const newer = wl1 > 0 || after(s.acknowledgment, c.sndUna) ||
+    (wl1 === 0 && !before(s.acknowledgment, c.sndWl2) && (window > c.sndWnd || window === 0));
   if (!newer) return false;
   c.sndWl1 = s.sequence;
   c.sndWl2 = s.acknowledgment;

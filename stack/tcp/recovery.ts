@@ -13,7 +13,7 @@ import { retransmit, sendNew, updateMss } from "./output.ts";
 import { updatePacingRate } from "./pacing.ts";
 import { APP_LIMITED, EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { after, before, later } from "./sequence.ts";
-import { armSendTimer } from "./timers.ts";
+import { armSendTimer, LEAST_TIMER } from "./timers.ts";
 
 /**
  * Most records of a connection that SACK may make. Beyond, a block that would split one more is not believed, so
@@ -336,7 +336,7 @@ export function detectLosses(c: TcpConnection, now: number): void {
   }
   if (wait > 0) {
     c.sendTimer = SendTimer.Reorder;
-    c.sendTimerAt = now + wait;
+    c.sendTimerAt = now + wait + LEAST_TIMER;
     c.schedule();
   } else if (c.sendTimer === SendTimer.Reorder) {
     c.sendTimer = SendTimer.None;

@@ -19,8 +19,8 @@ import { SYN_RECORD } from "./sent.ts";
 export const TIME_WAIT = 60_000_000;
 /** Longest time a single segment's delayed ACK is waited for by a tail loss probe (RFC 8985, section 7.2). */
 const WORST_DELAYED_ACK = 200_000;
-/** Shortest tail loss probe, in µs. */
-const MIN_PROBE = 2_000;
+/** µs that Linux adds to timers that are compared with round trips. */
+export const LEAST_TIMER = 2_000;
 
 /** Sets the send timer for what is in flight, or for a closed window; replaces what was set. */
 export function armSendTimer(c: TcpConnection, now: number): void {
@@ -53,8 +53,7 @@ export function armSendTimer(c: TcpConnection, now: number): void {
     c.timeouts === 0 && !c.probing &&
     c.state >= State.Established && c.rtt.srtt > 0
   ) {
-    let probe = Math.max(2 * c.rtt.srtt, MIN_PROBE);
-    if (c.packetsOut === 1) probe += WORST_DELAYED_ACK;
+    const probe = 2 * c.rtt.srtt + (c.packetsOut === 1 ? WORST_DELAYED_ACK : LEAST_TIMER);
     // A probe is never worse than a time-out (RFC 8985, section 7.2).
     c.sendTimer = SendTimer.Probe;
     c.sendTimerAt = now + Math.min(probe, rto);

@@ -211,12 +211,14 @@ export class Kernel {
 
   #accept(listener: TcpSocket, flags: number, expected: number): Attempt {
     if (listener.listener === null) throw new SysError("EINVAL");
+    const { receiveTimeout } = listener.options;
+    const deadline = receiveTimeout === 0 ? Infinity : this.#now() + receiveTimeout;
     return {
-      deadline: Infinity,
+      deadline,
       run: () => {
         const accepted = listener.accept();
         if (accepted === null) {
-          if (listener.nonblocking) throw new SysError("EAGAIN");
+          if (listener.nonblocking || this.#now() >= deadline) throw new SysError("EAGAIN");
           return null;
         }
         const socket = new TcpSocket(this.#host, listener.version, listener.options.inherit());
@@ -346,6 +348,15 @@ export class Kernel {
     if (option === "SO_DOMAIN") return this.#compare(value, socket.version === 4 ? 2 : 10, option);
     if (option === "SO_ACCEPTCONN") {
       return this.#compare(value, socket instanceof TcpSocket && socket.listener !== null ? 1 : 0, option);
+    }
+    if (option === "SO_RCVTIMEO" || option === "SO_SNDTIMEO") {
+      const { receiveTimeout, sendTimeout } = socket.options;
+      const micros = option === "SO_RCVTIMEO" ? receiveTimeout : sendTimeout;
+      const wanted = value?.kind === "list" ? value.items[0] : value;
+      const sec = Math.floor(micros / 1e6), usec = micros % 1e6;
+      const fits = optional(field(wanted, "tv_sec", 0), sec) === sec &&
+        optional(field(wanted, "tv_usec", 1), usec) === usec;
+      return done(0, fits ? null : `${option} got {tv_sec=${sec}, tv_usec=${usec}}`);
     }
     if (option === "SO_LINGER") {
       const { on, seconds } = socket.options.linger;

@@ -82,7 +82,7 @@ export class Recorder {
   #when(step: Step, at: number): string {
     if (step.when.kind !== "at" || step.when.relative) return this.#time(at);
     this.#at = at;
-    return step.text.slice(0, step.text.search(/[.]{3}|\s/)).padStart(7);
+    return step.text.slice(0, step.text.search(/\.\.\.|\s/)).padStart(7);
   }
 
   /** Tells what the last call has returned. @param after How long after its start, in µs. */
@@ -101,7 +101,10 @@ export class Recorder {
   }
 }
 
+const SECONDS = String.raw`\+?(?:\d+(?:\.\d+)?|\.\d+)`;
+const TIMES = new RegExp(`^(?:\\*|${SECONDS}(?:~${SECONDS})?(?:\\.\\.\\.${SECONDS})?)\\s*`);
+
 /** What a step is without its times. */
 function withoutTime(text: string): string {
-  return text.replace(/^(?:\*|\+?\d*\.?\d*(?:~\+?\d*\.?\d*)?)(?:\.\.\.\s*\+?\d*\.?\d*)?\s*/, "");
+  return text.replace(TIMES, "");
 }

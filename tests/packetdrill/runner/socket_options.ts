@@ -5,6 +5,7 @@
  */
 
 import { State } from "../../../stack/tcp/api.ts";
+import { output } from "../../../stack/tcp/output.ts";
 import { FAST_OPEN_CLIENT, makeCongestion, type TcpSettings } from "../../../stack/tcp/settings.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import { deferRetries } from "../../../stack/tcp/listener.ts";
@@ -309,7 +310,12 @@ export class SocketOptions {
     switch (name) {
       case "TCP_NODELAY":
         c.noDelay = n !== 0;
-        if (c.noDelay) host.stack.tcp.markDirty(c);
+        if (c.noDelay) {
+          // Pushes out what waits, corked or not.
+          c.pushSmall = true;
+          output(c);
+          c.pushSmall = false;
+        }
         break;
       case "TCP_CORK":
         c.corked = n !== 0;

@@ -185,14 +185,19 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       this.connecting = true;
       if (this.nonblocking) throw new SysError("EINPROGRESS");
     }
+    const { sendTimeout } = this.options;
+    const deadline = sendTimeout === 0 ? Infinity : this.host.stack.now + sendTimeout;
     return {
       run: () => {
         if (this.pendingError !== null) this.#take(this.pendingError);
-        if (this.connection!.connecting) return null;
+        if (this.connection!.connecting) {
+          if (this.host.stack.now >= deadline) throw new SysError("EINPROGRESS");
+          return null;
+        }
         this.connecting = false;
         return result(0);
       },
-      deadline: Infinity,
+      deadline,
     };
   }
 
@@ -283,7 +288,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       : this.host.stack.now + this.options.sendTimeout;
     let total = 0;
     const put = () => {
-      c.moreComing = (flags & K.MSG_MORE!) !== 0;
+      c.moreComing = c.pushHeld = (flags & K.MSG_MORE!) !== 0;
       while (total < length) {
         const taken = c.write(ZEROS, 0, Math.min(ZEROS.length, length - total));
         if (taken === 0) break;
@@ -291,6 +296,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       }
     };
     if (c.connecting && wait) this.writing = put;
+    let waited = false;
     return {
       deadline,
       run: () => {
@@ -300,6 +306,8 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
           throw new SysError("EPIPE");
         }
         if (!c.connecting) {
+          // Who waits is woken when a third of the buffer is free.
+          if (waited && !this.#writable(c) && this.host.stack.now < deadline) return null;
           put();
           if (flags & K.MSG_OOB! && total > 0) this.options.unsupported("MSG_OOB");
           if (total === length) return result(total);
@@ -308,6 +316,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
           if (total > 0) return result(total);
           throw new SysError("EAGAIN");
         }
+        waited = true;
         return null;
       },
     };
@@ -321,7 +330,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       this.listener = null;
       return done(0);
     }
-    if (c === null || c.state === State.Closed) throw new SysError("ENOTCONN");
+    if (c === null || c.state === State.Closed || c.state === State.TimeWait) throw new SysError("ENOTCONN");
     if (how !== K.SHUT_WR) this.readClosed = c.receiveShut = true;
     if (how !== K.SHUT_RD) {
       this.writeClosed = true;
@@ -388,7 +397,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       return null;
     }
     c.close();
-    if (!linger.on || this.nonblocking) return null;
+    if (!linger.on) return null;
     const deadline = this.host.stack.now + linger.seconds * 1e6;
     return {
       deadline,
