@@ -105,7 +105,8 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
     if (length === 0 && !fin) break;
     const record = records.take();
     if (record < 0) break;
-    const flags = wire.ACK | (length === unsent && length > 0 && (!c.pushHeld || c.pushSmall) ? wire.PSH : 0) | (fin ? wire.FIN : 0);
+    const flags = wire.ACK |
+      (length === unsent && length > 0 && (!c.pushHeld || c.pushSmall) ? wire.PSH : 0) | (fin ? wire.FIN : 0);
     const end = c.sndNxt + length + (fin ? 1 : 0) | 0;
     records.start[record] = c.sndNxt;
     records.end[record] = end;

@@ -77,7 +77,20 @@ export async function runOnKernel(files: readonly string[], args: readonly strin
 
 async function runApart(file: string, args: readonly string[]): Promise<Outcome> {
   const process = new Deno.Command("unshare", {
-    args: ["-n", "nice", "-n", "-10", Deno.execPath(), "run", "-A", "--no-check", "-q", import.meta.url, file, ...args],
+    args: [
+      "-n",
+      "nice",
+      "-n",
+      "-10",
+      Deno.execPath(),
+      "run",
+      "-A",
+      "--no-check",
+      "-q",
+      import.meta.url,
+      file,
+      ...args,
+    ],
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
@@ -85,7 +98,10 @@ async function runApart(file: string, args: readonly string[]): Promise<Outcome>
   try {
     const { code, stdout } = await process.output();
     const text = new TextDecoder().decode(stdout).trimEnd();
-    return { passed: code === 0, text: text === "" ? `FAIL ${file}:1: No verdict (exit status ${code})` : text };
+    return {
+      passed: code === 0,
+      text: text === "" ? `FAIL ${file}:1: No verdict (exit status ${code})` : text,
+    };
   } finally {
     clearTimeout(timer);
   }

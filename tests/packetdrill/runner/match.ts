@@ -75,7 +75,9 @@ export function merge(queue: Captured[], length: number): { packet: Captured; co
   let total = first.length;
   for (let i = 1; i < queue.length; i++) {
     const next = queue[i]!;
-    if (next.body.protocol !== "tcp" || Math.abs(next.time - first.time) > TOGETHER || next.length === 0) return null;
+    if (next.body.protocol !== "tcp" || Math.abs(next.time - first.time) > TOGETHER || next.length === 0) {
+      return null;
+    }
     if (next.body.sequence !== (first.body.sequence + total) >>> 0) return null;
     total += next.length;
     if (total > length) return null;

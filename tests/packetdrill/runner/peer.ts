@@ -5,7 +5,15 @@
  */
 
 import type { IcmpSpec, PacketSpec } from "./ast.ts";
-import { type Captured, encodeIcmp, encodeIp, encodeTcp, encodeUdp, icmpNumbers, type IpFields } from "./codec.ts";
+import {
+  type Captured,
+  encodeIcmp,
+  encodeIp,
+  encodeTcp,
+  encodeUdp,
+  icmpNumbers,
+  type IpFields,
+} from "./codec.ts";
 import { Flow } from "./flow.ts";
 import type { RunOptions } from "./options.ts";
 import type { System, Talker } from "./system.ts";

@@ -256,7 +256,9 @@ class Run implements Watcher {
     const pending = this.#pending!;
     this.#pending = pending;
     this.#step = pending.step;
-    if (pending.result === null) this.#advance(this.#now + this.#system.patience, () => pending.result !== null);
+    if (pending.result === null) {
+      this.#advance(this.#now + this.#system.patience, () => pending.result !== null);
+    }
     this.#pending = null;
     const { call, end } = pending;
     const name = `${call.name}(${call.args.map(show).join(", ")})`;

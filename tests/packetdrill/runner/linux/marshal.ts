@@ -187,7 +187,11 @@ export class Marshal {
         return { number: 42, args: [this.#fd(fd), at!, size!], ...this.#connects(fd, port) };
       },
       listen: simple(50),
-      accept: ([fd], expected) => ({ number: 43, args: [this.#fd(fd), 0, 0], ...this.#opens("tcp", expected) }),
+      accept: ([fd], expected) => ({
+        number: 43,
+        args: [this.#fd(fd), 0, 0],
+        ...this.#opens("tcp", expected),
+      }),
       accept4: ([fd, , , flags], expected) => ({
         number: 288,
         args: [this.#fd(fd), 0, 0, optional(flags, 0)],
@@ -312,7 +316,9 @@ export class Marshal {
 
   /** Room for an address, and its length. */
   #from(address?: Expression, size?: Expression): number[] {
-    if (address !== undefined && field(address, "sa_family", 0) === undefined && address.kind !== "ellipsis") {
+    if (
+      address !== undefined && field(address, "sa_family", 0) === undefined && address.kind !== "ellipsis"
+    ) {
       return [0, 0];
     }
     void size;

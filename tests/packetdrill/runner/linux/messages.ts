@@ -143,7 +143,9 @@ export class Messages {
         for (let i = 4; i < 7; i++) values.push(view.getUint8(data + i));
         values.push(view.getUint32(data + 8, true), view.getUint32(data + 12, true));
       } else if (size < 4) values.push(view.getUint8(data));
-      else if (size <= 16) { for (let i = 0; i + 4 <= size; i += 4) values.push(view.getInt32(data + i, true)); }
+      else if (size <= 16) {
+        for (let i = 0; i + 4 <= size; i += 4) values.push(view.getInt32(data + i, true));
+      }
       found.push({ level, type, values });
       at += (length + 7) & ~7;
     }

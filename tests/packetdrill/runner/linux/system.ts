@@ -18,7 +18,17 @@ import { Marshal } from "./marshal.ts";
 import { Files } from "./sockets.ts";
 import { KernelSettings } from "./settings.ts";
 import { configure, Tun } from "./tun.ts";
-import { ARGUMENTS, BUSY, DONE, ERRNO, IDLE, NUMBER, RESULT, STATE, type WorkerMemory } from "./worker_memory.ts";
+import {
+  ARGUMENTS,
+  BUSY,
+  DONE,
+  ERRNO,
+  IDLE,
+  NUMBER,
+  RESULT,
+  STATE,
+  type WorkerMemory,
+} from "./worker_memory.ts";
 
 /** The thread of system calls. */
 export class Caller {

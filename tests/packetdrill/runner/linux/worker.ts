@@ -8,7 +8,17 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 
-import { ARGUMENTS, BUSY, DONE, ERRNO, IDLE, NUMBER, RESULT, STATE, type WorkerMemory } from "./worker_memory.ts";
+import {
+  ARGUMENTS,
+  BUSY,
+  DONE,
+  ERRNO,
+  IDLE,
+  NUMBER,
+  RESULT,
+  STATE,
+  type WorkerMemory,
+} from "./worker_memory.ts";
 
 const { symbols: libc } = Deno.dlopen("libc.so.6", {
   syscall: { parameters: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"], result: "i64" },
