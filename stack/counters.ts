@@ -131,7 +131,7 @@ export class Ipv4Drops {
   ownSource = 0;
   /** Source and destination are the same address of ours (the "land" attack). */
   land = 0;
-  /** A loopback address came from a network. */
+  /** A loopback address came from a network, or a packet is to 0.0.0.0/8. */
   martian = 0;
   /** A unicast address in a link broadcast or multicast (RFC 1122, section 3.3.6). */
   unicastInGroup = 0;

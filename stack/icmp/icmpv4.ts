@@ -83,7 +83,7 @@ export class Icmpv4 implements Transport {
       this.#stack.ipv4.isGroup(ipv4.destination(view, network)) ||
       this.#stack.ipv4.isGroup(ipv4.source(view, network)) || ipv4.source(view, network) >>> 24 === 0 ||
       (ipv4.protocol(view, network) === ipv4.ICMP &&
-        (packet.end <= network + headerLength || wire.isError(view.getUint8(network + headerLength))))
+        (packet.end <= network + headerLength || !wire.isQuery(view.getUint8(network + headerLength))))
     ) {
       counters.errorsForbidden++;
       return;

@@ -93,7 +93,7 @@ export class Icmpv6 implements Transport {
   }
 
   /**
-   * Sends an error about a packet that came in, unless one of the rules forbids it (section 2.4) or there were too
+   * Sends an error about a packet that came in, otherwise one of the rules forbids it (section 2.4) or there were too
    * many lately.
    * @param packet Its `network` is the IP header, its `end` the end of the IP packet. It stays as it is.
    * @param type One of the error types of `wire/icmpv6.ts`. @param code Its code. @param rest The header's second word.
@@ -238,11 +238,23 @@ function protocolOf(view: DataView, network: number, transport: number): number 
   return kind;
 }
 
+/** Whether one of the extension headers up to `transport` is a fragment header. */
+function hasFragmentHeader(view: DataView, network: number, transport: number): boolean {
+  let kind = ipv6.nextHeader(view, network);
+  for (let at = network + ipv6.HEADER_LENGTH; at < transport;) {
+    if (kind === ipv6.FRAGMENT) return true;
+    kind = view.getUint8(at);
+    at += ipv6.extensionLength(view, at);
+  }
+  return false;
+}
+
 /** Whether a packet is, or may be, an ICMPv6 error or redirect, about which nothing is said (section 2.4, rule e). */
 function isAboutIcmpError(view: DataView, network: number, end: number): boolean {
   const transport = transportOf(view, network, end);
   if (transport < 0 || protocolOf(view, network, transport) !== ipv6.ICMP) return false;
-  if (transport >= end) return true;
+  // A fragment that does not carry its type may be complained about (RFC 7112).
+  if (transport >= end) return !hasFragmentHeader(view, network, transport);
   const type = view.getUint8(transport);
   return wire.isError(type) || type === wire.REDIRECT;
 }

@@ -52,7 +52,7 @@ export class ForwardDrops {
   group = 0;
   /** From 0.0.0.0/8, ::, a loopback or a link-local address. */
   badSource = 0;
-  /** To 0.0.0.0/8, 240.0.0.0/4 or a link-local address. */
+  /** To 240.0.0.0/4 or a link-local address. */
   badDestination = 0;
   /** No route leads there. The sender is told. */
   noRoute = 0;

@@ -142,7 +142,7 @@ export class Ipv4 extends IpLayer {
     // In the strong model an address belongs to its interface, and not to the host (RFC 1122, section 3.3.4.2).
     const local = owner !== undefined && (owner === by || by.loopback || !this.stack.strongHost);
     if (!by.loopback) {
-      if (source >>> 24 === 127 || destination >>> 24 === 127) {
+      if (source >>> 24 === 127 || destination >>> 24 === 127 || destination >>> 24 === 0) {
         dropped.martian++;
         return;
       }
@@ -180,7 +180,10 @@ export class Ipv4 extends IpLayer {
       }
       return;
     }
-    if (!plain) this.options.record(packet, local ? destination : by.sourceV4For(source));
+    if (!plain) {
+      const own = local ? destination : by.sourceV4For(source);
+      this.options.record(packet, own, own);
+    }
     if (wire.isFragment(view, at)) {
       if (this.reassembler === null) dropped.fragment++;
       else {

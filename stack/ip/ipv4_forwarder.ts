@@ -56,7 +56,7 @@ export class Ipv4Forwarder implements Handler {
       dropped.badSource++;
       return;
     }
-    if (destination >>> 24 === 0 || destination >>> 28 === 15 || destination >>> 16 === 0xa9fe) {
+    if (destination >>> 28 === 15 || destination >>> 16 === 0xa9fe) {
       dropped.badDestination++;
       return;
     }
@@ -98,7 +98,7 @@ export class Ipv4Forwarder implements Handler {
     }
     if (packet.transport > at + wire.HEADER_LENGTH) {
       const hop = route.gateway?.d ?? wire.destination(view, at);
-      this.#stack.ipv4.options.record(packet, out.sourceV4For(hop));
+      this.#stack.ipv4.options.record(packet, out.sourceV4For(hop), by.sourceV4For(source));
     }
     const before = view.getUint16(at + 8);
     view.setUint16(at + 8, before - 0x100);

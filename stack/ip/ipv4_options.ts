@@ -56,10 +56,13 @@ export class Ipv4Options {
     return option >= 0 && view.getUint16(option + 2) === 0;
   }
 
-  /** Fills record route and timestamps in, with `address` of ours. The header checksum is then right again. */
-  record(packet: Packet, address: number): void {
+  /**
+   * Fills record route and timestamps in. The header checksum is then right again.
+   * @param address Of ours, for the route: where the packet leaves, or is for. @param stamped Of ours, for the times.
+   */
+  record(packet: Packet, address: number, stamped: number): void {
     const { view, network, transport } = packet;
-    this.#fill(view, network, transport, address);
+    this.#fill(view, network, transport, address, stamped, true);
     wire.writeChecksum(view, network, transport - network);
   }
 
@@ -78,7 +81,7 @@ export class Ipv4Options {
     }
     while ((length & 3) !== 0) this.#answer.setUint8(length++, options.END);
     // As if a header were in front.
-    this.#fill(this.#answer, -wire.HEADER_LENGTH, length, address);
+    this.#fill(this.#answer, -wire.HEADER_LENGTH, length, address, address, false);
     return length;
   }
 
@@ -92,7 +95,7 @@ export class Ipv4Options {
     wire.writeChecksum(view, at, wire.HEADER_LENGTH + length);
   }
 
-  #fill(view: DataView, at: number, end: number, address: number): void {
+  #fill(view: DataView, at: number, end: number, address: number, stamped: number, counts: boolean): void {
     const route = options.find(view, at, end, options.RECORD_ROUTE);
     if (route >= 0) options.recordRoute(view, route, address);
     const stamp = options.find(view, at, end, options.TIMESTAMP);
@@ -100,6 +103,6 @@ export class Ipv4Options {
     const next = options.nextStamped(view, stamp);
     if (next !== 0 && !this.#stack.ipv4.isLocal(next)) return;
     // Nobody has told the stack the time of day, which the highest bit says (RFC 791, section 3.1).
-    options.recordTime(view, stamp, address, 0x80000000 | (this.#stack.now / 1000));
+    options.recordTime(view, stamp, stamped, 0x80000000 | (this.#stack.now / 1000), counts);
   }
 }

@@ -43,8 +43,9 @@ Deno.test("Icmpv4 stamps an echo with times that are no time of day, and counts 
   const time = [0x80, 0, 3, 0xe8];
   const none = [0, 0, 0, 0];
   assert.deepEqual(ask([68, 12, 5, 0, ...none, ...none])?.header, [68, 12, 13, 0, ...time, ...time]);
-  assert.deepEqual(ask([68, 8, 5, 0, ...none])?.header, [68, 8, 9, 0x10, ...time]);
-  assert.deepEqual(ask([68, 12, 5, 1, ...none, ...none])?.header, [68, 12, 13, 0x11, ...OURS, ...time]);
+  assert.deepEqual(ask([68, 8, 5, 0, ...none])?.header, [68, 8, 9, 0, ...time]);
+  assert.deepEqual(ask([68, 12, 5, 1, ...none, ...none])?.header, [68, 12, 13, 1, ...OURS, ...time]);
+  assert.deepEqual(ask([68, 8, 9, 0x30, ...none])?.header, [68, 8, 9, 0x40, ...none]);
   assert.deepEqual(ask([68, 12, 5, 3, ...OURS, ...none])?.header, [68, 12, 13, 3, ...OURS, ...time]);
   const other = [68, 12, 5, 3, 10, 0, 0, 7, ...none];
   assert.deepEqual(ask(other)?.header, other, "it is not our turn");

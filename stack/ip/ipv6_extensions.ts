@@ -81,6 +81,7 @@ export class Ipv6Extensions {
       const length = lengthOf(view, at, end, kind);
       if (at + length > end) {
         dropped.badExtension++;
+        if (kind === wire.FRAGMENT) this.problem(packet, icmp.BAD_FIELD, at - network);
         return false;
       }
       switch (kind) {
@@ -98,6 +99,11 @@ export class Ipv6Extensions {
           whole = true;
           break;
         case wire.ROUTING:
+          // No multicast may have one (section 4.4).
+          if (packet.cast !== UNICAST) {
+            dropped.routing++;
+            return false;
+          }
           // We know no kind of them; type 0 is as unknown as the others (RFC 5095).
           if (wire.segmentsLeft(view, at) !== 0) {
             dropped.routing++;

@@ -59,14 +59,14 @@ export class Ipv6Forwarder implements Handler {
       counters.taken++;
       return;
     }
+    let route = this.#route(packet);
+    if (route === null) return;
     if (wire.hopLimit(view, at) <= 1) {
       dropped.hopsExceeded++;
       this.#tell(packet, icmp.TIME_EXCEEDED, icmp.IN_TRANSIT, 0);
       return;
     }
-    let route = this.#route(packet);
-    if (route === null) return;
-    if (source >>> 22 === 0x3fa) {
+    if (source >>> 22 === 0x3fa && route.interface !== by) {
       dropped.badSource++;
       this.#tell(packet, icmp.UNREACHABLE, icmp.BEYOND_SCOPE, 0);
       return;

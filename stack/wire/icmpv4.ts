@@ -94,6 +94,14 @@ export function isError(type: number): boolean {
     type === PARAMETER_PROBLEM;
 }
 
+/**
+ * Whether the type is a query or an answer, about which errors may be told. Every other type may be an error, as far as
+ * anybody knows.
+ */
+export function isQuery(type: number): boolean {
+  return type === ECHO_REPLY || type === ECHO_REQUEST || (type >= 13 && type <= 18);
+}
+
 /** Writes the header with a checksum of 0. @param rest The second word. */
 export function write(view: DataView, at: number, type: number, code: number, rest: number): void {
   view.setInt32(at, type << 24 | code << 16);

@@ -60,7 +60,7 @@ export function check(view: DataView, at: number, end: number): number {
     switch (type) {
       case LOOSE_SOURCE_ROUTE:
       case STRICT_SOURCE_ROUTE:
-        wrong = ++routes > 1 ? 0 : length < 3 ? 1 : view.getUint8(option + 2) < 4 ? 2 : -1;
+        wrong = length < 3 ? 1 : view.getUint8(option + 2) < 4 ? 2 : ++routes > 1 ? 0 : -1;
         break;
       case RECORD_ROUTE:
         wrong = ++records > 1 ? 0 : length < 3 ? 1 : pointerOk(view, option, length, 4, 4) ? -1 : 2;
@@ -107,7 +107,7 @@ export function find(view: DataView, at: number, end: number, type: number): num
 /** Writes our address into a record route option that is in order, if there is room. */
 export function recordRoute(view: DataView, option: number, address: number): void {
   const pointer = view.getUint8(option + 2);
-  if (pointer > view.getUint8(option + 1)) return;
+  if (pointer + 3 > view.getUint8(option + 1)) return;
   view.setInt32(option + pointer - 1, address);
   view.setUint8(option + 2, pointer + 4);
 }
@@ -120,16 +120,24 @@ export function nextStamped(view: DataView, option: number): number {
 }
 
 /**
- * Writes a time, and our address where the option asks for it, into a timestamp option that is in order; counts the
- * overflow when there is no room.
+ * Writes a time, and our address where the option asks for it, into a timestamp option that is in order.
+ * @param counts Whether an overflow is counted when there is no room: once a host.
  * @param time ms since midnight UT, or with the highest bit set when that is not known.
  */
-export function recordTime(view: DataView, option: number, address: number, time: number): void {
+export function recordTime(
+  view: DataView,
+  option: number,
+  address: number,
+  time: number,
+  counts: boolean,
+): void {
   const pointer = view.getUint8(option + 2), flag = view.getUint8(option + 3) & 15;
-  if (pointer > view.getUint8(option + 1)) {
-    if (flag !== PRESPECIFIED) view.setUint8(option + 3, view.getUint8(option + 3) + 0x10);
+  const length = view.getUint8(option + 1);
+  if (pointer > length) {
+    if (counts && flag !== PRESPECIFIED) view.setUint8(option + 3, view.getUint8(option + 3) + 0x10);
     return;
   }
+  if (pointer + (flag === TIMES ? 3 : 7) > length) return;
   if (flag === TIMES) {
     view.setInt32(option + pointer - 1, time);
     view.setUint8(option + 2, pointer + 4);
