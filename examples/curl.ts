@@ -2,6 +2,7 @@
  * Fetches a URL over the stack and prints the body.
  *
  *     deno task example curl --device tap:tap0 --address 10.0.0.2/24 http://10.0.0.1:8000/
+ *     deno task example curl --device tap:tap0 --address 10.0.0.2/24 --dns 10.0.0.1 http://www.example/
  *
  * @module
  */

@@ -56,6 +56,8 @@ const COMMON: Record<string, OptionSpec> = {
   device: { type: "string", value: DEVICE_SYNTAX.replaceAll(" ", ""), help: "the network device" },
   address: { type: "string", value: "CIDR", help: "an address, as 10.0.0.2/24; may be repeated" },
   gateway: { type: "string", value: "IP", help: "the router to other networks" },
+  dns: { type: "string", value: "IP", help: "a name server, as 10.0.0.1 or [fd00::1]:53; may be repeated" },
+  hostname: { type: "string", value: "NAME", help: "what the link calls us: NAME.local" },
   help: { type: "boolean", help: "prints this" },
 };
 
@@ -109,7 +111,16 @@ async function start(program: Program, body: (run: Run) => Promise<number | void
     console.error(`${program.name}: ${(error as Error).message}`);
     Deno.exit(1);
   };
-  const options = { device, addresses, onError, ...gateway !== undefined && { gateway } };
+  const servers = values["dns"] as string[] | undefined;
+  const hostname = values["hostname"] as string | undefined;
+  const options = {
+    device,
+    addresses,
+    onError,
+    ...gateway !== undefined && { gateway },
+    ...servers !== undefined && { dns: { servers } },
+    ...hostname !== undefined && { hostname },
+  };
   await using network = await open(options);
   const controller = new AbortController();
   let status: number | null = null;
@@ -164,7 +175,7 @@ function isEnvironmental(error: unknown): boolean {
 function parse(program: Program): { values: Record<string, unknown>; positionals: string[] } {
   const options: NonNullable<ParseArgsConfig["options"]> = {};
   for (const [name, { type }] of Object.entries({ ...COMMON, ...program.options })) {
-    options[name] = { type, multiple: name === "address" };
+    options[name] = { type, multiple: name === "address" || name === "dns" };
   }
   try {
     return parseArgs({ args: Deno.args, options, allowPositionals: program.positionals !== undefined });

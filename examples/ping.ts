@@ -20,7 +20,7 @@ await main({
   },
 }, async (run) => {
   const { network, positionals: [host, ...more], signal } = run;
-  if (host === undefined || more.length > 0) throw new UsageError("Give the IP address of one host");
+  if (host === undefined || more.length > 0) throw new UsageError("Give the name or IP address of one host");
   const count = numberOption(run, "count", 1, 1e9, Infinity);
   const interval = numberOption(run, "interval", 0, 3_600_000, 1000);
   const timeout = numberOption(run, "timeout", 1, 3_600_000, 1000);

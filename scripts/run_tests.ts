@@ -17,7 +17,12 @@ import { type Command, ensureCommands, MissingPackages } from "./system_packages
 /** Programs that the tests use. */
 const COMMANDS: Command[] = [
   "arping",
+  "avahi-browse",
+  "avahi-daemon",
   "curl",
+  "dbus-daemon",
+  "dig",
+  "dnsmasq",
   "ip",
   "iperf3",
   "nc",

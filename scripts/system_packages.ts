@@ -10,7 +10,12 @@
 /** Which Debian package brings each program. */
 export const PACKAGES = {
   "arping": "arping",
+  "avahi-browse": "avahi-utils",
+  "avahi-daemon": "avahi-daemon",
   "curl": "curl",
+  "dbus-daemon": "dbus",
+  "dig": "bind9-dnsutils",
+  "dnsmasq": "dnsmasq-base",
   "ethtool": "ethtool",
   "ip": "iproute2",
   "iperf3": "iperf3",
@@ -40,6 +45,8 @@ export interface Machine {
   readonly canInstall: boolean;
   /** Runs a program; resolves with its exit status and what it printed. */
   run(command: string, args: string[]): Promise<{ code: number; output: string }>;
+  /** Does `work` while packages that are installed start no services of their own. */
+  quietly<T>(work: () => Promise<T>): Promise<T>;
   /** Tells the user. */
   say(line: string): void;
 }
@@ -83,6 +90,17 @@ async function thisMachine(): Promise<Machine> {
       }).output();
       return { code, output: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
     },
+    async quietly(work) {
+      // What Debian's packages ask before they start a service (deb-systemd-invoke, invoke-rc.d).
+      const policy = "/usr/sbin/policy-rc.d";
+      const absent = await Deno.stat(policy).then(() => false, () => true);
+      if (absent) await Deno.writeTextFile(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+      try {
+        return await work();
+      } finally {
+        if (absent) await Deno.remove(policy);
+      }
+    },
     say: (line) => console.log(line),
   };
 }
@@ -110,14 +128,8 @@ export async function ensureCommands(commands: readonly Command[], machine?: Mac
   }
   host.say(`Installing ${packages.join(" ")}`);
   const update = await host.run("apt-get", ["-qq", ...LOCK, "update"]);
-  const result = await host.run("apt-get", [
-    "-qq",
-    ...LOCK,
-    "install",
-    "-y",
-    "--no-install-recommends",
-    ...packages,
-  ]);
+  const options = ["-qq", ...LOCK, "install", "-y", "--no-install-recommends", ...packages];
+  const result = await host.quietly(() => host.run("apt-get", options));
   const still: Command[] = [];
   for (const command of missing) if (!await host.has(command)) still.push(command);
   if (still.length === 0) return;

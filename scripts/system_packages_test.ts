@@ -24,6 +24,10 @@ class FakeMachine implements Machine {
     return Promise.resolve({ code: 0, output: "E: Unable to locate package\n" });
   }
 
+  quietly<T>(work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+
   say(line: string): void {
     this.said.push(line);
   }

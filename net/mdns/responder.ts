@@ -233,7 +233,9 @@ export class Responder {
         ttl: Math.min(ttl, SIMPLE_TTL),
         data,
       });
-      this.#link.tellSimple(message, answers.map(short), additionals.map(short), from);
+      // To a simple resolver no answer means that there is none; what NSEC stands for here it does not know.
+      const plain = (list: OwnRecord[]) => list.filter(({ record }) => record.type !== "NSEC").map(short);
+      this.#link.tellSimple(message, plain(answers), plain(additionals), from);
     } else if (
       !this.#link.tell(
         answers.map(({ record }) => record),

@@ -35,7 +35,7 @@ Deno.test("ping.ts prints the round trips to the kernel, and fails when nobody a
   const unreachable = await run("--count", "1", "192.0.2.1");
   assert.equal(unreachable.code, 1);
   assert.match(unreachable.stderr, /192\.0\.2\.1/);
-  for (const wrong of [[], ["router.local"], ["--size", "65508", KERNEL]]) {
+  for (const wrong of [[], ["a..b"], ["--size", "65508", KERNEL]]) {
     const { code, stderr } = await run(...wrong);
     assert.equal(code, 2);
     assert.equal(stderr.trim().split("\n").length, 1, stderr);
