@@ -11,7 +11,7 @@ import type { Bytes } from "../packet.ts";
 import type { Timer } from "../timer_wheel.ts";
 import type { Connection } from "./api.ts";
 import { State } from "./api.ts";
-import { tuneReceiveBuffer } from "./buffer_tuning.ts";
+import { measureTaken, tuneReceiveBuffer } from "./buffer_tuning.ts";
 import type { RateState } from "./congestion.ts";
 import { ConnectionState, type Limit, Recovery } from "./connection_state.ts";
 import { drop, enterOrphans, orphaned, reset } from "./ending.ts";
@@ -109,6 +109,7 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
     this.receiveRing.advance(bytes);
     this.readable -= bytes;
     if (this.receiveLimit < this.receiveMost) tuneReceiveBuffer(this, this.tcp.stack.now);
+    measureTaken(this, this.tcp.stack.now);
     if (this.readable === 0) {
       if (this.assembler === null || this.assembler.count === 0) this.receiveRing.free();
       if (this.finReceived && !this.finishedTold) this.resume();

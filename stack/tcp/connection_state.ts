@@ -52,6 +52,8 @@ export enum Limit {
   Network,
   /** The peer's window. */
   Window,
+  /** The application, which waits for room in the send buffer. */
+  Buffer,
 }
 
 /** Largest segment that is taken for granted before the peer says more (RFC 9293, section 3.7.1). */
@@ -202,6 +204,8 @@ export abstract class ConnectionState implements TimerOwner {
   deliveryInterval = 0;
   deliveryAppLimited = false;
 
+  /** Bytes a second that its owner bounds {@link pacingRate} to. */
+  maxPacingRate = Infinity;
   /** Bytes a second at which data leaves; 0 for as fast as the window lets. */
   pacingRate = 0;
   /** Nothing leaves before, in µs, while there is a {@link pacingRate}. */
@@ -356,7 +360,7 @@ export abstract class ConnectionState implements TimerOwner {
   /** What sending waits for, since when, and how long it did so in all, in µs by {@link Limit}. */
   limit: Limit = Limit.None;
   limitSince = 0;
-  readonly limitTimes: Float64Array = new Float64Array(3);
+  readonly limitTimes: Float64Array = new Float64Array(4);
   bytesSent = 0;
   bytesAcked = 0;
   bytesReceived = 0;
@@ -369,6 +373,25 @@ export abstract class ConnectionState implements TimerOwner {
   duplicateSacks = 0;
   /** Segments that came before their turn. */
   outOfOrder = 0;
+  /** Segments delivered by ACKs that echoed a congestion mark. */
+  deliveredMarked = 0;
+  /** Times that the retransmission timer expired, handshakes included. */
+  totalTimeouts = 0;
+  /** Rows of time-outs without progress between them, the µs they took, and when the one under way began (0: none). */
+  timeoutRows = 0;
+  timeoutTime = 0;
+  timeoutAt = 0;
+  /** The round trip as a receiver sees it, in µs; 0 before it is known (as Linux's rcv_rtt_est). */
+  receiverRtt = 0;
+  /** The timestamp echo of the last sample. */
+  receiverRttEcho = 0;
+  /** Without timestamps: when a window began to arrive, and where it ends. */
+  receiverRttAt = 0;
+  receiverRttEnd = 0;
+  /** Most bytes that the application took in one such round trip, and when the one under way began, with what was taken by then. */
+  receiveSpace = 0;
+  receiveSpaceAt = 0;
+  receiveSpaceTaken = 0;
 
   /** @param tcp The layer. @param path To the peer. @param hash Of addresses and ports, as the table has it. */
   constructor(tcp: Tcp, path: Path, localPort: number, remotePort: number, hash: number) {

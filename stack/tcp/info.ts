@@ -4,6 +4,7 @@
  * @module
  */
 
+import { INITIAL_WINDOW } from "./congestion.ts";
 import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
 import { Limit, Recovery } from "./connection_state.ts";
@@ -45,6 +46,8 @@ export interface TcpInfo {
   delivery_rate_app_limited: number;
   /** The latest sample of the delivery rate, bytes a second; 0 before the first. */
   delivery_rate: number;
+  /** Bytes a second that bound {@link pacing_rate}; 2^64 − 1 for no bound. */
+  max_pacing_rate: number;
   /** Bytes a second at which data is sent; 2^64 − 1 when it is not paced. */
   pacing_rate: number;
   /** Retransmission time-out. */
@@ -65,6 +68,10 @@ export interface TcpInfo {
   lost: number;
   /** Of those, sent again and still under way. */
   retrans: number;
+  /** Segments below the highest one acknowledged selectively: Linux has given it up, and says 0. */
+  fackets: number;
+  /** Linux never kept it: 0. */
+  last_ack_sent: number;
   /** Milliseconds since data was sent. */
   last_data_sent: number;
   /** Milliseconds since data was received. */
@@ -73,6 +80,12 @@ export interface TcpInfo {
   last_ack_recv: number;
   /** Path MTU, in bytes. */
   pmtu: number;
+  /** Most bytes that may wait to be taken: the window grows no further than this. */
+  rcv_ssthresh: number;
+  /** Round-trip time as a receiver sees it; 0 before it is known. */
+  rcv_rtt: number;
+  /** Bytes that the application takes in such a round trip, at most. */
+  rcv_space: number;
   /** Smoothed round-trip time. */
   rtt: number;
   /** Its deviation. */
@@ -91,7 +104,7 @@ export interface TcpInfo {
   bytes_acked: number;
   /** Bytes received in order. */
   bytes_received: number;
-  /** Segments sent, retransmissions, ACKs and all. */
+  /** Segments sent, retransmissions, ACKs and all, but no SYN-ACK. */
   segs_out: number;
   /** Segments received. */
   segs_in: number;
@@ -107,6 +120,10 @@ export interface TcpInfo {
   busy_time: number;
   /** Of that, µs in which the peer's window was in the way. */
   rwnd_limited: number;
+  /** Of that, µs in which everything was sent and the application waited for room in the send buffer. */
+  sndbuf_limited: number;
+  /** Segments delivered by ACKs that echoed a congestion mark. */
+  delivered_ce: number;
   /** Segments delivered to the peer, as far as is known. */
   delivered: number;
   /** Bytes of data sent, retransmissions included. */
@@ -123,6 +140,14 @@ export interface TcpInfo {
   snd_wnd: number;
   /** Window that we offer, in bytes. */
   rcv_wnd: number;
+  /** Times that the flow label was changed to find another path: 0, it never is. */
+  rehash: number;
+  /** Times that the retransmission timer expired, SYNs included. */
+  total_rto: number;
+  /** Rows of such time-outs, the one under way included. */
+  total_rto_recoveries: number;
+  /** Milliseconds that they took. */
+  total_rto_time: number;
 }
 
 /** Linux's numbers, by {@link State}. */
@@ -158,7 +183,8 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     delivery_rate: c.deliveryInterval > 0
       ? Math.floor(c.deliverySegments * c.mss * 1e6 / c.deliveryInterval)
       : 0,
-    pacing_rate: c.pacingRate > 0 ? Math.floor(c.pacingRate) : NO_PACING,
+    pacing_rate: c.pacingRate > 0 ? Math.floor(Math.min(c.pacingRate, c.maxPacingRate)) : NO_PACING,
+    max_pacing_rate: c.maxPacingRate < Infinity ? Math.floor(c.maxPacingRate) : NO_PACING,
     rto: Math.round(c.rtt.rto * 2 ** Math.min(c.timeouts, 16)),
     fastopen_client_fail: c.fastOpen?.failure ?? 0,
     ato: 40_000,
@@ -168,10 +194,15 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     sacked: c.sackedOut,
     lost: c.lostOut,
     retrans: c.retransOut,
+    fackets: 0,
+    last_ack_sent: 0,
     last_data_sent: milliseconds(now - c.lastSent),
     last_data_recv: milliseconds(now - c.lastData),
     last_ack_recv: milliseconds(now - c.lastReceived),
     pmtu: c.path.mtu,
+    rcv_ssthresh: c.receiveLimit,
+    rcv_rtt: Math.round(c.receiverRtt),
+    rcv_space: Math.max(c.receiveSpace, Math.min(INITIAL_WINDOW * c.rcvMss, c.receiveLimit)),
     rtt: Math.round(c.rtt.srtt),
     rttvar: Math.round(c.rtt.mdev),
     snd_ssthresh: c.ssthresh,
@@ -189,8 +220,11 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     min_rtt: c.rtt.min === Infinity ? 0xffffffff : Math.round(c.rtt.min),
     data_segs_in: c.dataSegmentsIn,
     data_segs_out: c.dataSegmentsOut,
-    busy_time: limitTime(c, Limit.Network, now) + limitTime(c, Limit.Window, now),
+    busy_time: limitTime(c, Limit.Network, now) + limitTime(c, Limit.Window, now) +
+      limitTime(c, Limit.Buffer, now),
     rwnd_limited: limitTime(c, Limit.Window, now),
+    sndbuf_limited: limitTime(c, Limit.Buffer, now),
+    delivered_ce: c.deliveredMarked,
     delivered: c.delivered,
     bytes_sent: c.bytesSent + c.bytesRetransmitted,
     bytes_retrans: c.bytesRetransmitted,
@@ -198,7 +232,11 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     reord_seen: c.reordering ? 1 : 0,
     rcv_ooopack: c.outOfOrder,
     snd_wnd: c.sndWnd,
-    rcv_wnd: Math.max(0, c.rcvAdv - c.rcvNxt | 0),
+    rcv_wnd: Math.max(0, c.rcvAdv - c.lastAck | 0),
+    rehash: 0,
+    total_rto: c.totalTimeouts,
+    total_rto_recoveries: c.timeoutRows,
+    total_rto_time: milliseconds(c.timeoutTime + (c.timeoutAt > 0 ? now - c.timeoutAt : 0)),
   };
 }
 

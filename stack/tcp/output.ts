@@ -148,7 +148,9 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
   }
   if (waiting) {
     const shut = c.cwnd > c.inFlight && (right - c.sndNxt | 0) < Math.min(unsent, c.mss);
-    c.limitedBy(shut ? Limit.Window : Limit.Network, now);
+    // All is sent, and the application would write more if there were room.
+    const full = unsent === 0 && c.writeBlocked;
+    c.limitedBy(shut ? Limit.Window : full ? Limit.Buffer : Limit.Network, now);
   }
   if (waiting) judgeWindowUse(c, c.sndNxt !== before_, deferred);
   if (unsent < c.mss && c.inFlight < c.cwnd && c.lostOut <= c.retransOut) markAppLimited(c);
@@ -375,6 +377,8 @@ export function writeSegment(
   flags: number,
 ): void {
   let window = c.receiveWindow;
+  // As Linux counts: what belongs to a handshake that the peer began is not the connection's.
+  if ((flags & wire.SYN) === 0 || c.active) c.segmentsOut++;
   if (c.ecnEcho && (flags & (wire.SYN | wire.RST)) === 0) flags |= wire.ECE;
   if (flags & wire.SYN) {
     // Said again, it says what was offered before, whatever has become of the path meanwhile.

@@ -13,9 +13,14 @@ const QUANTUM = 1000;
 const SLOW_START_RATIO = 2;
 const AVOIDANCE_RATIO = 1.2;
 
+/** The rate within what the connection's owner allows, in bytes a second. */
+function rateOf(c: TcpConnection): number {
+  return Math.min(c.pacingRate, c.maxPacingRate);
+}
+
 /** Bytes that may leave at once, whole segments; at least `tcp_min_tso_segs` of them. */
 export function sendQuantum(c: TcpConnection): number {
-  const segments = Math.floor(c.pacingRate * QUANTUM / 1e6 / c.mss);
+  const segments = Math.floor(rateOf(c) * QUANTUM / 1e6 / c.mss);
   return Math.max(segments, c.tcp.settings.leastSuperSegments, 1) * c.mss;
 }
 
@@ -48,7 +53,7 @@ export function tooEarly(c: TcpConnection, now: number): boolean {
 
 /** Accounts for `length` bytes that leave now. */
 export function spend(c: TcpConnection, length: number, now: number): void {
-  const cost = length * 1e6 / c.pacingRate;
+  const cost = length * 1e6 / rateOf(c);
   c.nextSendAt = Math.max(c.nextSendAt, now - Math.min(cost, QUANTUM)) + cost;
 }
 

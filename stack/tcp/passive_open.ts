@@ -65,6 +65,7 @@ export function receiveSyn(
   c.ecn = tcp.settings.ecn !== 0 && (s.flags & ECN_SETUP) === ECN_SETUP;
   c.sndWl2 = c.iss;
   enterHalfOpen(c);
+  c.segmentsIn = 1;
   c.fastOpen = judgeSyn(tcp, listener, path, s, now);
   tcp.table.add(c);
   if (c.passiveFastOpen) {
@@ -81,7 +82,6 @@ function acceptSynData(c: TcpConnection, s: Segment, now: number): void {
   c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
   s.sequence = c.rcvNxt;
   s.flags &= ~wire.SYN;
-  c.segmentsIn = 1;
   if (s.length > 0) c.dataSegmentsIn = 1;
   if (s.length > 0 || s.flags & wire.FIN) inputData(c, s, now);
   // The SYN-ACK covers it all.

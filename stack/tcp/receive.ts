@@ -10,7 +10,7 @@ import * as wire from "../wire/tcp.ts";
 import { acknowledgeLater, quickAck, sendAck } from "./acks.ts";
 import { State } from "./api.ts";
 import { Assembler } from "./assembler.ts";
-import { tuneReceiveBuffer } from "./buffer_tuning.ts";
+import { measureReceiverRtt, measureTaken, tuneReceiveBuffer } from "./buffer_tuning.ts";
 import { callReceive } from "./callbacks.ts";
 import type { TcpConnection } from "./connection.ts";
 import { drop, enterTimeWait, reset } from "./ending.ts";
@@ -86,6 +86,8 @@ export function inputData(c: TcpConnection, s: Segment, now: number): void {
   if (length > 0) {
     deliver(c, s.bytes, offset, length);
     if (c.receiveLimit < c.receiveMost) tuneReceiveBuffer(c, now);
+    measureReceiverRtt(c, s.options, frame, now);
+    measureTaken(c, now);
   }
   // The handler may have ended it.
   if ((c.state as State) === State.Closed) return;

@@ -45,6 +45,10 @@ export function acknowledge(
   const advanced = after(ack, c.sndUna);
   if (advanced) {
     removeAcknowledged(c, ack, now);
+    if (c.timeoutAt > 0) {
+      c.timeoutTime += now - c.timeoutAt;
+      c.timeoutAt = 0;
+    }
     c.timeouts = 0;
     c.firstRetransmission = Infinity;
     c.duplicateAcks = 0;
@@ -61,6 +65,7 @@ export function acknowledge(
   }
 
   const delivered = c.delivered - before_;
+  if (marked) c.deliveredMarked += delivered;
   const lostBefore = c.lostOut;
   if (c.head >= 0 && (c.sackedOut > 0 || c.recovery !== Recovery.Open)) detectLosses(c, now);
   const newlyLost = c.lostOut > lostBefore;
@@ -77,7 +82,7 @@ export function acknowledge(
   } else if (delivered > 0 && advanced && isWindowUsed(c)) {
     c.congestion.acked(c, delivered, now);
   }
-  if (control === null && c.tcp.settings.pacing) updatePacingRate(c);
+  if (control === null && (c.tcp.settings.pacing || c.maxPacingRate < Infinity)) updatePacingRate(c);
   if (c.head < 0) {
     if (c.sendQueued === 0) c.limitedBy(Limit.None, now);
     if (c.sendTimer !== SendTimer.Window) {

@@ -124,7 +124,11 @@ function expireSendTimer(c: TcpConnection, now: number): void {
 
 function expireRetransmit(c: TcpConnection, now: number): void {
   if (c.head < 0) return;
-  c.timeouts++;
+  if (c.timeouts++ === 0) {
+    c.timeoutRows++;
+    c.timeoutAt = now;
+  }
+  c.totalTimeouts++;
   const { settings } = c.tcp;
   const handshake = (c.tcp.records.flags[c.head]! & SYN_RECORD) !== 0;
   const most = handshake

@@ -407,6 +407,9 @@ function applyMore(
       // 0 is the setting's; more than two minutes are that as well.
       c.finTimeout = value < 0 ? -1 : value === 0 || value > 120 ? settings.finTimeout : value * 1e6;
       break;
+    case "SO_MAX_PACING_RATE":
+      c.maxPacingRate = value === 0xffffffff || value < 0 ? Infinity : value;
+      break;
     case "TCP_MAXSEG":
       c.mssLimit = value;
       if (value > 0 && c.state >= State.Established) {
