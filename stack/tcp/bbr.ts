@@ -3,7 +3,8 @@
  * data is sent and how much may be in flight. Loss and marks bound the model; they do not drive it.
  *
  * One thing is not the draft's: where round trips show no queue, losses up to 8% are held for the path's own, and not
- * for congestion. By the draft, every round trip with a loss takes a little of the rate, and 1% of random loss a quarter.
+ * for congestion (`bbr_model.ts`). By the draft, every round trip with a loss takes a little of the rate, and 1% of random
+ * loss a quarter.
  *
  * Bandwidth is in segments per second, times in µs, volumes in segments. Names in comments are the draft's.
  *
@@ -12,56 +13,21 @@
 
 import type { Congestion, CongestionState, RateControl, RateSample, RateState } from "./congestion.ts";
 import { INITIAL_WINDOW } from "./congestion.ts";
-
-/** The phases. Those from {@link Down} on make up ProbeBW. */
-enum Phase {
-  Startup,
-  Drain,
-  ProbeRtt,
-  Down,
-  Cruise,
-  Refill,
-  Up,
-}
-
-/** What the ACKs of the moment tell of the latest probe for bandwidth. */
-enum Acks {
-  Initial,
-  Refilling,
-  ProbeStarting,
-  ProbeFeedback,
-  ProbeStopping,
-}
-
-// Pacing and window gains, by phase.
-const PACING_GAIN: Record<Phase, number> = [2.77, 0.5, 1, 0.9, 1, 1, 1.25];
-const WINDOW_GAIN: Record<Phase, number> = [2, 2, 0.5, 2, 2, 2, 2.25];
+import { Aggregation, FullPipe, PathRtt, RoundSignals } from "./bbr_model.ts";
+import { Acks, PACING_GAIN, Phase, WINDOW_GAIN } from "./bbr_phases.ts";
 
 /** The rate stays this much below the estimate, so that queues drain in the long run. */
 const PACING_MARGIN = 0.99;
-/** Share of a flight that may be lost before the flight was too large. */
-const LOSS_THRESHOLD = 0.02;
-/** The same while there is no queue. */
-const LOSS_TOLERANCE = 0.08;
-/** A queue is what the least round trip of a round has above that of the path: a share of it, and µs at least. */
-const QUEUE_SHARE = 1 / 16;
-const QUEUE_TIME = 1000;
 /** Multiplicative decrease. */
 const BETA = 0.7;
 /** Share of the bound that is left to others while cruising. */
 const HEADROOM = 0.15;
 const MIN_WINDOW = 4;
-/** Growth of the bandwidth in a round trip, below which the pipe seems full, and rounds until it is held for full. */
-const FULL_GROWTH = 1.25;
-const FULL_ROUNDS = 3;
 /** ACKs with losses in a round trip of startup that make it too lossy to go on. */
 const STARTUP_LOSSES = 6;
-/** Rounds for which the greatest aggregation of ACKs is kept. */
-const AGGREGATION_ROUNDS = 10;
 /** Rounds after which draining has to be over: the estimate may have been wrong. */
 const DRAIN_ROUNDS = 3;
-const MIN_RTT_WINDOW = 10_000_000;
-const PROBE_RTT_INTERVAL = 5_000_000;
+/** µs for which little is sent to find the least round-trip time. */
 const PROBE_RTT_DURATION = 200_000;
 /** Time between probes for bandwidth: this, and up to as much as a second more. */
 const PROBE_WAIT = 2_000_000;
@@ -90,35 +56,13 @@ export class Bbr implements Congestion, RateControl {
   /** `BBR.inflight_longterm`: what the last probe found to be too much. */
   #inflightHigh = Infinity;
 
-  // Least round-trip time.
-  #minRtt = Infinity;
-  #minRttAt = 0;
-  #probeRttMin = Infinity;
-  #probeRttAt = 0;
-  #probeRttExpired = false;
+  readonly #path = new PathRtt();
+  readonly #signals = new RoundSignals(this.#path);
+  readonly #aggregation = new Aggregation();
   #probeRttDoneAt = 0;
   #probeRttRoundDone = false;
 
-  // Congestion signals of the latest round.
-  #lossRoundEnd = 0;
-  #lossRoundStart = false;
-  #lossInRound = false;
-  #markInRound = false;
-  #lossEvents = 0;
-  /** Segments delivered and lost before this round. */
-  #deliveredBefore = 0;
-  #lostInRound = 0;
-  /** Least round-trip time of this round, and of the one before. */
-  #roundRtt = Infinity;
-  #lastRoundRtt = Infinity;
-  #bandwidthLatest = 0;
-  #inflightLatest = 0;
-
-  // Whether the pipe is full.
-  #full = false;
-  #fullNow = false;
-  #fullBandwidth = 0;
-  #fullCount = 0;
+  readonly #pipe = new FullPipe();
   #drainRound = 0;
 
   // Probing for bandwidth.
@@ -131,13 +75,6 @@ export class Bbr implements Congestion, RateControl {
   #upRounds = 0;
   #upEvery = Infinity;
   #upAcked = 0;
-
-  // Aggregation of ACKs: how far deliveries ran ahead of the bandwidth.
-  #aggregateAt = 0;
-  #aggregated = 0;
-  #extraNow = 0;
-  #extraBefore = 0;
-  #extraRound = 0;
 
   #idleRestart = false;
   #priorWindow = 0;
@@ -162,7 +99,7 @@ export class Bbr implements Congestion, RateControl {
 
   /** The estimate of the path's round-trip time without queues, in µs; `Infinity` before the first sample. */
   get pathRtt(): number {
-    return this.#minRtt;
+    return this.#path.least;
   }
 
   acked(): void {}
@@ -174,14 +111,14 @@ export class Bbr implements Congestion, RateControl {
 
   timedOut(): void {
     // The sender goes down to one segment; the model bounds what follows as after any loss.
-    this.#lossInRound = true;
+    this.#signals.loss = true;
     // That the rate does not grow after it says nothing of the path.
-    this.#fullBandwidth = this.#fullCount = 0;
+    this.#pipe.forget();
   }
 
   undone(state: CongestionState): void {
-    this.#resetFull();
-    this.#lossInRound = false;
+    this.#pipe.reset();
+    this.#signals.loss = false;
     this.#bandwidthLow = Math.max(this.#bandwidthLow, this.#undoBandwidthLow);
     this.#inflightLow = Math.max(this.#inflightLow, this.#undoInflightLow);
     this.#inflightHigh = Math.max(this.#inflightHigh, this.#undoInflightHigh);
@@ -191,8 +128,7 @@ export class Bbr implements Congestion, RateControl {
   restarted(state: RateState, now: number): void {
     if (state.appLimitedUntil === 0) return;
     this.#idleRestart = true;
-    this.#aggregateAt = now;
-    this.#aggregated = 0;
+    this.#aggregation.begin(now);
     if (this.#phase >= Phase.Down) this.#setPacingRate(state, 1);
     else if (this.#phase === Phase.ProbeRtt) this.#endProbeRtt(state, now);
   }
@@ -205,13 +141,13 @@ export class Bbr implements Congestion, RateControl {
     appLimited: boolean,
     now: number,
   ): void {
-    if (!this.#lossInRound) {
+    if (!this.#signals.loss) {
       this.#undoBandwidthLow = this.#bandwidthLow;
       this.#undoInflightLow = this.#inflightLow;
       this.#undoInflightHigh = this.#inflightHigh;
-      this.#lossInRound = true;
+      this.#signals.loss = true;
     }
-    const threshold = this.#lossThreshold;
+    const threshold = this.#signals.lossThreshold;
     if (!this.#probing || lostSince <= sentInFlight * threshold) return;
     // How much was in flight when the loss went over the threshold (BBRInflightAtLoss).
     const before = Math.max(0, sentInFlight - segments);
@@ -221,21 +157,19 @@ export class Bbr implements Congestion, RateControl {
   }
 
   sampled(state: RateState, rate: RateSample, now: number): void {
+    const signals = this.#signals;
     if (state.pacingRate === 0) this.#begin(state, now);
     this.#followRepair(state);
     this.#updateRound(state, rate);
     this.#updateSignals(state, rate);
-    this.#updateAggregation(state, rate, now);
-    this.#checkFull(rate);
+    this.#aggregation.update(state, rate.acked, this.bandwidth, this.#roundStart ? this.#rounds : -1, now);
+    this.#pipe.update(rate, this.#roundStart);
     this.#checkStartup(state, rate);
     this.#checkDrain(state, now);
     this.#updateCycle(state, rate, now);
-    this.#updateMinRtt(rate, now);
+    this.#path.update(rate.rtt, now);
     this.#checkProbeRtt(state, rate, now);
-    if (this.#lossRoundStart) {
-      this.#bandwidthLatest = rate.rate;
-      this.#inflightLatest = rate.delivered;
-    }
+    signals.advanceLatest(rate);
     this.#setPacingRate(state, PACING_GAIN[this.#phase]);
     this.#setWindow(state, rate);
   }
@@ -253,11 +187,9 @@ export class Bbr implements Congestion, RateControl {
     const rtt = state.srtt > 0 ? state.srtt : 1000;
     state.pacingRate = PACING_GAIN[Phase.Startup] * Math.max(state.cwnd, INITIAL_WINDOW) * state.mss * 1e6 /
       rtt;
-    this.#cycleAt =
-      this.#aggregateAt =
-      this.#probeRttAt =
-      this.#minRttAt =
-        now;
+    this.#cycleAt = now;
+    this.#aggregation.begin(now);
+    this.#path.begin(now);
   }
 
   // The model.
@@ -273,124 +205,42 @@ export class Bbr implements Congestion, RateControl {
       this.#rounds++;
       this.#roundsSinceProbe++;
     }
-    this.#lossRoundStart = rate.priorDelivered >= this.#lossRoundEnd;
-    if (this.#lossRoundStart) this.#lossRoundEnd = state.delivered;
   }
 
   #updateSignals(state: RateState, rate: RateSample): void {
+    const signals = this.#signals;
+    signals.update(state, rate);
     const sampled = rate.rate;
-    if (sampled > this.#bandwidthLatest) this.#bandwidthLatest = sampled;
-    if (rate.delivered > this.#inflightLatest) this.#inflightLatest = rate.delivered;
     if (sampled > this.#bandwidthNow && (!rate.appLimited || sampled >= this.#maxBandwidth)) {
       this.#bandwidthNow = sampled;
     }
-    if (rate.losses > 0 || rate.marked) {
-      this.#lossInRound = true;
-      this.#lossEvents++;
-      this.#lostInRound += rate.losses;
-    }
-    if (rate.marked) this.#markInRound = true;
-    if (rate.rtt >= 0 && rate.rtt < this.#roundRtt) this.#roundRtt = rate.rtt;
-    if (!this.#lossRoundStart) return;
-    if (this.#lossInRound && !this.#probesBandwidth && this.#congested(state)) {
-      // BBRAdaptLowerBoundsFromCongestion.
-      if (this.#bandwidthLow === Infinity) this.#bandwidthLow = this.#maxBandwidth;
-      if (this.#inflightLow === Infinity) this.#inflightLow = state.cwnd;
-      this.#bandwidthLow = Math.max(this.#bandwidthLatest, BETA * this.#bandwidthLow);
-      this.#inflightLow = Math.max(this.#inflightLatest, BETA * this.#inflightLow);
-    }
-  }
-
-  /** Whether the losses of this round are for others to see as well, and not just the path's. */
-  #congested(state: RateState): boolean {
-    if (this.#markInRound) return true;
+    if (!signals.ended || !signals.loss || this.#probesBandwidth) return;
     // While it goes down, the queue is that of its own probe.
-    if (this.#queueSeen && this.#phase !== Phase.Down) return true;
-    return this.#lostInRound > LOSS_TOLERANCE * (state.delivered - this.#deliveredBefore + this.#lostInRound);
-  }
-
-  get #queueSeen(): boolean {
-    const least = Math.min(this.#roundRtt, this.#lastRoundRtt);
-    return least !== Infinity && least > this.#minRtt + Math.max(this.#minRtt * QUEUE_SHARE, QUEUE_TIME);
-  }
-
-  get #lossThreshold(): number {
-    return this.#queueSeen ? LOSS_THRESHOLD : LOSS_TOLERANCE;
+    if (!signals.congested(state, this.#phase === Phase.Down)) return;
+    // BBRAdaptLowerBoundsFromCongestion.
+    if (this.#bandwidthLow === Infinity) this.#bandwidthLow = this.#maxBandwidth;
+    if (this.#inflightLow === Infinity) this.#inflightLow = state.cwnd;
+    this.#bandwidthLow = Math.max(signals.bandwidth, BETA * this.#bandwidthLow);
+    this.#inflightLow = Math.max(signals.delivered, BETA * this.#inflightLow);
   }
 
   #resetLowerBounds(): void {
     this.#bandwidthLow = this.#inflightLow = Infinity;
   }
 
-  #updateAggregation(state: RateState, rate: RateSample, now: number): void {
-    if (this.#roundStart && this.#rounds - this.#extraRound >= AGGREGATION_ROUNDS / 2) {
-      this.#extraRound = this.#rounds;
-      this.#extraBefore = this.#extraNow;
-      this.#extraNow = 0;
-    }
-    const expected = this.bandwidth * (now - this.#aggregateAt) / 1e6;
-    if (this.#aggregated <= expected) {
-      this.#aggregated = 0;
-      this.#aggregateAt = now;
-      this.#aggregated += rate.acked;
-      this.#noteExtra(Math.min(this.#aggregated, state.cwnd));
-    } else {
-      this.#aggregated += rate.acked;
-      this.#noteExtra(Math.min(this.#aggregated - expected, state.cwnd));
-    }
-  }
-
-  #noteExtra(extra: number): void {
-    if (extra > this.#extraNow) this.#extraNow = extra;
-  }
-
-  #updateMinRtt(rate: RateSample, now: number): void {
-    const expired = now > this.#probeRttAt + PROBE_RTT_INTERVAL;
-    this.#probeRttExpired = expired;
-    if (rate.rtt >= 0 && (rate.rtt < this.#probeRttMin || expired)) {
-      this.#probeRttMin = Math.max(rate.rtt, 1);
-      this.#probeRttAt = now;
-    }
-    if (this.#probeRttMin < this.#minRtt || now > this.#minRttAt + MIN_RTT_WINDOW) {
-      this.#minRtt = this.#probeRttMin;
-      this.#minRttAt = this.#probeRttAt;
-    }
-  }
-
   // Startup and drain.
 
-  #resetFull(): void {
-    this.#fullBandwidth = this.#fullCount = 0;
-    this.#fullNow = false;
-  }
-
-  #checkFull(rate: RateSample): void {
-    if (this.#fullNow || !this.#roundStart || rate.appLimited || rate.rate === 0) return;
-    if (rate.rate >= this.#fullBandwidth * FULL_GROWTH) {
-      this.#resetFull();
-      this.#fullBandwidth = rate.rate;
-      return;
-    }
-    if (++this.#fullCount < FULL_ROUNDS) return;
-    this.#fullNow = this.#full = true;
-  }
-
   #checkStartup(state: RateState, rate: RateSample): void {
+    const signals = this.#signals;
     if (
-      !this.#full && this.#lossRoundStart && state.repairing && this.#lossEvents >= STARTUP_LOSSES &&
+      !this.#pipe.full && signals.ended && state.repairing && signals.events >= STARTUP_LOSSES &&
       this.#lossTooHigh(rate)
     ) {
-      this.#full = true;
-      this.#inflightHigh = Math.max(this.#inflight(this.#maxBandwidth, 1), this.#inflightLatest);
+      this.#pipe.full = true;
+      this.#inflightHigh = Math.max(this.#inflight(this.#maxBandwidth, 1), signals.delivered);
     }
-    if (this.#lossRoundStart) {
-      this.#lossEvents = this.#lostInRound = 0;
-      this.#lossInRound = this.#markInRound = false;
-      this.#deliveredBefore = state.delivered;
-      this.#lastRoundRtt = this.#roundRtt;
-      this.#roundRtt = Infinity;
-    }
-    if (this.#phase === Phase.Startup && this.#full) {
+    signals.advance(state);
+    if (this.#phase === Phase.Startup && this.#pipe.full) {
       this.#phase = Phase.Drain;
       this.#drainRound = this.#rounds;
     }
@@ -408,8 +258,8 @@ export class Bbr implements Congestion, RateControl {
   // Probing for bandwidth.
 
   #goDown(state: RateState, now: number): void {
-    this.#lossInRound = false;
-    this.#bandwidthLatest = this.#inflightLatest = 0;
+    this.#signals.loss = false;
+    this.#signals.bandwidth = this.#signals.delivered = 0;
     this.#upEvery = Infinity;
     // Flows that share a bottleneck must not probe at the same time.
     this.#roundsSinceProbe = this.#random() & 1;
@@ -431,15 +281,14 @@ export class Bbr implements Congestion, RateControl {
   #goUp(state: RateState, rate: RateSample, now: number): void {
     this.#acks = Acks.ProbeStarting;
     this.#startRound(state);
-    this.#resetFull();
-    this.#fullBandwidth = rate.rate;
+    this.#pipe.reset(rate.rate);
     this.#cycleAt = now;
     this.#phase = Phase.Up;
     this.#raiseSlope(state);
   }
 
   #updateCycle(state: RateState, rate: RateSample, now: number): void {
-    if (!this.#full) return;
+    if (!this.#pipe.full) return;
     this.#adaptHigh(state, rate, now);
     switch (this.#phase) {
       case Phase.Down:
@@ -461,9 +310,8 @@ export class Bbr implements Congestion, RateControl {
       case Phase.Up:
         if (state.cwndLimited && state.cwnd >= this.#inflightHigh) {
           // The bound is what holds the rate down: that it does not grow proves nothing.
-          this.#resetFull();
-          this.#fullBandwidth = rate.rate;
-        } else if (this.#fullNow) {
+          this.#pipe.reset(rate.rate);
+        } else if (this.#pipe.fullNow) {
           this.#goDown(state, now);
         }
         return;
@@ -515,7 +363,8 @@ export class Bbr implements Congestion, RateControl {
   }
 
   #lossTooHigh(rate: RateSample): boolean {
-    return rate.sentInFlight > 0 && (rate.marked || rate.lostSince > rate.sentInFlight * this.#lossThreshold);
+    return rate.sentInFlight > 0 &&
+      (rate.marked || rate.lostSince > rate.sentInFlight * this.#signals.lossThreshold);
   }
 
   /** A probe has met the limit (BBRHandleInflightTooHigh). */
@@ -528,7 +377,7 @@ export class Bbr implements Congestion, RateControl {
   // Probing for the round-trip time.
 
   #checkProbeRtt(state: RateState, rate: RateSample, now: number): void {
-    if (this.#phase !== Phase.ProbeRtt && this.#probeRttExpired && !this.#idleRestart) {
+    if (this.#phase !== Phase.ProbeRtt && this.#path.expired && !this.#idleRestart) {
       this.#saveWindow(state);
       this.#phase = Phase.ProbeRtt;
       this.#probeRttDoneAt = 0;
@@ -554,10 +403,10 @@ export class Bbr implements Congestion, RateControl {
 
   #endProbeRtt(state: RateState, now: number): void {
     if (this.#probeRttDoneAt === 0 || now <= this.#probeRttDoneAt) return;
-    this.#probeRttAt = now;
+    this.#path.probedAt = now;
     this.#restoreWindow(state);
     this.#resetLowerBounds();
-    if (this.#full) {
+    if (this.#pipe.full) {
       this.#goDown(state, now);
       this.#phase = Phase.Cruise;
     } else {
@@ -568,7 +417,7 @@ export class Bbr implements Congestion, RateControl {
   // What follows from the model.
 
   #product(bandwidth: number, gain: number): number {
-    return this.#minRtt === Infinity ? INITIAL_WINDOW : gain * bandwidth * this.#minRtt / 1e6;
+    return this.#path.least === Infinity ? INITIAL_WINDOW : gain * bandwidth * this.#path.least / 1e6;
   }
 
   /** Segments in flight that give `bandwidth`, and let a sender that sends in quanta do so (BBRInflight). */
@@ -587,19 +436,19 @@ export class Bbr implements Congestion, RateControl {
 
   #setPacingRate(state: RateState, gain: number): void {
     const rate = gain * this.bandwidth * PACING_MARGIN * state.mss;
-    if (rate > 0 && (this.#full || rate > state.pacingRate)) state.pacingRate = rate;
+    if (rate > 0 && (this.#pipe.full || rate > state.pacingRate)) state.pacingRate = rate;
   }
 
   #setWindow(state: RateState, rate: RateSample): void {
     const gain = WINDOW_GAIN[this.#phase];
     const budget = 3 * state.sendQuantum / state.mss;
     let most = this.#product(this.bandwidth, Math.max(gain, 1));
-    most += Math.max(this.#extraNow, this.#extraBefore);
+    most += this.#aggregation.extra;
     most = Math.max(most, budget, MIN_WINDOW);
     if (this.#phase === Phase.Up) most += 2;
     most = Math.ceil(most);
     let cwnd = state.cwnd;
-    if (this.#full) cwnd = Math.min(cwnd + rate.acked, most);
+    if (this.#pipe.full) cwnd = Math.min(cwnd + rate.acked, most);
     else if (cwnd < most || state.delivered < 2 * INITIAL_WINDOW) cwnd += rate.acked;
     cwnd = Math.max(cwnd, MIN_WINDOW);
     if (this.#phase === Phase.ProbeRtt) cwnd = Math.min(cwnd, Math.ceil(this.#probeRttWindow()));

@@ -58,10 +58,6 @@ export enum Limit {
 
 /** Largest segment that is taken for granted before the peer says more (RFC 9293, section 3.7.1). */
 export const DEFAULT_MSS = 536;
-/** Bytes of a connection's send ring at most. */
-export const DEFAULT_SEND_LIMIT = 4 << 20;
-/** Bytes of data that a peer may send before they are taken. */
-export const DEFAULT_RECEIVE_LIMIT = 4 << 20;
 /** Segments acknowledged at once at the start of a connection. */
 export const QUICK_ACKS = 16;
 
@@ -130,7 +126,7 @@ export abstract class ConnectionState implements TimerOwner {
   sendQueued = 0;
   /** Most bytes in {@link sendRing}; grows to {@link sendMost} with the congestion window. */
   sendLimit: number;
-  sendMost: number = DEFAULT_SEND_LIMIT;
+  sendMost: number;
   /** FIN follows the last byte written. */
   finQueued = false;
   /** FIN was sent at least once. */
@@ -210,6 +206,8 @@ export abstract class ConnectionState implements TimerOwner {
   pacingRate = 0;
   /** Nothing leaves before, in µs, while there is a {@link pacingRate}. */
   nextSendAt = 0;
+  /** Nothing but that keeps data back. */
+  paceHeld = false;
   /** Retransmissions in all, in segments. */
   retransmissions = 0;
   /** Time-outs in a row. */
@@ -260,7 +258,7 @@ export abstract class ConnectionState implements TimerOwner {
   lastAck = 0;
   /** Bytes that may wait to be taken; grows to {@link receiveMost} with what is taken. */
   receiveLimit: number;
-  receiveMost: number = DEFAULT_RECEIVE_LIMIT;
+  receiveMost: number;
   /** When the round trip began in which is counted what the application takes, in µs, and what it had taken by then. */
   tuneAt = 0;
   tuneTaken = 0;
@@ -402,6 +400,8 @@ export abstract class ConnectionState implements TimerOwner {
     this.hash = hash;
     const { settings } = tcp;
     this.cwnd = settings.initialWindow;
+    this.sendMost = settings.sendMaximum;
+    this.receiveMost = settings.receiveMaximum >> 1;
     this.sendLimit = Math.min(settings.sendDefault, this.sendMost);
     this.receiveLimit = settings.receiveAutoTuning
       ? Math.min(settings.receiveDefault >> 1, this.receiveMost)

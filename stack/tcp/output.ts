@@ -78,6 +78,7 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
   const right = c.sndUna + c.sndWnd | 0;
   const paced = c.pacingRate > 0;
   let deferred = false;
+  let held = false;
   while (unsent > 0 || c.finQueued) {
     // An answer to a SYN's data does not count its SYN-ACK.
     const free = c.cwnd - c.inFlight + (c.state === State.SynReceived ? 1 : 0);
@@ -85,7 +86,10 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
     if (quota <= 0) break;
     const room = right - c.sndNxt | 0;
     if (room <= 0) break;
-    if (paced && !probe && tooEarly(c, now)) break;
+    if (paced && !probe && tooEarly(c, now)) {
+      held = true;
+      break;
+    }
     const most = paced ? sendQuantum(c) : superSegment(c);
     if (!paced && !probe && defers(c, unsent, Math.min(free * c.mss, room), most, now)) {
       deferred = true;
@@ -146,6 +150,7 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
     }
     if (fin || probe) break;
   }
+  c.paceHeld = held;
   if (waiting) {
     const shut = c.cwnd > c.inFlight && (right - c.sndNxt | 0) < Math.min(unsent, c.mss);
     // All is sent, and the application would write more if there were room.

@@ -1,6 +1,7 @@
 /**
  * Pacing without a timer a packet: data leaves in quanta of what the rate gives in a millisecond, and the connection's one
- * timer wakes it for the next quantum. What is late is made up for by one quantum, so that a slow clock costs no rate.
+ * timer wakes it for the next quantum. What a late turn of the event loop kept from leaving leaves with it, within bounds:
+ * otherwise every late turn would cost rate, and a control that measures what it delivers would never regain it.
  *
  * @module
  */
@@ -9,6 +10,9 @@ import type { TcpConnection } from "./connection.ts";
 
 /** µs of sending at the pacing rate that leave at once. */
 const QUANTUM = 1000;
+/** Most µs of sending that a turn which comes late makes up for, and the share of a round trip that they may be. */
+const MOST_LATE = 20_000;
+const LATE_SHARE = 0.5;
 /** Percent of the window a round trip at which a window-based control is paced: in slow start, and after (as Linux). */
 const SLOW_START_RATIO = 2;
 const AVOIDANCE_RATIO = 1.2;
@@ -54,7 +58,11 @@ export function tooEarly(c: TcpConnection, now: number): boolean {
 /** Accounts for `length` bytes that leave now. */
 export function spend(c: TcpConnection, length: number, now: number): void {
   const cost = length * 1e6 / rateOf(c);
-  c.nextSendAt = Math.max(c.nextSendAt, now - Math.min(cost, QUANTUM)) + cost;
+  // Only what pacing itself held back is late; what waited for data or for the window was not meant to leave before.
+  const late = c.paceHeld
+    ? Math.min(Math.max(c.rtt.srtt * LATE_SHARE, QUANTUM), MOST_LATE)
+    : Math.min(cost, QUANTUM);
+  c.nextSendAt = Math.max(c.nextSendAt, now - late) + cost;
 }
 
 /** Follows the window of a control that knows none of pacing. */

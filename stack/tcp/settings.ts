@@ -66,7 +66,10 @@ export interface TcpSettings {
   keepAliveProbes: number;
   /** Congestion notification: 0 never, 1 asked for and agreed to, 2 only agreed to (RFC 3168). `tcp_ecn`. */
   ecn: 0 | 1 | 2;
-  /** Greatest receive buffer, in bytes: decides the window shift that is offered. `tcp_rmem`, third value. */
+  /**
+   * Greatest receive buffer, in bytes: decides the window shift that is offered, and half of it is the greatest window.
+   * `tcp_rmem`, third value.
+   */
   receiveMaximum: number;
   /** Bytes of the buffer with which a connection begins: half of it is offered. `tcp_rmem`, second value. */
   receiveDefault: number;
@@ -77,6 +80,11 @@ export interface TcpSettings {
   receiveAutoTuning: boolean;
   /** Bytes that may wait in a send buffer at first; it grows to twice the congestion window. `tcp_wmem`, second value. */
   sendDefault: number;
+  /**
+   * Bytes that a send buffer holds at most. What is behind a loss stays in it until the loss is repaired: a link of B
+   * bytes a round trip is filled through losses with 3 × B or more. `tcp_wmem`, third value.
+   */
+  sendMaximum: number;
   /** µs between ACKs of segments that cannot be accepted, of one connection. `tcp_invalid_ratelimit`. */
   invalidInterval: number;
   /** Segments to which a transmission is bounded from below when the pace is slow. `tcp_min_tso_segs`. */
@@ -118,10 +126,11 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   keepAliveInterval: 75_000_000,
   keepAliveProbes: 9,
   ecn: 2,
-  receiveMaximum: 6 << 20,
+  receiveMaximum: 16 << 20,
   receiveDefault: 131072,
   receiveAutoTuning: true,
   sendDefault: 1 << 20,
+  sendMaximum: 8 << 20,
   invalidInterval: 500_000,
   leastSuperSegments: 2,
   pacing: false,
