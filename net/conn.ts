@@ -12,6 +12,7 @@ import { checkPort, formatHostPort, parseHost } from "./address.ts";
 import { Halves, readableOf, writableOf } from "./byte_streams.ts";
 import { Alarm, type Clock } from "./clock.ts";
 import { toDenoError } from "./errors.ts";
+import { checkClass, checkHops } from "./packet_options.ts";
 import { Socket } from "./socket.ts";
 
 /** µs of silence before the first keep-alive probe: two hours (RFC 9293, section 3.8.4). */
@@ -174,6 +175,10 @@ export interface TcpConnectOptions {
   localHostname?: string;
   /** Our port, 1 to 65535. Default: a free one. */
   localPort?: number;
+  /** TTL or hop limit of what it sends, 1 to 255. Default: as the route says. */
+  hopLimit?: number;
+  /** DSCP of what it sends, in the upper six of eight bits (TOS), 0 to 255. Default: as the route says. */
+  trafficClass?: number;
   /** Gives up when it is aborted before the connection is established. */
   signal?: AbortSignal;
   /**
@@ -246,6 +251,8 @@ function start<T>(
     if (options.localHostname !== undefined) target.localAddress = parseHost(options.localHostname);
     if (options.localPort !== undefined) target.localPort = checkPort(options.localPort, 1);
     if (options.interface !== undefined) target.interface = options.interface;
+    if (options.hopLimit !== undefined) target.hopLimit = checkHops(options.hopLimit);
+    if (options.trafficClass !== undefined) target.trafficClass = checkClass(options.trafficClass);
     const { fastOpen } = options;
     if (fastOpen !== undefined) {
       if (fastOpen.length > MOST_FIRST) {

@@ -18,13 +18,8 @@ import { type Datagram, DatagramQueue, type UdpAddr } from "./datagram_queue.ts"
 import { literalHost, lookup } from "./dns/lookup.ts";
 import type { Resolver } from "./dns/resolver.ts";
 import { closedError, toDenoError } from "./errors.ts";
-import {
-  checkHops,
-  interfaceOf,
-  MulticastMembership,
-  type MulticastOptions,
-  parseGroup,
-} from "./multicast.ts";
+import { interfaceOf, MulticastMembership, type MulticastOptions, parseGroup } from "./multicast.ts";
+import { checkClass, checkHops } from "./packet_options.ts";
 
 /** What {@link DatagramConn} takes, whether it listens or is connected. */
 export interface DatagramSettings {
@@ -479,12 +474,4 @@ function sendOptions(
     hopLimit: options.hopLimit === undefined ? undefined : checkHops(options.hopLimit),
     trafficClass: options.trafficClass === undefined ? undefined : checkClass(options.trafficClass),
   };
-}
-
-/** @throws {RangeError} When `value` is not a whole number from 0 to 255. */
-function checkClass(value: number): number {
-  if (!Number.isInteger(value) || value < 0 || value > 255) {
-    throw new RangeError(`Traffic class must be a whole number from 0 to 255, got ${value}`);
-  }
-  return value;
 }

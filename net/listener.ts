@@ -16,6 +16,7 @@ import type { SourceLimits } from "../stack/tcp/source_counts.ts";
 import { checkPort, formatHostPort, parseHost } from "./address.ts";
 import { type TcpAddr, TcpConn } from "./conn.ts";
 import { closedError, toDenoError } from "./errors.ts";
+import { checkClass, checkHops } from "./packet_options.ts";
 
 /** What `listen` takes. */
 export interface TcpListenOptions {
@@ -34,6 +35,10 @@ export interface TcpListenOptions {
   perSource?: SourceLimits;
   /** Milliseconds for which a connection waits for the peer's first data before it is accepted. Default 0. */
   deferAccept?: number;
+  /** TTL or hop limit of what its connections send, 1 to 255. Default: as the route says. */
+  hopLimit?: number;
+  /** DSCP of what its connections send, in the upper six of eight bits (TOS), 0 to 255. Default: as the route says. */
+  trafficClass?: number;
   /** Closes the listener when aborted. */
   signal?: AbortSignal;
 }
@@ -59,6 +64,8 @@ export function openListener(tcp: TcpApi, options: TcpListenOptions, handler: Li
   if (options.perSource !== undefined) target.perSource = options.perSource;
   if (options.deferAccept !== undefined) target.deferAccept = options.deferAccept * 1000;
   if (options.fastOpen !== undefined) target.fastOpen = options.fastOpen;
+  if (options.hopLimit !== undefined) target.hopLimit = checkHops(options.hopLimit);
+  if (options.trafficClass !== undefined) target.trafficClass = checkClass(options.trafficClass);
   try {
     return tcp.listen(target, handler);
   } catch (error) {

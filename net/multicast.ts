@@ -9,6 +9,7 @@ import type { Interface } from "../stack/link/interface.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { UdpSocket } from "../stack/udp/socket.ts";
 import { toDenoError } from "./errors.ts";
+import { checkHops } from "./packet_options.ts";
 
 /** What joining a group takes beyond the group and the interface. */
 export interface MulticastOptions {
@@ -65,14 +66,6 @@ export class MulticastMembership {
   async setTTL(ttl: number): Promise<void> {
     this.#socket.multicastHops = checkHops(ttl);
   }
-}
-
-/** @throws {RangeError} When `hops` is not a whole number from 1 to 255. */
-export function checkHops(hops: number): number {
-  if (!Number.isInteger(hops) || hops < 1 || hops > 255) {
-    throw new RangeError(`Hop limit must be a whole number from 1 to 255, got ${hops}`);
-  }
-  return hops;
 }
 
 /** The interface with a name, a number ({@link Interface.index}) or an address; null for none in particular. */

@@ -31,6 +31,8 @@ class FakeConnection implements Connection {
   state: State = State.SynSent;
   noDelay = false;
   keepAlive = 0;
+  hopLimit = 0;
+  trafficClass = 0;
   linger = Infinity;
   finTimeout = 60_000_000;
   peer!: FakeConnection;

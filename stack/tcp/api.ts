@@ -115,6 +115,10 @@ export interface Connection {
    * Default: `TcpSettings.finTimeout`.
    */
   finTimeout: number;
+  /** TTL or hop limit of its packets; 0, the default, for what the route says. */
+  hopLimit: number;
+  /** DSCP of its packets, in the upper six of eight bits; 0, the default, for what the route says. */
+  trafficClass: number;
   /** Probes an idle peer (RFC 9293, section 3.8.4). µs of idleness before the first probe; 0, the default, is off. */
   keepAlive: number;
 }
@@ -158,6 +162,10 @@ export interface ListenOptions {
    * are handed over: take part only where a request does no harm when it is carried out twice. Default 0: none.
    */
   fastOpen?: number;
+  /** TTL or hop limit of its connections' packets, 1 to 255. Default 0: what the route says. */
+  hopLimit?: number;
+  /** DSCP of its connections' packets, in the upper six of eight bits. Default 0: what the route says. */
+  trafficClass?: number;
 }
 
 /** What `Tcp.connect` takes. */
@@ -175,6 +183,10 @@ export interface ConnectOptions {
    * one where it has not (RFC 7413). "without-cookie" needs none: for servers that are known to want none. Default false.
    */
   fastOpen?: boolean | "without-cookie";
+  /** TTL or hop limit of its packets, 1 to 255. Default 0: what the route says. */
+  hopLimit?: number;
+  /** DSCP of its packets, in the upper six of eight bits. Default 0: what the route says. */
+  trafficClass?: number;
   /** The only interface to leave by: which link a link-local address is on, when there are several. */
   interface?: Interface;
 }

@@ -44,6 +44,10 @@ export class TcpListener implements Listener {
   sources: SourceCounts | null = null;
   /** Time-outs of a SYN-ACK during which an ACK without data does not complete a handshake; 0: it does at once. */
   deferRetries = 0;
+  /** Hop limit of its connections' packets; 0 for the usual one. */
+  hopLimit = 0;
+  /** Traffic class of its connections' packets. */
+  trafficClass = 0;
   /** Until when an ACK may carry a cookie, in µs. */
   cookiesUntil: number = -Infinity;
   /** Most connections whose SYN's data was taken and whose handshake is not over (RFC 7413, section 5.1); 0 takes none. */

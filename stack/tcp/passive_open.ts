@@ -132,6 +132,8 @@ function passive(
   c.rcvNxt = c.lastAck = c.rcvAdv = s.sequence + 1 | 0;
   c.sndWnd = c.maxSndWnd = s.window;
   c.sndWl1 = s.sequence;
+  c.hopLimit = listener.hopLimit;
+  c.trafficClass = listener.trafficClass;
   listener.prepare?.(c);
   return c;
 }

@@ -167,6 +167,8 @@ export class Tcp implements TcpApi, Transport {
     }
     const listener = new TcpListener(this, local, port, Math.max(1, backlog), handler);
     if (options.perSource !== undefined) listener.sources = new SourceCounts(this.hash, options.perSource);
+    listener.hopLimit = options.hopLimit ?? 0;
+    listener.trafficClass = (options.trafficClass ?? 0) & 0xfc;
     listener.deferRetries = deferRetries(options.deferAccept ?? 0);
     const { fastOpen } = this.settings;
     const everyone = FAST_OPEN_SERVER | FAST_OPEN_ALL_LISTENERS;
@@ -218,6 +220,8 @@ export class Tcp implements TcpApi, Transport {
       c.fastOpen = new FastOpenState();
       c.fastOpen.noCookie = options.fastOpen === "without-cookie";
     }
+    c.hopLimit = options.hopLimit ?? 0;
+    c.trafficClass = (options.trafficClass ?? 0) & 0xfc;
     prepare?.(c);
     this.counters.activeOpens++;
     this.table.add(c);
