@@ -4,6 +4,10 @@
  *     deno task example curl --device tap:tap0 --address 10.0.0.2/24 http://10.0.0.1:8000/
  *     deno task example curl --device tap:tap0 --address 10.0.0.2/24 --dns 10.0.0.1 http://www.example/
  *
+ *     deno task example curl --device tap:tap0 --address 10.0.0.2/24 --trace /dev/stderr http://10.0.0.1:8000/
+ *
+ * With `--trace` every event of its connections is a line of JSON: segments, retransmissions and why, windows, round trips.
+ *
  * @module
  */
 
@@ -18,6 +22,11 @@ await main({
     head: { type: "boolean", help: "asks for the header alone, and prints it" },
     data: { type: "string", value: "TEXT|@FILE", help: "posts a text or a file" },
     output: { type: "string", value: "FILE", help: "writes the body to a file" },
+    trace: {
+      type: "string",
+      value: "FILE",
+      help: "writes what happens on the connections, as lines of JSON",
+    },
   },
 }, async ({ network, values, positionals: [url, ...more], signal }) => {
   if (url === undefined || more.length > 0) throw new UsageError("Give one URL");
@@ -35,6 +44,14 @@ await main({
   } else if (data !== undefined) {
     init.body = data;
     init.headers = { "content-type": "application/x-www-form-urlencoded" };
+  }
+  const trace = values["trace"] as string | undefined;
+  using log = trace === undefined
+    ? null
+    : Deno.openSync(trace, { write: true, create: true, truncate: true });
+  if (log !== null) {
+    const encoder = new TextEncoder();
+    network.stack.tcp.tracer = () => (event) => log.writeSync(encoder.encode(`${JSON.stringify(event)}\n`));
   }
   let response: Response;
   try {

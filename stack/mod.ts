@@ -63,6 +63,12 @@ export {
   type TcpInfo,
 } from "./tcp/info.ts";
 export * from "./tcp/settings.ts";
+export {
+  type RetransmissionReason,
+  type TraceEvent,
+  type TraceHandler,
+  type TraceSegment,
+} from "./tcp/trace.ts";
 export { type SourceLimits } from "./tcp/source_counts.ts";
 export * from "./tcp/counters.ts";
 export { Tcp, type TcpLimits } from "./tcp/tcp.ts";

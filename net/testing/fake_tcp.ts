@@ -99,6 +99,10 @@ class FakeConnection implements Connection {
     else this.closeWrite();
   }
 
+  trace(): void {
+    throw new TypeError("A fake connection knows nothing of itself");
+  }
+
   info(): TcpInfo {
     throw new TypeError("A fake connection knows nothing of itself");
   }

@@ -10,6 +10,7 @@ import type { TcpInfo } from "./info.ts";
 import type { StackError } from "../errors.ts";
 import type { IpAddress } from "../ip/address.ts";
 import type { Bytes } from "../packet.ts";
+import type { TraceHandler } from "./trace.ts";
 import type { SourceLimits } from "./source_counts.ts";
 
 /** States of RFC 9293, section 3.3.2. */
@@ -102,6 +103,12 @@ export interface Connection {
 
   /** What the connection knows of itself, as Linux's `tcp_info` has it. */
   info(): TcpInfo;
+
+  /**
+   * Gives every event of the connection to a handler: state, segments, retransmissions and why, windows, recovery. Ends with
+   * null. See {@link TraceEvent}; `Tcp.tracer` does so for new connections from their first segment on.
+   */
+  trace(handler: TraceHandler | null): void;
 
   /** Sends small segments at once instead of waiting for ACKs (RFC 9293, section 3.7.4). Off at first. */
   noDelay: boolean;

@@ -17,6 +17,7 @@ import { ConnectionState, type Limit, Recovery } from "./connection_state.ts";
 import { drop, enterOrphans, orphaned, reset } from "./ending.ts";
 import { type TcpInfo, tcpInfo } from "./info.ts";
 import { sendQuantum } from "./pacing.ts";
+import { type TraceHandler, Tracer } from "./trace.ts";
 import { expireTimers } from "./timers.ts";
 
 /** One connection. Everything but the verbs of {@link Connection} is for the TCP layer. */
@@ -172,6 +173,11 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
     return tcpInfo(this);
   }
 
+  trace(handler: TraceHandler | null): void {
+    this.tracer = null;
+    if (handler !== null) this.tracer = new Tracer(this, handler);
+  }
+
   abort(): void {
     if (this.state === State.Closed) {
       this.#discard();
@@ -236,6 +242,7 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
 
   expire(_timer: Timer, now: number): void {
     expireTimers(this, now);
+    if (this.tracer !== null) this.tracer.changed(now);
     if (this.state !== State.Closed) this.schedule();
   }
 

@@ -17,6 +17,7 @@ import type { TcpListener } from "./listener.ts";
 import { Ring } from "./ring.ts";
 import { RttEstimator } from "./rtt.ts";
 import type { SourceCounts } from "./source_counts.ts";
+import type { Tracer } from "./trace.ts";
 import type { Tcp } from "./tcp.ts";
 
 /** Where loss recovery is. */
@@ -304,6 +305,8 @@ export abstract class ConnectionState implements TimerOwner {
   /** When {@link tsRecent} was set, in µs. */
   tsRecentAt: number = -Infinity;
 
+  /** Tells of what happens; null while nobody asks. */
+  tracer: Tracer | null = null;
   /** Its listener counts it for its source, and as a handshake. */
   sources: SourceCounts | null = null;
   halfOpen = false;

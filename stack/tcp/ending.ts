@@ -55,6 +55,7 @@ export function forget(c: TcpConnection): void {
   c.tcp.stack.timers.cancel(c.timer);
   freeSending(c);
   c.assembler = null;
+  c.tracer?.ended();
 }
 
 function freeSending(c: TcpConnection): void {

@@ -82,8 +82,18 @@ export function takeSynOptions(c: TcpConnection, options: SynOptions, now: numbe
   updateMss(c);
 }
 
-/** Works on one segment of a connection that exists. */
+/** Takes one segment of a connection that exists. */
 export function input(c: TcpConnection, s: Segment, now: number): void {
+  if (c.tracer === null) {
+    inputSegment(c, s, now);
+    return;
+  }
+  c.tracer.received(s, now);
+  inputSegment(c, s, now);
+  c.tracer?.changed(now);
+}
+
+function inputSegment(c: TcpConnection, s: Segment, now: number): void {
   c.lastReceived = now;
   c.segmentsIn += s.frame > 0 ? Math.max(1, Math.ceil(s.length / s.frame)) : 1;
   if (s.length > 0) c.lastData = now;

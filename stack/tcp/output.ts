@@ -49,6 +49,7 @@ export function output(c: TcpConnection): void {
     sendNew(c, now);
   }
   if (c.ackNow && c.state >= State.SynReceived) sendAck(c);
+  if (c.tracer !== null) c.tracer.changed(now);
 }
 
 /** Follows the path's MTU. */
@@ -285,6 +286,7 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   }
   if (records.flags[r]! & FIN_RECORD) flags |= wire.FIN;
   if (records.flags[r]! & PUSHED && length > 0) flags |= wire.PSH;
+  if (c.tracer !== null) c.tracer.retransmitted(start, length, false);
   if (!transmit(c, start, length, flags, false)) {
     c.tcp.retryLater(c);
     return false;
@@ -415,6 +417,7 @@ export function writeSegment(
     window,
   );
   finishChecksum(packet, at, c.path.addressSum);
+  if (c.tracer !== null) c.tracer.sent(sequence, flags, packet.length - length, window);
 }
 
 /** Leaves the pseudo-header's sum in the checksum field, for the device or the interface to complete. */

@@ -65,6 +65,8 @@ export function receiveSyn(
   c.ecn = tcp.settings.ecn !== 0 && (s.flags & ECN_SETUP) === ECN_SETUP;
   c.sndWl2 = c.iss;
   enterHalfOpen(c);
+  tcp.traceNew(c);
+  c.tracer?.received(s, now);
   c.segmentsIn = 1;
   c.fastOpen = judgeSyn(tcp, listener, path, s, now);
   tcp.table.add(c);
@@ -217,6 +219,7 @@ export function fromCookie(
   c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
   enterHalfOpen(c);
   tcp.table.add(c);
+  tcp.traceNew(c);
   return c;
 }
 

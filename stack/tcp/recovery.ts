@@ -470,6 +470,7 @@ function undo(c: TcpConnection): void {
   c.ssthresh = Math.max(c.ssthresh, c.undoSsthresh);
   c.congestion.undone(c);
   c.tcp.counters.spuriousRecoveries++;
+  c.tracer?.undone();
 }
 
 function leaveRecovery(c: TcpConnection): void {
@@ -540,6 +541,7 @@ export function sendTailProbe(c: TcpConnection, now: number): void {
   const r = c.tail;
   if (r < 0 || records.flags[r]! & (SACKED | SYN_RECORD)) return;
   c.tcp.counters.tailLossProbes++;
+  c.tracer?.probe(now);
   const end = c.sndNxt;
   sendNew(c, now, true);
   c.probing = true;

@@ -90,6 +90,7 @@ export function retransmitSyn(c: TcpConnection, r: number, now: number): boolean
     records.flags[r]! |= RETRANSMITTED | EVER_RETRANSMITTED;
     c.retransOut++;
   }
+  if (c.tracer !== null) c.tracer.retransmitted(c.iss, 0, true);
   c.retransmissions++;
   c.tcp.counters.retransmittedSegments++;
   stamp(c, r, false, now);

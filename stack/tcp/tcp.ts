@@ -47,6 +47,7 @@ import {
   type TcpSettings,
 } from "./settings.ts";
 import { SourceCounts } from "./source_counts.ts";
+import type { TraceHandler } from "./trace.ts";
 import { ConnectionTable } from "./table.ts";
 
 /** Limits of the TCP layer. */
@@ -67,6 +68,8 @@ export class Tcp implements TcpApi, Transport {
   readonly counters: TcpCounters = new TcpCounters();
   /** What holds for all connections; may be changed at any time. */
   readonly settings: TcpSettings = { ...DEFAULT_TCP_SETTINGS };
+  /** Asked for every new connection, before its first segment: who gets its events, or null for nobody. */
+  tracer: ((connection: Connection) => TraceHandler | null) | null = null;
   /** Fast Open: keys and cookies (RFC 7413). */
   readonly fastOpen: FastOpen;
   /** @internal */
@@ -223,6 +226,7 @@ export class Tcp implements TcpApi, Transport {
     c.hopLimit = options.hopLimit ?? 0;
     c.trafficClass = (options.trafficClass ?? 0) & 0xfc;
     prepare?.(c);
+    this.traceNew(c);
     this.counters.activeOpens++;
     this.table.add(c);
     openNumbers(c);
@@ -356,6 +360,11 @@ export class Tcp implements TcpApi, Transport {
       this.#retry.pop();
       this.#served.push(c);
     }
+  }
+
+  /** @internal Begins the trace of a connection, if somebody wants it. */
+  traceNew(c: TcpConnection): void {
+    if (this.tracer !== null) c.trace(this.tracer(c));
   }
 
   /** @internal Has the end of the turn look at a connection. */

@@ -129,6 +129,7 @@ function expireRetransmit(c: TcpConnection, now: number): void {
     c.timeoutAt = now;
   }
   c.totalTimeouts++;
+  c.tracer?.timeout(now);
   const { settings } = c.tcp;
   const handshake = (c.tcp.records.flags[c.head]! & SYN_RECORD) !== 0;
   const most = handshake
