@@ -386,3 +386,27 @@ Deno.test("Resolver passes servers over that refer elsewhere instead of answerin
   assert.deepEqual(await ask("a.example", "A"), ["10.0.0.9"]);
   assert.equal(counters.lame, 1);
 });
+
+Deno.test("Resolver asks a server by its link-local address, on the interface that its zone names", async () => {
+  using link = new VirtualLink();
+  const host = link.host(["10.0.0.53/24"], { ipv6: true });
+  new NameServer(host, "example", RECORDS);
+  await link.pass(2_000_000);
+  const own = host.interface.addresses.find(({ address }) => address.isLinkLocal)!;
+  const client = link.router([["10.0.0.1/24"], ["10.1.0.1/24"]], { ipv6: true });
+  await link.pass(2_000_000);
+  for (const { name } of client.stack.interfaces) {
+    const nameServer = { ipAddr: `${own.address}%${name}` };
+    assert.deepEqual(await link.until(client.resolveDns("a.example", "A", { nameServer })), ["10.0.0.9"]);
+  }
+  const nowhere = { nameServer: { ipAddr: `${own.address}%nowhere` } };
+  await assert.rejects(link.until(client.resolveDns("a.example", "A", nowhere)), Deno.errors.NotConnected);
+});
+
+Deno.test("Network.connect() reaches our own listener as localhost", async () => {
+  using link = new VirtualLink();
+  const host = link.host(["10.0.0.1/24"]);
+  host.listen({ port: 7 });
+  const conn = await link.until(host.connect({ hostname: "localhost", port: 7 }));
+  assert.match(conn.remoteAddr.hostname, /^(::1|127\.0\.0\.1)$/);
+});

@@ -73,11 +73,11 @@ export class UdpExchange {
     });
     let socket: UdpSocket | null = null;
     try {
-      socket = bindRandom(stack, localOf(server), {
+      socket = bindRandom(stack, {
         receive: (packet) => this.#receive(packet),
         error: (_kind, remote, port) => this.#refused(remote, port),
       });
-      socket.send(bytes, 0, bytes.length, server.address, server.port);
+      socket.send(bytes, 0, bytes.length, server.address, server.port, { interface: server.interface });
       counters.queries++;
     } catch (error) {
       if (!(error instanceof StackError)) throw error;
@@ -157,26 +157,18 @@ export class UdpExchange {
   }
 }
 
-/** The address of ours that a link-local server is asked from; others by what the route says. */
-function localOf({ address, interface: by }: NameServer): IpAddress | undefined {
-  if (by === null || address.version !== 6 || !address.isLinkLocal) return undefined;
-  return by.addresses.find((cidr) => cidr.address.version === 6 && cidr.address.isLinkLocal)?.address;
-}
-
 /** Binds one of all ports that no system service has: dynamic ones alone would be a quarter as hard to guess. */
 function bindRandom(
   stack: Stack,
-  address: IpAddress | undefined,
   handler: { receive(packet: Packet): void; error(kind: unknown, remote: IpAddress, port: number): void },
 ): UdpSocket {
-  const where = address === undefined ? {} : { address };
   for (let i = 0; i < PORT_TRIES; i++) {
     const port = 1024 + (stack.random() >>> 0) % (65536 - 1024);
     try {
-      return stack.udp.bind({ ...where, port }, handler);
+      return stack.udp.bind({ port }, handler);
     } catch (error) {
       if (!(error instanceof StackError) || error.code !== "AddressInUse") throw error;
     }
   }
-  return stack.udp.bind(where, handler);
+  return stack.udp.bind({}, handler);
 }

@@ -37,12 +37,11 @@ export enum AnnouncerState {
 export class Announcer {
   /** What is published. */
   readonly publication: Publication;
-  /** How far it is. */
-  state: AnnouncerState = AnnouncerState.Idle;
   /** What is told. */
   records: OwnRecord[] = [];
   readonly #link: MdnsLink;
   readonly #alarm: Alarm;
+  #state: AnnouncerState = AnnouncerState.Idle;
   #sent = 0;
   #conflicts: number[] = [];
   /** By name in lower case, made when first asked for. */
@@ -53,6 +52,16 @@ export class Announcer {
     this.#link = link;
     this.publication = publication;
     this.#alarm = new Alarm(link.context.clock, () => this.#next());
+  }
+
+  /** How far it is. */
+  get state(): AnnouncerState {
+    return this.#state;
+  }
+
+  set state(state: AnnouncerState) {
+    this.#state = state;
+    this.#link.responder.changed();
   }
 
   /** Whether the name is ours, and questions about it are answered. */
@@ -115,10 +124,11 @@ export class Announcer {
     this.#alarm.set(DEFER);
   }
 
-  /** @returns Whether another host has told that the name is its own. */
-  contradicted(records: readonly DnsRecord[]): boolean {
+  /** @param names Those of the records, in lower case. @returns Whether another host has told that the name is its own. */
+  contradicted(records: readonly DnsRecord[], names: ReadonlySet<string>): boolean {
     if (this.state === AnnouncerState.Idle) return false;
     const { name } = this.publication;
+    if (!names.has(lowerName(name))) return false;
     for (const record of records) {
       if (record.ttl === 0 || record.type === "NSEC" || !sameName(record.name, name)) continue;
       const same = this.records.filter((own) => own.unique && own.record.type === record.type);
@@ -195,6 +205,7 @@ export class Announcer {
   /** The records that are told, with the times of those that were told already. */
   #build(): OwnRecord[] {
     this.#denials.clear();
+    this.#link.responder.changed();
     const before = new Map(this.records.map((own) => [own.key, own]));
     return this.publication.recordsFor(this.#link.interface).map((own) => before.get(own.key) ?? own);
   }

@@ -154,7 +154,6 @@ export class MdnsCache {
     if (entry.expires <= now + delay) return;
     entry.expires = entry.due = now + delay;
     entry.asked = REFRESHES.length;
-    this.#arm();
   }
 
   /** Finds out when the entry is next looked at. */

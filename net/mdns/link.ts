@@ -9,6 +9,7 @@ import { IpAddress } from "../../stack/ip/address.ts";
 import type { Interface } from "../../stack/link/interface.ts";
 import type { Packet } from "../../stack/packet.ts";
 import type { Stack } from "../../stack/stack.ts";
+import type { SendOptions } from "../../stack/udp/datagram.ts";
 import { destinationOf, sourceOf, sourcePortOf, type UdpSocket } from "../../stack/udp/socket.ts";
 import type { Clock } from "../clock.ts";
 import { decodeMessage, encodeMessage, type OutgoingMessage } from "../dns/message.ts";
@@ -24,7 +25,7 @@ export const GROUP_V4: IpAddress = IpAddress.parse("224.0.0.251");
 /** The groups. */
 export const GROUP_V6: IpAddress = IpAddress.parse("ff02::fb");
 /** Hop limit of what is sent (section 11). */
-const HOPS = 255, OPTIONS = { hopLimit: HOPS };
+const HOPS = 255;
 /** Bytes of IPv6 and UDP headers. */
 const HEADERS = 48;
 /** Bytes of a message, whatever the link takes (section 17). */
@@ -61,6 +62,8 @@ export class MdnsLink {
   /** Asks. */
   readonly querier: Querier;
   readonly #socket: UdpSocket;
+  /** What is sent to a link-local address stays on this link. */
+  readonly #options: SendOptions;
 
   /**
    * Joins the groups of an interface.
@@ -72,6 +75,7 @@ export class MdnsLink {
   constructor(context: LinkContext, by: Interface, receive: (packet: Packet) => void) {
     this.context = context;
     this.interface = by;
+    this.#options = { hopLimit: HOPS, interface: by };
     this.#socket = context.stack.udp.bind({ port: MDNS_PORT, reuse: true }, { receive });
     try {
       this.#socket.multicastInterface = by;
@@ -209,7 +213,7 @@ export class MdnsLink {
 
   #sendTo(bytes: Uint8Array<ArrayBuffer>, address: IpAddress, port: number): boolean {
     try {
-      return this.#socket.send(bytes, 0, bytes.length, address, port, OPTIONS);
+      return this.#socket.send(bytes, 0, bytes.length, address, port, this.#options);
     } catch (error) {
       // Without an address, or a route, there is nobody to tell.
       if (error instanceof StackError) return false;

@@ -23,6 +23,8 @@ import { Advertisement, type AdvertiseOptions, checkServiceType, encodeTxt } fro
 const PATIENCE = 3_000_000;
 /** µs after the first answer, in which other links, or hosts, may answer too. */
 const GRACE = 100_000;
+/** µs after an address of the other version, in which one of this may come. */
+const SIBLING_GRACE = 250_000;
 /** Services of ours. Further ones are refused. */
 const MOST_SERVICES = 64;
 /** µs between looks whether our addresses are other ones. */
@@ -190,6 +192,11 @@ export class Mdns implements LinkResolver {
           }, 0));
         }
         if (links.length === 0) resolve();
+        // A host that has said one address has said all: not every one says what it has not.
+        const sibling = type === "A" ? "AAAA" : type === "AAAA" ? "A" : null;
+        if (sibling === null) return;
+        const hurry = () => patience.set(Math.min(SIBLING_GRACE, patience.deadline - this.clock.time()));
+        for (const link of links) stops.push(link.querier.watch(name, sibling, { added: hurry }, 0));
       });
     } finally {
       for (const stop of stops) stop?.();

@@ -452,6 +452,17 @@ Deno.test("Network.lookup() resolves names of the link, and names of no host to 
   assert.equal(peer.heard.length, 0);
 });
 
+Deno.test("Network.lookup() waits but a moment for addresses of the other version", async () => {
+  using here = await scene();
+  const { link, host, peer } = here;
+  const looking = host.lookup("other.local");
+  await link.pass(1_000);
+  peer.tell(a("other.local", "10.0.0.2"));
+  const start = link.now;
+  assert.deepEqual(await link.until(looking), ["10.0.0.2"]);
+  assert.ok(link.now - start < 300_000);
+});
+
 Deno.test("Mdns takes nothing from other ports, other networks or broken messages, and goes on", async () => {
   using here = await scene();
   const { link, host, peer, counters } = here;
@@ -530,4 +541,21 @@ Deno.test("Hosts with nothing but link-local IPv6 addresses find each other by n
   assert.equal(await link.until(response.text()), "over fe80");
   const [address] = await link.until(client.lookup("six.local"));
   assert.match(address!, /^fe80::.*%/);
+});
+
+Deno.test("A host that is on the link twice keeps its name, and is reached by either interface", async () => {
+  using link = new VirtualLink();
+  const twice = link.router([["10.0.0.1/24"], ["10.0.0.2/24"]], { hostname: "twice", ipv6: true });
+  const client = link.router([["10.0.0.3/24"], ["10.1.0.3/24"]], { ipv6: true });
+  await link.pass(5_000_000);
+  assert.equal(twice.mdns.hostname, "twice.local");
+  assert.equal(twice.mdns.counters.conflicts, 0);
+  const addresses = await link.until(client.lookup("twice.local"));
+  assert.ok(addresses.includes("10.0.0.1") && addresses.includes("10.0.0.2"), addresses.join(" "));
+  const near = addresses.filter((text) => text.startsWith("fe80"));
+  assert.ok(near.length >= 2 && near.every((text) => text.includes("%")), addresses.join(" "));
+  for (const address of near) {
+    const [result] = await link.until(Array.fromAsync(client.ping(address, { count: 1 })));
+    assert.notEqual(result!.rtt, null, address);
+  }
 });

@@ -5,7 +5,7 @@
  */
 
 import { Alarm } from "../clock.ts";
-import type { DnsMessage, DnsQuestion, DnsRecord, NsecData } from "../dns/records.ts";
+import { type DnsMessage, type DnsQuestion, type DnsRecord, type NsecData, TYPES } from "../dns/records.ts";
 import { sameName } from "../dns/names.ts";
 import { type CacheWatcher, MdnsCache } from "./cache.ts";
 import { MDNS_PORT, type MdnsLink, type Sender } from "./link.ts";
@@ -94,9 +94,10 @@ export class Querier implements CacheWatcher {
     for (const { name, type, data } of records) {
       if (type !== "NSEC") continue;
       const { rrtypes } = data as NsecData;
-      for (const question of this.#questions.values()) {
-        if (!sameName(question.name, name) || rrtypes.includes(question.type)) continue;
-        for (const listener of [...question.listeners]) listener.none?.();
+      for (const absent of Object.keys(TYPES)) {
+        if (rrtypes.includes(absent)) continue;
+        const question = this.#questions.get(questionKey(name, absent));
+        if (question !== undefined) { for (const listener of [...question.listeners]) listener.none?.(); }
       }
     }
   }

@@ -6,7 +6,7 @@
 
 import { TokenBucket } from "../../stack/icmp/token_bucket.ts";
 import { Alarm } from "../clock.ts";
-import { sameName } from "../dns/names.ts";
+import { lowerName } from "../dns/names.ts";
 import type { DnsMessage, DnsQuestion, DnsRecord, SrvData } from "../dns/records.ts";
 import { Announcer } from "./announcer.ts";
 import { MDNS_PORT, type MdnsLink, type Sender } from "./link.ts";
@@ -21,6 +21,8 @@ const LEAST_HOLD = 400_000, MOST_HOLD = 500_000;
 const QUIET = 1_000_000, QUIET_FOR_PROBES = 250_000;
 /** Askers that are waited for. Further ones are answered at once. */
 const MOST_HELD = 32;
+/** Questions of one message that are answered. */
+const MOST_QUESTIONS = 64;
 /** Answers to single hosts a second, and at once. */
 const UNICAST_RATE = 50;
 /** Seconds that an answer to a simple resolver is good for (section 6.7). */
@@ -37,6 +39,7 @@ interface Held {
 export class Responder {
   readonly #link: MdnsLink;
   readonly #announcers = new Map<Publication, Announcer>();
+  #index: Map<string, OwnRecord[]> | null = null;
   /** What the group will be told, and when (µs). */
   readonly #pending = new Map<OwnRecord, number>();
   readonly #held = new Map<string, Held>();
@@ -62,6 +65,7 @@ export class Responder {
   remove(publication: Publication): void {
     const announcer = this.#announcers.get(publication);
     this.#announcers.delete(publication);
+    this.changed();
     announcer?.stop();
     this.#forget();
   }
@@ -93,6 +97,11 @@ export class Responder {
     }
   }
 
+  /** @internal What is told has changed. */
+  changed(): void {
+    this.#index = null;
+  }
+
   /** @internal A query has come. */
   asked(message: DnsMessage, from: Sender): void {
     if (message.authorities.length > 0) {
@@ -121,8 +130,9 @@ export class Responder {
 
   /** @internal An answer has come: of a host that has a name of ours, or that has told what we were about to tell. */
   told(records: readonly DnsRecord[]): void {
+    const names = new Set(records.map(({ name }) => lowerName(name)));
     for (const announcer of this.#announcers.values()) {
-      if (announcer.contradicted(records)) announcer.conflict();
+      if (announcer.contradicted(records, names)) announcer.conflict();
     }
     if (this.#pending.size === 0) return;
     const keys = new Map(records.map((record) => [recordKey(record), record.ttl]));
@@ -151,9 +161,12 @@ export class Responder {
     const known = new Map<string, number>();
     for (const record of message.answers) known.set(recordKey(record), record.ttl);
     const single = new Set<OwnRecord>();
-    for (const question of message.questions) {
-      const delay = this.#delayFor(question);
-      for (const own of this.#matching(question)) {
+    for (const question of message.questions.slice(0, MOST_QUESTIONS)) {
+      const matching = this.#matching(question);
+      // Ours alone is told at once; what others may have too, after a moment in which they may tell it.
+      const shared = matching.some(({ unique }) => !unique);
+      const delay = shared ? this.#link.random(LEAST_DELAY, MOST_DELAY) : 0;
+      for (const own of matching) {
         if ((known.get(own.key) ?? -1) * 2 >= own.record.ttl) {
           counters.suppressedKnown++;
           continue;
@@ -167,24 +180,32 @@ export class Responder {
     if (single.size > 0) this.#tellOne(message, from, [...single], simple);
   }
 
-  /** Ours alone is told at once; what others may have too, after a moment in which they may tell it. */
-  #delayFor(question: DnsQuestion): number {
-    const shared = this.#matching(question).some(({ unique }) => !unique);
-    return shared ? this.#link.random(LEAST_DELAY, MOST_DELAY) : 0;
+  #matching({ name, type }: DnsQuestion): OwnRecord[] {
+    const own = this.#named().get(lowerName(name));
+    if (own === undefined) return [];
+    const found = new Map<string, OwnRecord>();
+    for (const one of own) if (type === "ANY" || type === one.record.type) found.set(one.key, one);
+    if (found.size > 0) return [...found.values()];
+    for (const announcer of this.#announcers.values()) {
+      const denial = announcer.answers ? announcer.denial(name) : null;
+      if (denial !== null) return [denial];
+    }
+    return [];
   }
 
-  #matching({ name, type }: DnsQuestion): OwnRecord[] {
-    const found = new Map<string, OwnRecord>();
-    let denial: OwnRecord | null = null;
+  /** What is told, by name in lower case: hostile questions are to cost no more than others. */
+  #named(): Map<string, OwnRecord[]> {
+    if (this.#index !== null) return this.#index;
+    const index = this.#index = new Map<string, OwnRecord[]>();
     for (const announcer of this.#announcers.values()) {
       if (!announcer.answers) continue;
       for (const own of announcer.records) {
-        if (!sameName(own.record.name, name)) continue;
-        if (type === "ANY" || type === own.record.type) found.set(own.key, own);
+        const name = lowerName(own.record.name), list = index.get(name);
+        if (list === undefined) index.set(name, [own]);
+        else list.push(own);
       }
-      denial ??= announcer.denial(name);
     }
-    return found.size === 0 && denial !== null ? [denial] : [...found.values()];
+    return index;
   }
 
   #tellGroup(own: OwnRecord, delay: number, probe: boolean): void {

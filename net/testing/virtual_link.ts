@@ -17,6 +17,7 @@ export class VirtualLink implements Disposable {
   readonly #hub = new MemoryHub({ ports: 8 });
   readonly #hosts: Network[] = [];
   readonly #planned: { readonly time: number; readonly action: () => void }[] = [];
+  #ports = 0;
   #seed: number;
 
   /** @param seed What random numbers are made of. */
@@ -24,14 +25,22 @@ export class VirtualLink implements Disposable {
     this.#seed = seed;
   }
 
-  /** Adds a host. IPv6 is off unless the interface says otherwise; duplicates are not looked for. */
+  /** Adds a host. IPv6 is off unless an address or the options say otherwise; duplicates are not looked for. */
   host(addresses: readonly string[], options: VirtualHostOptions & { ipv6?: boolean } = {}): Network {
-    const { ipv6 = addresses.some((text) => text.includes(":")), ...rest } = options;
+    return this.router([addresses], options);
+  }
+
+  /** Adds a host with several interfaces, all of them on the hub. */
+  router(
+    interfaces: readonly (readonly string[])[],
+    options: VirtualHostOptions & { ipv6?: boolean } = {},
+  ): Network {
+    const { ipv6 = interfaces.flat().some((text) => text.includes(":")), ...rest } = options;
     const network = Network.create({
       random: () => this.random(),
       ...rest,
       limits: { duplicateProbes: 0, ...rest.limits },
-      interfaces: [{ device: this.#hub.port(this.#hosts.length), addresses, ipv6 }],
+      interfaces: interfaces.map((addresses) => ({ device: this.#hub.port(this.#ports++), addresses, ipv6 })),
       loop: false,
       clock: () => this.now,
     });
