@@ -45,6 +45,8 @@ export { Mdns } from "./mdns/mdns.ts";
 export { Advertisement, type AdvertiseOptions, type Service, type ServiceEvent } from "./mdns/service.ts";
 export { NodeListener } from "./node_server.ts";
 export { type StreamCallback, TcpDuplex, type TcpDuplexOptions } from "./node_stream.ts";
+export { RawConn, type RawListenOptions, type RawPacket } from "./raw.ts";
+export type { Hop, ProbeReply, TracerouteOptions } from "./traceroute.ts";
 export type { PingOptions, PingResult } from "./ping.ts";
 export {
   HttpServer,

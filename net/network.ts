@@ -35,6 +35,8 @@ import { TcpDuplex } from "./node_stream.ts";
 import { ping, type PingOptions, type PingResult } from "./ping.ts";
 import { parseCidr, routeOptions, type RouteSpec } from "./route_spec.ts";
 import { systemRandom } from "./system_random.ts";
+import { type Hop, traceroute, type TracerouteOptions } from "./traceroute.ts";
+import { RawConn, type RawListenOptions } from "./raw.ts";
 import { HttpServer, type ServeHandler, type ServeOptions } from "./serve.ts";
 
 /** One interface of a {@link Network}. */
@@ -318,6 +320,11 @@ export class Network implements Disposable, AsyncDisposable {
     return this.#keep(await DatagramConn.connect(this, options));
   }
 
+  /** Sends and receives packets of one IP protocol. */
+  listenRaw(options: RawListenOptions): RawConn {
+    return this.#keep(new RawConn(this.stack, options));
+  }
+
   /** Serves HTTP. */
   serve(options: ServeOptions, handler: ServeHandler): HttpServer {
     return this.#keep(new HttpServer(this.stack.tcp, this.clock, options, handler));
@@ -333,6 +340,11 @@ export class Network implements Disposable, AsyncDisposable {
   /** Sends echo requests and yields what became of each. */
   ping(hostname: string, options?: PingOptions): AsyncGenerator<PingResult, void, void> {
     return ping(this, hostname, options);
+  }
+
+  /** Finds the routers on the way to a host and yields them hop by hop. */
+  traceroute(hostname: string, options?: TracerouteOptions): AsyncGenerator<Hop, void, void> {
+    return traceroute(this, hostname, options);
   }
 
   /** Everything that was counted, by layer; a copy. */

@@ -7,6 +7,9 @@
 import type { EchoHandler, EchoSession } from "../stack/icmp/echo.ts";
 import { IcmpError } from "../stack/ip/path.ts";
 import type { Packet } from "../stack/packet.ts";
+import { reporterOf, sourceOf } from "../stack/udp/datagram.ts";
+import { parseHost } from "./address.ts";
+import { interfaceOf } from "./multicast.ts";
 import type { Stack } from "../stack/stack.ts";
 import { Alarm, type Clock } from "./clock.ts";
 import { lookup } from "./dns/lookup.ts";
@@ -25,6 +28,12 @@ export interface PingOptions {
   size?: number;
   /** Hop limit of the requests, 1 to 255. Default: the stack's. */
   hopLimit?: number;
+  /** DSCP and ECN (TOS) of the requests, 0 to 255. Default 0. */
+  trafficClass?: number;
+  /** Our address that they come from. Default: what the route says. */
+  source?: string;
+  /** Name, number or address of the interface that they leave by. Default: what the route, or the address' zone, says. */
+  interface?: string | number;
   /** Ends it. */
   signal?: AbortSignal;
 }
@@ -39,6 +48,8 @@ export interface PingResult {
   bytes: number;
   /** Hop limit with which the answer arrived. */
   hopLimit: number;
+  /** Who has answered, or told why there is no answer; null when nobody did. */
+  from: string | null;
   /** Why there was no answer, when somebody told: `HostUnreachable`, `TimeExceeded`, …; otherwise null. */
   error: string | null;
 }
@@ -71,15 +82,16 @@ class Probe implements EchoHandler {
     sequence: number,
     data: Uint8Array<ArrayBuffer>,
     hopLimit: number,
+    trafficClass: number,
     timeout: number,
   ) {
-    const result: PingResult = { sequence, rtt: null, bytes: 0, hopLimit: 0, error: null };
+    const result: PingResult = { sequence, rtt: null, bytes: 0, hopLimit: 0, from: null, error: null };
     return new Promise<PingResult>((resolve) => {
       this.#result = result;
       this.#done = resolve;
       this.#sentAt = this.#clock.time();
       this.#alarm.set(timeout * 1000);
-      session.send(sequence & 0xffff, data, 0, data.length, hopLimit);
+      session.send(sequence & 0xffff, data, 0, data.length, hopLimit, trafficClass);
     });
   }
 
@@ -92,14 +104,16 @@ class Probe implements EchoHandler {
     const result = this.#result;
     if (result === null || sequence !== (result.sequence & 0xffff)) return;
     result.rtt = (this.#clock.time() - this.#sentAt) / 1000;
+    result.from = sourceOf(packet).toString();
     result.bytes = packet.end - packet.offset;
     result.hopLimit = packet.view.getUint8(packet.network + (packet.version === 4 ? 8 : 7));
     this.#settle();
   }
 
-  error(_session: EchoSession, sequence: number, kind: IcmpError): void {
+  error(_session: EchoSession, sequence: number, kind: IcmpError, packet: Packet): void {
     const result = this.#result;
     if (result === null || sequence !== (result.sequence & 0xffff)) return;
+    result.from = reporterOf(packet)?.toString() ?? null;
     result.error = IcmpError[kind] ?? null;
     this.#settle();
   }
@@ -123,15 +137,27 @@ export async function* ping(
   hostname: string,
   options: PingOptions = {},
 ): AsyncGenerator<PingResult, void, void> {
-  const { count = Infinity, interval = 1000, timeout = 1000, size = 56, hopLimit = 0, signal } = options;
+  const {
+    count = Infinity,
+    interval = 1000,
+    timeout = 1000,
+    size = 56,
+    hopLimit = 0,
+    trafficClass = 0,
+    signal,
+  } = options;
   const { stack, clock, resolver } = from;
   const [target] = await lookup(stack, resolver, hostname, signal);
   const data = Uint8Array.from({ length: size }, (_, i) => i & 255);
   const probe = new Probe(clock);
   let session: EchoSession;
   try {
-    const { address: destination, interface: by } = target!;
-    session = stack.echoes.open(by === null ? { destination } : { destination, interface: by }, probe);
+    const by = interfaceOf(stack, options.interface) ?? target!.interface;
+    session = stack.echoes.open({
+      destination: target!.address,
+      ...(by === null ? {} : { interface: by }),
+      ...(options.source === undefined ? {} : { source: parseHost(options.source) }),
+    }, probe);
   } catch (error) {
     throw toDenoError(error);
   }
@@ -145,7 +171,7 @@ export async function* ping(
   try {
     for (let sequence = 0; sequence < count && !signal?.aborted; sequence++) {
       const sent = clock.time();
-      const result = await probe.send(session, sequence, data, hopLimit, timeout);
+      const result = await probe.send(session, sequence, data, hopLimit, trafficClass, timeout);
       if (signal?.aborted && result.rtt === null) return;
       yield result;
       const left = sent + interval * 1000 - clock.time();

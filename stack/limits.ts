@@ -55,6 +55,8 @@ export interface Limits {
   echoSessions: number;
   /** UDP sockets. When full, `bind` throws `TooMany`. */
   udpSockets: number;
+  /** Raw sockets of one protocol. When full, `open` throws `TooMany`. */
+  rawSockets: number;
   /** Slots of the loopback device, 65 KiB each, made when first used. When none is free, sending fails. */
   loopbackSlots: number;
 }
@@ -84,5 +86,6 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   icmpBurst: 50,
   echoSessions: 256,
   udpSockets: 16384,
+  rawSockets: 64,
   loopbackSlots: 64,
 };

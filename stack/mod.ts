@@ -25,6 +25,7 @@ export * from "./ip/own_address.ts";
 export * from "./ip/path.ts";
 export * from "./ip/path_cache.ts";
 export * from "./ip/prefix_trie.ts";
+export * from "./ip/raw_socket.ts";
 export * from "./ip/reassembly.ts";
 export * from "./ip/redirects.ts";
 export * from "./ip/rewrite.ts";

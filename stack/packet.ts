@@ -120,6 +120,8 @@ export class Packet {
   network = 0;
   /** Where the transport header starts, once known. */
   transport = 0;
+  /** Where the IP header of an ICMP error starts while transports look at what it quotes; otherwise -1. */
+  outer: number = -1;
   /** IP version of the packet: 0 while unknown, 4 or 6. */
   version = 0;
   /** Upper-layer protocol (IANA number), once known. */
@@ -193,6 +195,7 @@ export class Packet {
     this.offset = offset;
     this.end = end;
     this.link = this.network = this.transport = offset;
+    this.outer = -1;
     this.version = 0;
     this.protocol = 0;
     this.cast = UNICAST;

@@ -18,6 +18,7 @@ import { Ipv6 } from "./ip/ipv6.ts";
 import { Ipv6Forwarder } from "./ip/ipv6_forwarder.ts";
 import { IcmpError, type Path, type Transport } from "./ip/path.ts";
 import { AddressState } from "./ip/own_address.ts";
+import { RawSockets } from "./ip/raw_socket.ts";
 import { Reassembler } from "./ip/reassembly.ts";
 import { Route, RouteKind, type RouteOptions, RouteTable } from "./ip/routes.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
@@ -113,6 +114,8 @@ export class Stack {
   readonly icmpv6: Icmpv6;
   /** Echo requests of ours, over both versions. */
   readonly echoes: EchoSessions;
+  /** Sockets of any IP protocol. */
+  readonly rawSockets: RawSockets;
   /** UDP. */
   readonly udp: Udp;
   /** TCP. */
@@ -165,6 +168,7 @@ export class Stack {
     this.icmp = new Icmpv4(this);
     this.icmpv6 = new Icmpv6(this);
     this.echoes = new EchoSessions(this);
+    this.rawSockets = new RawSockets(this);
     this.udp = new Udp(this);
     this.igmp = new Igmp();
     this.attach(IGMP, this.igmp);

@@ -21,8 +21,8 @@ import * as ipv6 from "../wire/ipv6.ts";
 export interface EchoHandler {
   /** An answer has come; the packet's cursor spans its data, `network` is its IP header. Lent. */
   reply(session: EchoSession, sequence: number, packet: Packet): void;
-  /** A router, or the host itself, says that a request did not get through; `packet.network` is not the sender's. */
-  error?(session: EchoSession, sequence: number, kind: IcmpError): void;
+  /** A router, or the host itself, says that a request did not get through; `reporterOf(packet)` is who. */
+  error?(session: EchoSession, sequence: number, kind: IcmpError, packet: Packet): void;
 }
 
 /** What {@link EchoSessions.open} takes. */
@@ -60,7 +60,14 @@ export class EchoSession {
    * @param sequence 0 to 65535. @param hopLimit 1 to 255; 0 takes the default.
    * @returns False when it was dropped at once: no slot, no route, or longer than a packet can be.
    */
-  send(sequence: number, bytes: Bytes, offset = 0, length: number = bytes.length, hopLimit = 0): boolean {
+  send(
+    sequence: number,
+    bytes: Bytes,
+    offset = 0,
+    length: number = bytes.length,
+    hopLimit = 0,
+    trafficClass = 0,
+  ): boolean {
     const { path } = this;
     const packet = path.reserve(length);
     if (packet === null) return false;
@@ -76,7 +83,7 @@ export class EchoSession {
     const total = packet.end - at;
     const pseudo = path.version === 4 ? 0 : path.addressSum + ipv6.ICMP + total;
     wire.setChecksum(packet.view, at, ~fold(pseudo + sum(packet.region, at, total)) & 0xffff);
-    return path.send(packet, protocol, 0, hopLimit);
+    return path.send(packet, protocol, trafficClass, hopLimit);
   }
 
   /** Takes no more answers. Idempotent. */
@@ -157,7 +164,7 @@ export class EchoSessions {
       !session.path.destination.isAt(view, network + (packet.version === 4 ? 16 : 24))
     ) return;
     try {
-      session.handler.error?.(session, wire.sequence(view, at), kind);
+      session.handler.error?.(session, wire.sequence(view, at), kind, packet);
     } catch (error) {
       this.#stack.report(error, `echo handler of ${session.path.destination}`);
     }

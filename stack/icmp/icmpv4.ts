@@ -197,6 +197,7 @@ export class Icmpv4 implements Transport {
       // Routers older than RFC 1191 say nothing: three quarters of what was too big get through sooner or later.
       if (mtu === 0) mtu = (ipv4.totalLength(view, quote) * 3) >> 2;
     }
+    packet.outer = packet.network;
     packet.network = quote;
     packet.transport = packet.offset = quote + headerLength;
     packet.protocol = ipv4.protocol(view, quote);

@@ -198,6 +198,7 @@ export class Icmpv6 implements Transport {
     this.counters.delivered++;
     const kind = errorKind(type, code);
     const mtu = kind === IcmpError.PacketTooBig ? wire.nextMtu(view, at) : 0;
+    packet.outer = packet.network;
     packet.network = quote;
     packet.transport = packet.offset = inner;
     packet.protocol = protocol;

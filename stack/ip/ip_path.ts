@@ -10,6 +10,7 @@ import type { Interface } from "../link/interface.ts";
 import { type Neighbour, NeighbourState } from "../link/neighbour.ts";
 import { GSO_NONE, type Packet } from "../packet.ts";
 import { fold } from "../wire/checksum.ts";
+import { IPV4, IPV6 } from "../wire/ethernet.ts";
 import { TCP } from "../wire/ipv4.ts";
 import type { IpAddress } from "./address.ts";
 import { sendFragments } from "./fragment.ts";
@@ -28,6 +29,8 @@ export interface PathLayer {
   readonly counters: IpCounters;
   /** What the fragments of the next packet that is cut have in common. */
   nextIdentification(): number;
+  /** Shows a packet to the outgoing taps. */
+  tapOutgoing(packet: Packet): boolean;
   /** A slot for a packet that is larger than the slots of its device, or null. */
   reserveLarge(): Packet | null;
   /** Hands a copy of a packet to a group to our own listeners on {@link Packet.looped}. */
@@ -134,6 +137,21 @@ export abstract class IpPath implements Path {
     if (least >= this.mtu) return;
     this.mtu = this.#learnedMtu = least;
     this.#learnedAt = this.#layer.now;
+  }
+
+  /**
+   * Sends a packet that has its IP header already (cursor there; `network`, `transport`, `version` and `protocol` set), and
+   * that is not larger than the MTU. Takes ownership. @returns False when it was dropped.
+   */
+  sendWhole(packet: Packet): boolean {
+    const layer = this.#layer;
+    if (this.generation !== layer.generation) this.revalidate();
+    if (!this.alive) {
+      layer.counters.sendNoRoute++;
+      packet.discard();
+      return false;
+    }
+    return layer.tapOutgoing(packet) || this.forward(packet, this.version === 4 ? IPV4 : IPV6, 0);
   }
 
   /** Looks the way up again after routes or addresses have changed. */

@@ -46,6 +46,13 @@ export function interfaceOf(packet: Packet): Interface {
   return packet.looped ?? packet.interface!;
 }
 
+/** Who has sent the ICMP error that a transport or handler is told of; null when nobody has: our own neighbour is silent. */
+export function reporterOf(packet: Packet): IpAddress | null {
+  const { outer, view } = packet;
+  if (outer < 0) return null;
+  return packet.version === 4 ? IpAddress.read(4, view, outer + 12) : IpAddress.read(6, view, outer + 8);
+}
+
 /** TTL or hop limit with which a packet arrived. */
 export function hopLimitOf(packet: Packet): number {
   return packet.version === 4

@@ -40,8 +40,18 @@ export interface UdpHandler {
    * in it with {@link UdpSocket.answer}. {@link sourceOf} and {@link sourcePortOf} tell where it came from.
    */
   receive(packet: Packet, socket: UdpSocket): void;
-  /** A datagram that this socket sent to `remote` did not get through (RFC 1122, section 4.1.3.3). @param mtu Of the next hop, for `PacketTooBig`. */
-  error?(kind: IcmpError, remote: IpAddress, port: number, mtu: number, socket: UdpSocket): void;
+  /**
+   * A datagram that this socket sent to `remote` did not get through (RFC 1122, section 4.1.3.3).
+   * @param mtu Of the next hop, for `PacketTooBig`. @param packet `reporterOf(packet)` is who says so.
+   */
+  error?(
+    kind: IcmpError,
+    remote: IpAddress,
+    port: number,
+    mtu: number,
+    socket: UdpSocket,
+    packet: Packet,
+  ): void;
 }
 
 /** A bound port. {@link Udp.bind} makes them. */

@@ -177,7 +177,7 @@ export class Udp implements Transport {
     }
     socket.counters.errors++;
     try {
-      socket.handler.error?.(kind, remote, wire.destinationPort(view, at), mtu, socket);
+      socket.handler.error?.(kind, remote, wire.destinationPort(view, at), mtu, socket, packet);
     } catch (error) {
       this.counters.handlerErrors++;
       this.#stack.report(error, `UDP handler of port ${socket.port}`);
