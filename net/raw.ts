@@ -11,7 +11,8 @@ import { sourceOf } from "../stack/udp/datagram.ts";
 import { parseHost, zoneOf } from "./address.ts";
 import { DatagramInfo } from "./datagram_queue.ts";
 import { closedError, toDenoError } from "./errors.ts";
-import { checkHops, interfaceOf } from "./multicast.ts";
+import { interfaceOf } from "./multicast.ts";
+import { checkHops } from "./packet_options.ts";
 
 /** What `listenRaw` takes. */
 export interface RawListenOptions {
