@@ -14,6 +14,7 @@ import { type Congestion, INFINITE_SSTHRESH } from "./congestion.ts";
 import type { TcpConnection } from "./connection.ts";
 import type { FastOpenState } from "./fast_open.ts";
 import type { TcpListener } from "./listener.ts";
+import type { MtuProbing } from "./mtu_probing.ts";
 import { Ring } from "./ring.ts";
 import { RttEstimator } from "./rtt.ts";
 import type { SourceCounts } from "./source_counts.ts";
@@ -147,6 +148,8 @@ export abstract class ConnectionState implements TimerOwner {
   peerMss: number = DEFAULT_MSS;
   /** {@link Path.mtu} from which {@link mss} was made. */
   mssMtu = 0;
+  /** The search for the largest packet that gets through; null while the path's MTU is believed. */
+  mtuProbing: MtuProbing | null = null;
   /** End of the last small segment (Nagle as Minshall has it). */
   smallEnd = 0;
 

@@ -28,6 +28,14 @@ export class TcpCounters {
   lostSegments = 0;
   /** Tail loss probes sent (RFC 8985, section 7). */
   tailLossProbes = 0;
+  /** Time-outs after which a path was held for one that drops large packets without a word. */
+  mtuBlackHoles = 0;
+  /** Larger segments sent to find out whether they get through (RFC 4821). */
+  mtuProbes = 0;
+  /** Of these, those that did. */
+  mtuProbesDelivered = 0;
+  /** Of these, those that did not. */
+  mtuProbesLost = 0;
   /** Resets that came. */
   receivedResets = 0;
   /** Segments marked by a router (RFC 3168). */

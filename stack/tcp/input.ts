@@ -13,6 +13,7 @@ import { tellConnected, tellWritable } from "./callbacks.ts";
 import type { TcpConnection } from "./connection.ts";
 import { DEFAULT_MSS, SendTimer } from "./connection_state.ts";
 import { drop, enterTimeWait, orphaned } from "./ending.ts";
+import { searchMtu } from "./mtu_probing.ts";
 import { updateMss, windowClosed } from "./output.ts";
 import { establish } from "./passive_open.ts";
 import { inputData, reportDuplicate } from "./receive.ts";
@@ -79,6 +80,7 @@ export function takeSynOptions(c: TcpConnection, options: SynOptions, now: numbe
     c.receiveLimit = Math.min(c.receiveLimit, c.receiveMost);
   }
   c.mssMtu = 0;
+  if (settings.mtuProbing > 1) searchMtu(c, now);
   updateMss(c);
 }
 

@@ -12,6 +12,7 @@ import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
 import { Limit, Recovery, SendTimer } from "./connection_state.ts";
 import { markAppLimited, stampDelivery } from "./delivery_rate.ts";
+import { sendMtuProbe } from "./mtu_probing.ts";
 import { sendQuantum, spend, superSegment, tooEarly } from "./pacing.ts";
 import { EVER_RETRANSMITTED, FIN_RECORD, LOST, PUSHED, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
@@ -54,11 +55,17 @@ export function output(c: TcpConnection): void {
 
 /** Follows the path's MTU. */
 export function updateMss(c: TcpConnection): void {
-  const mtu = c.path.mtu;
+  const { mtu } = c.path;
   if (mtu === c.mssMtu) return;
   c.mssMtu = mtu;
+  const probing = c.mtuProbing;
+  c.mss = largestMss(c, probing === null || probing.low > mtu ? mtu : probing.low);
+}
+
+/** @returns Bytes of payload of the largest segment that the peer takes and that a packet of `mtu` bytes holds. */
+export function largestMss(c: TcpConnection, mtu: number): number {
   const fits = mtu - c.path.headerLength - wire.HEADER_LENGTH;
-  c.mss = Math.max(Math.min(c.peerMss, fits) - (c.timestamps ? 12 : 0), 48);
+  return Math.max(Math.min(c.peerMss, fits) - (c.timestamps ? 12 : 0), c.tcp.settings.leastSendMss);
 }
 
 /**
@@ -78,6 +85,11 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
   }
   const right = c.sndUna + c.sndWnd | 0;
   const paced = c.pacingRate > 0;
+  if (waiting && !probe && c.mtuProbing !== null) {
+    const probed = sendMtuProbe(c, c.mtuProbing, unsent, now);
+    if (probed < 0) return;
+    unsent -= probed;
+  }
   let deferred = false;
   let held = false;
   while (unsent > 0 || c.finQueued) {
@@ -328,14 +340,15 @@ function recount(c: TcpConnection, r: number, segments: number): void {
 /**
  * Builds and sends one transmission of data already in the ring.
  * @param fresh Sent for the first time; only then it may say that it can be marked (RFC 3168, section 6.1.5).
- * @returns False when no slot is free.
+ * @param whole One segment, however long. @returns False when no slot is free.
  */
-function transmit(
+export function transmit(
   c: TcpConnection,
   sequence: number,
   length: number,
   flags: number,
   fresh: boolean,
+  whole = false,
 ): boolean {
   const path = c.path;
   const packet = path.reserve();
@@ -344,12 +357,12 @@ function transmit(
   const options = c.timestamps ? 12 : 0;
   const header = packet.push(wire.HEADER_LENGTH + options);
   // Whoever puts super-segments together again on the way knows by PSH that one is complete (as Linux).
-  const super_ = length > c.mss;
+  const super_ = length > c.mss && !whole;
   if (super_) flags |= wire.PSH;
   writeSegment(c, packet, header, sequence, wire.HEADER_LENGTH + options, flags);
   if (options > 0) wire.writeTimestamps(packet.view, header + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
   if (length > 0) {
-    const segments = segmentsOf(c, length);
+    const segments = whole ? 1 : segmentsOf(c, length);
     c.dataSegmentsOut += segments;
     c.segmentsOut += segments - 1;
   }

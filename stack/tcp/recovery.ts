@@ -9,6 +9,7 @@ import type { TcpOptions } from "../wire/tcp.ts";
 import type { TcpConnection } from "./connection.ts";
 import { Limit, Recovery, SendTimer } from "./connection_state.ts";
 import { RateSampler } from "./delivery_rate.ts";
+import { mtuProbeAcknowledged, mtuProbeLost } from "./mtu_probing.ts";
 import { retransmit, sendNew, updateMss } from "./output.ts";
 import { updatePacingRate } from "./pacing.ts";
 import { APP_LIMITED, EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
@@ -52,6 +53,7 @@ export function acknowledge(
     c.timeouts = 0;
     c.firstRetransmission = Infinity;
     c.duplicateAcks = 0;
+    if (c.mtuProbing !== null) mtuProbeAcknowledged(c, c.mtuProbing);
   } else if (!data && !windowChanged && !c.sackPermitted && c.head >= 0 && ack === priorUna) {
     // Without SACK a duplicate ACK stands for one segment that has left the network.
     c.duplicateAcks++;
@@ -72,7 +74,7 @@ export function acknowledge(
 
   if (c.recovery !== Recovery.Open && c.undoValid && isSpurious(c, options, advanced)) undo(c);
   if (c.recovery !== Recovery.Open && !before(c.sndUna, c.recoveryPoint) && advanced) leaveRecovery(c);
-  if (c.recovery <= Recovery.Reduced && c.lostOut > 0) enterRecovery(c, now);
+  if (c.recovery <= Recovery.Reduced && c.lostOut > 0) lossFound(c, now);
   rate.end(c, delivered, c.lost - lostBefore_, now);
   const control = c.congestion.rateControl;
   if (control !== null) {
@@ -392,8 +394,13 @@ function markLost(c: TcpConnection, r: number): void {
 
 /** What was late is lost: its repair begins without an ACK to clock it. */
 export function repairReordered(c: TcpConnection, now: number): void {
-  enterRecovery(c, now);
-  if (c.congestion.rateControl === null) proportional(c, 1, true, false);
+  lossFound(c, now);
+  if (c.congestion.rateControl === null && c.recovery === Recovery.Fast) proportional(c, 1, true, false);
+}
+
+/** Segments are missing: repairs them, with a smaller window unless it was a probe that is missing. */
+function lossFound(c: TcpConnection, now: number): void {
+  if (c.mtuProbing === null || !mtuProbeLost(c, c.mtuProbing)) enterRecovery(c, now);
 }
 
 function enterRecovery(c: TcpConnection, now: number): void {

@@ -101,6 +101,23 @@ export interface TcpSettings {
    * times that; 0, the default, never switches it off. `tcp_fastopen_blackhole_timeout_sec`.
    */
   fastOpenBlackHole: number;
+  /**
+   * Search for the largest packet that gets through (RFC 4821): 0 never; 1, the default, once a path seems to drop large
+   * ones without a word; 2 always. `tcp_mtu_probing`.
+   */
+  mtuProbing: 0 | 1 | 2;
+  /** Bytes of payload of a segment where the search begins, 48 to 65,495. `tcp_base_mss`. */
+  baseMss: number;
+  /** Bytes below which segments do not become when even those of {@link baseMss} do not get through. `tcp_mtu_probe_floor`. */
+  mtuProbeFloor: number;
+  /** Bytes of a packet between what gets through and what does not that end the search. `tcp_probe_threshold`. */
+  mtuProbeThreshold: number;
+  /** µs after which a search begins anew. `tcp_probe_interval`. */
+  mtuProbeInterval: number;
+  /** Bytes of payload of a segment at least, whatever peer and path say, 48 or more. `tcp_min_snd_mss`. */
+  leastSendMss: number;
+  /** Retransmissions of the same data before its path is doubted. `tcp_retries1`. */
+  softRetries: number;
   /** Congestion control of new connections. `tcp_congestion_control`. */
   congestion: CongestionName;
 }
@@ -136,6 +153,13 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   pacing: false,
   fastOpen: FAST_OPEN_CLIENT | FAST_OPEN_SERVER,
   fastOpenBlackHole: 0,
+  mtuProbing: 1,
+  baseMss: 1024,
+  mtuProbeFloor: 48,
+  mtuProbeThreshold: 8,
+  mtuProbeInterval: 600_000_000,
+  leastSendMss: 48,
+  softRetries: 3,
   congestion: "cubic",
 };
 

@@ -10,6 +10,7 @@ import type { TcpConnection } from "./connection.ts";
 import { Recovery, SendTimer } from "./connection_state.ts";
 import { drop, reset } from "./ending.ts";
 import { noteTimeout } from "./fast_open.ts";
+import { suspectBlackHole } from "./mtu_probing.ts";
 import { output, retransmit, sendProbe, windowClosed } from "./output.ts";
 import { detectLosses, repairReordered, retransmissionTimeout, sendTailProbe } from "./recovery.ts";
 import { MAX_RTO } from "./rtt.ts";
@@ -154,6 +155,7 @@ function expireRetransmit(c: TcpConnection, now: number): void {
     // Whoever has acknowledged it and keeps its data back is asked once more before the time for it ends.
     if (!deferred || c.timeouts >= defer) retransmit(c, c.head, 1, now);
   } else {
+    suspectBlackHole(c, now);
     retransmissionTimeout(c, now);
   }
   armSendTimer(c, now);

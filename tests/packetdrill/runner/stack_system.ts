@@ -35,6 +35,7 @@ export class StackSystem implements System {
     this.#watcher = watcher;
     // As Linux has it until a script says otherwise: who asks for it may connect with Fast Open.
     this.#link.stack.tcp.settings.fastOpen = 1;
+    this.#link.stack.tcp.settings.mtuProbing = 0;
     const { stack, localAddress, remoteAddress } = this.#link;
     const { bindPort, connectPort } = options;
     this.#settings = new StackSettings(stack.tcp, (message) => watcher.warn(message));
