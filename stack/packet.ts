@@ -51,6 +51,9 @@ export const HEADROOM = 256;
 /** Bytes of a slot that takes a segment of 64 KiB with all headers in front. */
 export const SLOT_SIZE: number = HEADROOM + 65536;
 
+/** {@link Packet.copyInto}: what sizes are multiples of, and the largest. */
+const WINDOW_STEP = 256, LARGEST_WINDOW = 2048;
+
 /** {@link Packet.flags}: the transport checksum field holds the folded pseudo-header sum and is to be completed. */
 export const CHECKSUM_PARTIAL = 1;
 /** {@link Packet.flags}: the device has verified the transport checksum. */
@@ -165,6 +168,10 @@ export class Packet {
   path: Path | null = null;
   /** A link for whoever holds the packet: a free list, a queue of packets that wait for a neighbour. */
   next: Packet | null = null;
+
+  /** Views of the slot that {@link copyInto} has made, by their size; they start at {@link #windowsAt}. */
+  #windows: (Bytes | null)[] | null = null;
+  #windowsAt = -1;
 
   /**
    * Makes the packet of one slot; devices do.
@@ -287,6 +294,34 @@ export class Packet {
       this.end += this.piece1Length;
     }
     this.dropPieces();
+    return true;
+  }
+
+  /**
+   * Copies the whole packet from `offset`, pieces included, into another's slot at its `offset`, and sets its `end`.
+   * What is behind that in the slot may change. Allocates nothing in the long run for packets of up to 2 KiB.
+   * @returns False when it does not fit.
+   */
+  copyInto(other: Packet): boolean {
+    const { offset, end } = this;
+    const own = end - offset, at = other.offset;
+    if (at + this.length > other.limit) return false;
+    // Views are kept for the next packet of about this size in this place: a little too much is copied.
+    const size = (own + WINDOW_STEP - 1) & -WINDOW_STEP;
+    if (
+      this.piece0Length !== 0 || size > LARGEST_WINDOW || offset + size > this.limit ||
+      at + size > other.limit
+    ) {
+      other.end = at + this.copyTo(other.bytes, at);
+      return true;
+    }
+    if (this.#windowsAt !== offset) {
+      this.#windowsAt = offset;
+      this.#windows = new Array(LARGEST_WINDOW / WINDOW_STEP + 1).fill(null);
+    }
+    const step = size / WINDOW_STEP;
+    other.bytes.set(this.#windows![step] ??= this.bytes.subarray(offset, offset + size), at);
+    other.end = at + own;
     return true;
   }
 

@@ -392,14 +392,12 @@ export class Interface implements Handler {
   /** A frame in another device's memory (forwarded, or bridged by a tap) moves into a slot of ours. */
   #forward(packet: Packet): boolean {
     const own = this.device.reserve();
-    const length = packet.length;
-    if (own === null || own.offset + length > own.limit) {
+    if (own === null || !packet.copyInto(own)) {
       if (own !== null) this.device.release(own);
       this.counters.sendRefused++;
       packet.discard();
       return false;
     }
-    own.end = own.offset + packet.copyTo(own.bytes, own.offset);
     own.describeAs(packet, own.offset - packet.offset);
     own.interface = this;
     packet.discard();
