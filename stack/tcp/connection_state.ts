@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { StackError } from "../errors.ts";
+import type { StackError, StackErrorCode } from "../errors.ts";
 import type { Path } from "../ip/path.ts";
 import { Timer, type TimerOwner } from "../timer_wheel.ts";
 import type { ConnectionHandler } from "./api.ts";
@@ -214,8 +214,12 @@ export abstract class ConnectionState implements TimerOwner {
   paceHeld = false;
   /** Retransmissions in all, in segments. */
   retransmissions = 0;
+  /** What routers have said of the path that ends no connection (RFC 1122, section 4.2.3.9); the reason of a time-out. */
+  softError: StackErrorCode | null = null;
   /** Time-outs in a row. */
   timeouts = 0;
+  /** Doublings of the time-out; unlike {@link timeouts} they last until a round trip is measured (Karn; RFC 6298, 5.7). */
+  backoff = 0;
   /** Probes of a shut window, for the backoff. */
   windowProbes = 0;
   /** Probes of a shut window that nobody answered. */

@@ -100,10 +100,12 @@ export class Cubic implements Congestion {
         this.#k = Math.cbrt((this.#wMax - cwnd) / C);
       }
     }
-    const t = (now - this.#epoch + state.srtt) / 1e6 - this.#k;
-    let target = this.#wMax + C * t * t * t;
+    const t = (now - this.#epoch + state.minRtt) / 1e6 - this.#k;
+    // Whole segments towards the plateau, as Linux counts them.
+    let target = this.#wMax + Math.trunc(C * t * t * t);
     this.#wEst += (this.#wEst < this.#wMax ? ALPHA : 1) * acked / cwnd;
-    if (target < this.#wEst) target = this.#wEst;
+    const friendly = Math.floor(this.#wEst);
+    if (target < friendly) target = friendly;
     if (target > 1.5 * cwnd) target = 1.5 * cwnd;
     // Section 4.4: (target − cwnd) / cwnd for each segment acknowledged.
     const every = target > cwnd ? Math.max(2, Math.floor(cwnd / (target - cwnd))) : 100 * cwnd;

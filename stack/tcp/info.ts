@@ -173,7 +173,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     ca_state: caState(c),
     retransmits: c.timeouts,
     probes: c.keepAliveProbes > 0 ? c.keepAliveProbes : c.windowProbes,
-    backoff: c.head >= 0 ? c.timeouts : c.windowProbes,
+    backoff: c.windowProbes > 0 ? c.windowProbes : c.backoff,
     options: (c.timestamps ? INFO_TIMESTAMPS : 0) | (c.sackPermitted ? INFO_SACK : 0) |
       (c.windowScaling ? INFO_WINDOW_SCALE : 0) | (c.ecn ? INFO_ECN : 0) |
       (c.fastOpen?.accepted ? INFO_SYN_DATA : 0),
@@ -185,7 +185,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
       : 0,
     pacing_rate: c.pacingRate > 0 ? Math.floor(Math.min(c.pacingRate, c.maxPacingRate)) : NO_PACING,
     max_pacing_rate: c.maxPacingRate < Infinity ? Math.floor(c.maxPacingRate) : NO_PACING,
-    rto: Math.round(c.rtt.rto * 2 ** Math.min(c.timeouts, 16)),
+    rto: Math.round(c.rtt.rto * 2 ** Math.min(c.backoff, 16)),
     fastopen_client_fail: c.fastOpen?.failure ?? 0,
     ato: 40_000,
     snd_mss: c.mss,

@@ -168,8 +168,8 @@ function inputSegment(c: TcpConnection, s: Segment, now: number): void {
   }
 
   if (s.flags & wire.RST) {
-    // RFC 5961, section 3: only the exact number resets.
-    if (s.sequence !== c.rcvNxt) {
+    // RFC 5961, section 3: only the exact number resets; that of the end of what was sacked is as good (as Linux).
+    if (s.sequence !== c.rcvNxt && !endsSacked(c, s.sequence)) {
       counters.badResets++;
       challenge(c, now);
       return;
@@ -202,6 +202,12 @@ function inputSegment(c: TcpConnection, s: Segment, now: number): void {
   if (!inputAck(c, s, now)) return;
   if (c.state === State.TimeWait || (c.state as State) === State.Closed) return;
   if (s.length > 0 || s.flags & wire.FIN) inputData(c, s, now);
+}
+
+/** Whether `sequence` is where the out-of-order data ends, of which the peer was told. */
+function endsSacked(c: TcpConnection, sequence: number): boolean {
+  const a = c.assembler;
+  return c.sackPermitted && a !== null && a.count > 0 && a.end(a.count - 1) === sequence;
 }
 
 /** Keeps what the congestion bits and CWR say (RFC 3168, section 6.1.3). */

@@ -139,10 +139,20 @@ function deliver(c: TcpConnection, bytes: Bytes, offset: number, length: number)
   c.readable += rest;
 }
 
-/** Bytes from RCV.NXT to the end of the last out-of-order range. */
-function heldBeyond(c: TcpConnection): number {
+/** Bytes from RCV.NXT to the end of the last out-of-order data: a FIN has a number, but takes no room. */
+export function heldBeyond(c: TcpConnection): number {
   const a = c.assembler;
-  return a === null || a.count === 0 ? 0 : Math.max(0, a.end(a.count - 1) - c.rcvNxt | 0);
+  let i = a === null ? -1 : a.count - 1;
+  if (i < 0) return 0;
+  let end = a!.end(i);
+  if (c.heldFin && end === (c.heldFinAt + 1 | 0)) {
+    end = c.heldFinAt;
+    if (a!.start(i) === end) {
+      if (--i < 0) return 0;
+      end = a!.end(i);
+    }
+  }
+  return Math.max(0, end - c.rcvNxt | 0);
 }
 
 /** Keeps a segment that came before its turn, and tells the peer at once. */
@@ -156,6 +166,8 @@ function holdOutOfOrder(
 ): void {
   c.tcp.counters.outOfOrder++;
   c.outOfOrder++;
+  // There is room for data only up to the window's edge.
+  if (fin && !before(sequence + length | 0, c.rcvAdv)) fin = false;
   if (length > 0 || fin) {
     const assembler = c.assembler ??= new Assembler();
     // A FIN takes a number as well, and is told of like data.

@@ -22,6 +22,9 @@ import { armSendTimer, LEAST_TIMER } from "./timers.ts";
  */
 const MOST_RECORDS = 4096;
 
+/** Time-out when the SYN was sent again, so that no round trip could be measured, in µs (RFC 6298, section 5.7). */
+const FALLBACK_RTO = 3_000_000;
+
 /**
  * Works on an acceptable ACK: SACK blocks, what it covers, losses, the window.
  * @param ack SEG.ACK, between SND.UNA and SND.NXT. @param data Whether the segment carried data or a flag that counts.
@@ -100,24 +103,31 @@ export function acknowledge(
 class Sample {
   /** When the record that was missing first was last sent again, in µs; `Infinity` when it never was. */
   headSentAgain = Infinity;
-  sentAt = -Infinity;
-  /** Nothing that was sent only once is among what was delivered. */
+  /** When the first and the last of what was acknowledged in order, and sent only once, were sent; `Infinity` for none. */
+  firstSentAt = Infinity;
+  lastSentAt = Infinity;
+  /** The same for what was sacked. */
+  firstSackedAt = Infinity;
+  lastSackedAt = Infinity;
+  /** Something acknowledged in order was sent again: it is not known which copy arrived (Karn). */
   retransmitted = false;
+  /** The SYN was acknowledged. */
+  handshake = false;
   /** Something was delivered that had been given up but not sent again: its first copy has arrived. */
   original = false;
 
   reset(): void {
     this.headSentAgain = Infinity;
-    this.sentAt = -Infinity;
-    this.retransmitted = true;
-    this.original = false;
+    this.firstSentAt = this.lastSentAt = this.firstSackedAt = this.lastSackedAt = Infinity;
+    this.retransmitted = false;
+    this.original = this.handshake = false;
   }
 }
 const sample = new Sample();
 const rate = new RateSampler();
 
-/** A record was delivered: RACK learns from the one that was sent last. */
-function noteDelivered(c: TcpConnection, r: number, lost: boolean, now: number): void {
+/** A record was delivered: RACK learns from the one that was sent last. @param inOrder Not sacked before, but covered. */
+function noteDelivered(c: TcpConnection, r: number, lost: boolean, inOrder: boolean, now: number): void {
   const records = c.tcp.records;
   const sentAt = records.sentAt[r]!;
   const end = records.end[r]!;
@@ -125,9 +135,15 @@ function noteDelivered(c: TcpConnection, r: number, lost: boolean, now: number):
   c.delivered += records.segments[r]!;
   rate.take(c, r, now);
   if (lost && !again) sample.original = true;
-  if (!again && sentAt >= sample.sentAt) {
-    sample.sentAt = sentAt;
-    sample.retransmitted = false;
+  if (inOrder) {
+    if (again) sample.retransmitted = true;
+    else {
+      if (sample.firstSentAt === Infinity) sample.firstSentAt = sentAt;
+      sample.lastSentAt = sentAt;
+    }
+  } else if (!again) {
+    if (sample.firstSackedAt === Infinity) sample.firstSackedAt = sentAt;
+    sample.lastSackedAt = sentAt;
   }
   const rtt = now - sentAt;
   // The ACK may be of the first copy (RFC 8985, section 6.2, step 2).
@@ -192,7 +208,7 @@ function markSacked(c: TcpConnection, options: TcpOptions, ack: number, now: num
       unmark(c, r);
       records.flags[r]! |= SACKED;
       c.sackedOut += records.segments[r]!;
-      noteDelivered(c, r, (flags & LOST) !== 0, now);
+      noteDelivered(c, r, (flags & LOST) !== 0, false, now);
       if (c.sackedOut === records.segments[r]! || after(records.end[r]!, c.fack)) c.fack = records.end[r]!;
       news = true;
       // What was delivered side by side needs one record, however many segments it was.
@@ -277,8 +293,9 @@ function removeAcknowledged(c: TcpConnection, ack: number, now: number): void {
         c.reordering = true;
       }
       unmark(c, r);
-      noteDelivered(c, r, (flags & LOST) !== 0, now);
+      noteDelivered(c, r, (flags & LOST) !== 0, true, now);
     }
+    if (flags & SYN_RECORD) sample.handshake = true;
     if (removed === 0 && flags & EVER_RETRANSMITTED) sample.headSentAgain = records.sentAt[r]!;
     removed += segments;
     c.packetsOut -= segments;
@@ -305,15 +322,30 @@ function removeAcknowledged(c: TcpConnection, ack: number, now: number): void {
   }
 }
 
+/**
+ * Measures the round trip: for the time-out from what was sent first of what this ACK tells of, so that the peer's delay
+ * counts; for the minimum from what was sent last (RFC 6298, section 3; as Linux).
+ */
 function takeRttSample(c: TcpConnection, options: TcpOptions, advanced: boolean, now: number): void {
-  if (!sample.retransmitted) {
-    c.rtt.sample(now - sample.sentAt, c.sndUna, c.sndNxt);
+  const inOrder = !sample.retransmitted && sample.firstSentAt !== Infinity;
+  const sacked = sample.firstSackedAt !== Infinity;
+  if (inOrder || sacked) {
+    const first = inOrder ? sample.firstSentAt : sample.firstSackedAt;
+    const last = sacked ? sample.lastSackedAt : sample.lastSentAt;
+    c.rtt.sample(now - first, c.sndUna, c.sndNxt, now - last);
   } else if (advanced && c.timestamps && options.timestamps && options.timestampEcho !== 0) {
     // Everything delivered was sent twice: the echo tells which copy it was (RFC 7323, section 4.1).
     const echoed = options.timestampEcho - c.tsOffset | 0;
     const ticks = Math.floor(now / 1000) - echoed | 0;
-    if (ticks >= 0 && ticks < 120_000) c.rtt.sample(Math.max(ticks * 1000, 1), c.sndUna, c.sndNxt);
-  }
+    if (ticks < 0 || ticks >= 120_000) return;
+    const rtt = Math.max(ticks * 1000, 1);
+    c.rtt.sample(rtt, c.sndUna, c.sndNxt, rtt);
+  } else if (sample.handshake) {
+    // Nothing is known of the path, but that it is slow or loses: as it was before RFC 6298 (section 5.7).
+    c.rtt.reset(FALLBACK_RTO);
+    if (c.retransmissions > 1) c.cwnd = 1;
+  } else return;
+  c.backoff = 0;
 }
 
 /**

@@ -33,11 +33,15 @@ export class RttEstimator {
   /** SND.NXT when this round trip began. */
   #roundEnd = 0;
 
-  /** Takes a sample of `rtt` µs, at least 1. @param una SND.UNA after the ACK. @param nxt SND.NXT. */
-  sample(rtt: number, una: number, nxt: number): void {
+  /**
+   * Takes a sample of `rtt` µs, at least 1.
+   * @param una SND.UNA after the ACK. @param nxt SND.NXT. @param shortest The same of the segment sent last, in µs.
+   */
+  sample(rtt: number, una: number, nxt: number, shortest: number = rtt): void {
     if (rtt < 1) rtt = 1;
-    this.latest = rtt;
-    if (rtt < this.min) this.min = rtt;
+    if (shortest < 1) shortest = 1;
+    this.latest = shortest;
+    if (shortest < this.min) this.min = shortest;
     if (this.srtt === 0) {
       this.srtt = rtt;
       this.mdev = rtt / 2;

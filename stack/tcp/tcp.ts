@@ -35,6 +35,7 @@ import { freeListenPort, freePort, openNumbers } from "./numbers.ts";
 import { output } from "./output.ts";
 import { fromCookie, receiveSyn } from "./passive_open.ts";
 import { tooBig } from "./recovery.ts";
+import { softError } from "./soft_error.ts";
 import { rejectSegment } from "./reset.ts";
 import { RingPool } from "./ring.ts";
 import { SentRecords } from "./sent.ts";
@@ -320,6 +321,8 @@ export class Tcp implements TcpApi, Transport {
       c.path.learnMtu(mtu);
       tooBig(c, sequence);
       this.markDirty(c);
+    } else {
+      softError(c, kind, sequence, this.stack.now);
     }
   }
 

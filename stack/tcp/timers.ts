@@ -20,6 +20,8 @@ import { SYN_RECORD } from "./sent.ts";
 export const TIME_WAIT = 60_000_000;
 /** Longest time a single segment's delayed ACK is waited for by a tail loss probe (RFC 8985, section 7.2). */
 const WORST_DELAYED_ACK = 200_000;
+/** The probe while no round trip was measured, in µs. */
+const UNKNOWN_PROBE = 1_000_000;
 /** µs that Linux adds to timers that are compared with round trips. */
 export const LEAST_TIMER = 2_000;
 
@@ -42,7 +44,7 @@ export function armSendTimer(c: TcpConnection, now: number): void {
   c.windowProbes = c.unansweredProbes = 0;
   // The first SYNs are not backed off, as with Linux's tcp_syn_linear_timeouts.
   const linear = c.state === State.SynSent ? c.tcp.settings.synLinearTimeouts : 0;
-  const rto = backedOff(c, Math.max(0, c.timeouts - linear));
+  const rto = backedOff(c, Math.max(0, c.backoff - linear));
   c.sendTimer = SendTimer.Retransmit;
   c.sendTimerAt = now + rto;
   if (c.userTimeout > 0 && c.timeouts > 0) {
@@ -52,9 +54,9 @@ export function armSendTimer(c: TcpConnection, now: number): void {
   if (
     c.tcp.settings.tailLossProbe && c.sackPermitted && c.recovery === Recovery.Open && c.sackedOut === 0 &&
     c.timeouts === 0 && !c.probing &&
-    c.state >= State.Established && c.rtt.srtt > 0
+    c.state >= State.Established
   ) {
-    const probe = 2 * c.rtt.srtt + (c.packetsOut === 1 ? WORST_DELAYED_ACK : LEAST_TIMER);
+    const probe = c.rtt.srtt === 0 ? UNKNOWN_PROBE : 2 * c.rtt.srtt + (c.packetsOut === 1 ? WORST_DELAYED_ACK : LEAST_TIMER);
     // A probe is never worse than a time-out (RFC 8985, section 7.2).
     c.sendTimer = SendTimer.Probe;
     c.sendTimerAt = now + Math.min(probe, rto);
@@ -131,6 +133,7 @@ function expireRetransmit(c: TcpConnection, now: number): void {
   }
   c.totalTimeouts++;
   c.tracer?.timeout(now);
+  c.backoff++;
   const { settings } = c.tcp;
   const handshake = (c.tcp.records.flags[c.head]! & SYN_RECORD) !== 0;
   const most = handshake
@@ -147,7 +150,8 @@ function expireRetransmit(c: TcpConnection, now: number): void {
   if (c.fastOpen !== null) noteTimeout(c, over, now);
   if (over) {
     c.tcp.counters.timedOut++;
-    drop(c, c.failure("TimedOut", handshake ? "Connection attempt timed out" : "Peer does not answer"));
+    const what = handshake ? "Connection attempt timed out" : "Peer does not answer";
+    drop(c, c.failure(c.softError ?? "TimedOut", what));
     return;
   }
   if (handshake) {

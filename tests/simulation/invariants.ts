@@ -4,6 +4,7 @@
  * @module
  */
 
+import { heldBeyond } from "../../stack/tcp/receive.ts";
 import { State } from "../../stack/tcp/api.ts";
 import type { TcpConnection } from "../../stack/tcp/connection.ts";
 import { SendTimer } from "../../stack/tcp/connection_state.ts";
@@ -97,7 +98,7 @@ function judgeAssembler(c: TcpConnection): string | null {
     last = end;
   }
   if ((last - c.rcvAdv | 0) > 0) return `Holds data ${last - c.rcvAdv | 0} bytes beyond its window`;
-  if (a.count > 0 && c.readable + (last - c.rcvNxt | 0) > c.receiveRing.capacity) {
+  if (c.readable + heldBeyond(c) > c.receiveRing.capacity) {
     return "Holds more out of order than its ring has room for";
   }
   return null;

@@ -333,8 +333,7 @@ export class Kernel {
     const option = name.kind === "symbol" ? name.name : String(number(name));
     const connection = socket instanceof TcpSocket ? socket.connection : null;
     if (option === "SO_ERROR") {
-      const error = socket instanceof TcpSocket ? socket.pendingError : socket.takeError();
-      if (socket instanceof TcpSocket) socket.pendingError = null;
+      const error = socket.takeError();
       const got = error === null ? 0 : ERRNO[error]![0];
       const wanted = isOpen(value) ? got : errorNumber(value!);
       return done(0, wanted === got ? null : `SO_ERROR ${wanted} got ${got} (${error ?? "no error"})`);

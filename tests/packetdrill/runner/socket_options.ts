@@ -178,6 +178,11 @@ export class SocketOptions {
     return this.#number("SOL_TCP", "TCP_DEFER_ACCEPT");
   }
 
+  /** Whether IP_RECVERR was asked for. */
+  get receiveErrors(): boolean {
+    return this.#number("SOL_IP", "IP_RECVERR") !== 0 || this.#number("SOL_IPV6", "IPV6_RECVERR") !== 0;
+  }
+
   /** Whether TCP_INQ was asked for. */
   get inq(): boolean {
     return this.#number("SOL_TCP", "TCP_INQ") !== 0;

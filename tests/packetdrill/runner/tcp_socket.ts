@@ -107,6 +107,25 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     return errnoOf(error);
   }
 
+  /** Takes the pending error, or what a router has said, as SO_ERROR does. */
+  takeError(): string | null {
+    const error = this.pendingError ?? this.#softError();
+    this.pendingError = null;
+    return error;
+  }
+
+  #softError(): string | null {
+    const code = this.connection?.softError ?? null;
+    if (code === null) return null;
+    this.connection!.softError = null;
+    return ERRNO_OF[code] ?? null;
+  }
+
+  /** With IP_RECVERR what a router has said ends the next call. */
+  #noteSoftError(): void {
+    if (this.options.receiveErrors) this.pendingError ??= this.#softError();
+  }
+
   /** What the stack knew of before it told. */
   #take(error: string): never {
     this.pendingError = null;
@@ -249,6 +268,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     return {
       deadline,
       run: () => {
+        this.#noteSoftError();
         const lowat = flags & K.MSG_WAITALL! ? length : Math.min(length, this.options.receiveLowWater);
         if (flags & K.MSG_PEEK!) {
           if (c.readable > 0) return result(Math.min(length, c.readable));
@@ -300,6 +320,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     return {
       deadline,
       run: () => {
+        this.#noteSoftError();
         if (this.pendingError !== null || this.writeClosed || c.state === State.Closed) {
           if (total > 0) return result(total);
           if (this.pendingError !== null) this.#take(this.pendingError);
@@ -344,6 +365,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
   }
 
   ready(): number {
+    this.#noteSoftError();
     const E = K as Record<string, number>;
     if (this.listener !== null) {
       return (this.listener as TcpListener).queued > 0 ? E.EPOLLIN! | E.EPOLLRDNORM! : 0;
