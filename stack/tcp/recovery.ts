@@ -118,7 +118,11 @@ class Sample {
 
   reset(): void {
     this.headSentAgain = Infinity;
-    this.firstSentAt = this.lastSentAt = this.firstSackedAt = this.lastSackedAt = Infinity;
+    this.firstSentAt =
+      this.lastSentAt =
+      this.firstSackedAt =
+      this.lastSackedAt =
+        Infinity;
     this.retransmitted = false;
     this.original = this.handshake = false;
   }

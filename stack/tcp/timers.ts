@@ -56,7 +56,9 @@ export function armSendTimer(c: TcpConnection, now: number): void {
     c.timeouts === 0 && !c.probing &&
     c.state >= State.Established
   ) {
-    const probe = c.rtt.srtt === 0 ? UNKNOWN_PROBE : 2 * c.rtt.srtt + (c.packetsOut === 1 ? WORST_DELAYED_ACK : LEAST_TIMER);
+    const probe = c.rtt.srtt === 0
+      ? UNKNOWN_PROBE
+      : 2 * c.rtt.srtt + (c.packetsOut === 1 ? WORST_DELAYED_ACK : LEAST_TIMER);
     // A probe is never worse than a time-out (RFC 8985, section 7.2).
     c.sendTimer = SendTimer.Probe;
     c.sendTimerAt = now + Math.min(probe, rto);
