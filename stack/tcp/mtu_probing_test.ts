@@ -93,6 +93,8 @@ Deno.test("Tcp gets through a hole of any size that appears at any time", () => 
         assert.ok(send(world, before, 60_000_000));
         world.path.hole = hole;
         assert.ok(send(world, 100_000, 600_000_000), `${world.a.mss}`);
+        // The last probe may have arrived before the hole appeared.
+        assert.ok(send(world, 100_000, 600_000_000), `${world.a.mss}`);
         assert.ok(world.a.mss <= Math.min(hole, 1448));
       },
     ),
