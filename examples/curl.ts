@@ -46,7 +46,8 @@ await main({
     init.headers = { "content-type": "application/x-www-form-urlencoded" };
   }
   const trace = values["trace"] as string | undefined;
-  using log = trace === undefined
+  // Connections outlive the fetch: it stays open until the program ends.
+  const log = trace === undefined
     ? null
     : Deno.openSync(trace, { write: true, create: true, truncate: true });
   if (log !== null) {

@@ -142,6 +142,7 @@ export class Tracer {
 
   #tell(event: TraceEvent): void {
     if (this.#handler === null) return;
+    event.time = Math.floor(event.time);
     try {
       this.#handler(event);
     } catch (error) {
@@ -260,8 +261,15 @@ export class Tracer {
       const { latest, srtt, mdev, min, rto } = c.rtt;
       this.#latest = latest;
       this.#smoothed = srtt;
-      const least = min === Infinity ? 0 : min;
-      this.#tell({ time: now, name: "rtt", latest, smoothed: srtt, variation: mdev, least, rto });
+      this.#tell({
+        time: now,
+        name: "rtt",
+        latest: Math.round(latest),
+        smoothed: Math.round(srtt),
+        variation: Math.round(mdev),
+        least: min === Infinity ? 0 : Math.round(min),
+        rto: Math.round(rto),
+      });
     }
     if (c.cwnd !== this.#cwnd || c.ssthresh !== this.#ssthresh) {
       const { cwnd, ssthresh, inFlight } = c;
