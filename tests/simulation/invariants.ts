@@ -145,6 +145,7 @@ export function judgeRest(host: Host): string | null {
   if (tcp.size !== 0) {
     tcp.forEach((c) => left.push(`connection in ${State[c.state]} to port ${c.remotePort}`));
   }
+  if (tcp.orphans !== 0) left.push(`${tcp.orphans} orphans`);
   if (tcp.records.size !== 0) left.push(`${tcp.records.size} records`);
   if (tcp.pool.used !== 0) left.push(`${tcp.pool.used} bytes of rings`);
   if (stack.timers.size !== 0) left.push(`${stack.timers.size} timers`);

@@ -83,6 +83,8 @@ export interface ConnectionPlan {
   at: number;
   /** The connecting side, and the other. */
   sides: [SidePlan, SidePlan];
+  /** Whether the connecting side sends data with its SYN where it can (RFC 7413). */
+  fastOpen: boolean | "without-cookie";
   /** A side may see less than all that the other meant to send, or an error. */
   violent: boolean;
 }
@@ -163,5 +165,16 @@ export function drawConnection(
     if (side.reading === "never" && side.ending === "close") side.ending = "abort";
   }
   const version = random.chance(0.3) ? 6 : 4;
-  return { version, meeting, from, to, at: spread === 0 ? 0 : random.between(0, spread), sides, violent };
+  const fastOpen = random.chance(0.3) && meeting !== "simultaneous" &&
+    (random.chance(0.3) ? "without-cookie" : true);
+  return {
+    version,
+    meeting,
+    from,
+    to,
+    fastOpen,
+    at: spread === 0 ? 0 : random.between(0, spread),
+    sides,
+    violent,
+  };
 }

@@ -6,6 +6,7 @@
 
 import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../../stack/device.ts";
 import { StackError } from "../../stack/errors.ts";
+import { FAST_OPEN_SERVER_NO_COOKIE } from "../../stack/tcp/settings.ts";
 import { State } from "../../stack/tcp/api.ts";
 import type { Connection, Listener } from "../../stack/tcp/api.ts";
 import type { TcpConnection } from "../../stack/tcp/connection.ts";
@@ -239,12 +240,17 @@ export class World implements Surroundings, Watcher {
     const random = this.#random;
     const { tcp } = host.stack;
     const take = (listener: Listener) => this.#takeAll(host, listener);
-    this.#listeners.push(tcp.listen({ port: PORTS.listen }, { ready: take }));
+    const fastOpen = random.chance(0.5) ? random.between(1, 16) : 0;
+    if (random.chance(0.3)) tcp.settings.fastOpen |= FAST_OPEN_SERVER_NO_COOKIE;
+    this.#listeners.push(tcp.listen({ port: PORTS.listen, fastOpen }, { ready: take }));
     const gap = random.scaled(10, 1_000_000);
     const late = { ready: (listener: Listener) => this.after(gap, () => take(listener)) };
-    this.#listeners.push(tcp.listen({ port: PORTS.late }, late));
-    this.#listeners.push(tcp.listen({ port: PORTS.backlog, backlog: random.between(1, 3) }, late));
-    const closing = tcp.listen({ port: PORTS.closing }, random.chance(0.5) ? late : { ready: take });
+    this.#listeners.push(tcp.listen({ port: PORTS.late, fastOpen }, late));
+    this.#listeners.push(tcp.listen({ port: PORTS.backlog, fastOpen, backlog: random.between(1, 3) }, late));
+    const closing = tcp.listen(
+      { port: PORTS.closing, fastOpen },
+      random.chance(0.5) ? late : { ready: take },
+    );
     this.#listeners.push(closing);
     this.after(random.scaled(1000, 3_000_000), () => closing.close());
   }
@@ -290,8 +296,11 @@ export class World implements Surroundings, Watcher {
         address,
         port,
         ...(localPort === undefined ? {} : { localPort }),
+        fastOpen: side.pair.plan.fastOpen,
       }, side);
       side.attach(c);
+      // What is written before the turn ends goes with the SYN.
+      if (side.pair.plan.fastOpen !== false) side.begin();
       return c;
     } catch (error) {
       if (!(error instanceof StackError)) throw error;
@@ -306,6 +315,12 @@ export class World implements Surroundings, Watcher {
         address.equals(c!.remote) || address6?.equals(c!.remote)
       );
       const pair = this.#expected.get(pairKey(c.remote.version, from, c.remotePort, host.index, c.localPort));
+      if (pair === undefined && (c as TcpConnection).fastOpen !== null) {
+        // A SYN with data that came twice, the second time after its connection had ended (RFC 7413, section 2.1).
+        this.note(`A SYN that came twice, from port ${c.remotePort} to ${c.localPort}`);
+        c.abort();
+        continue;
+      }
       if (pair === undefined) {
         this.fail(`Accepted a connection that nobody made, from port ${c.remotePort} to ${c.localPort}`);
         return;
