@@ -86,6 +86,8 @@ export class World implements Surroundings, Watcher {
   readonly #pairs: Pair[] = [];
   /** Pairs by the connecting host and the ports. */
   readonly #expected = new Map<number, Pair>();
+  /** Keys of those that were accepted with their SYN: what became of their handshake, the client may not know. */
+  readonly #early = new Set<number>();
   readonly #listeners: Listener[] = [];
   readonly #story: string[] = [];
   readonly #dead: boolean;
@@ -314,8 +316,10 @@ export class World implements Surroundings, Watcher {
       const from = this.#hosts.findIndex(({ address, address6 }) =>
         address.equals(c!.remote) || address6?.equals(c!.remote)
       );
-      const pair = this.#expected.get(pairKey(c.remote.version, from, c.remotePort, host.index, c.localPort));
-      if (pair === undefined && (c as TcpConnection).fastOpen !== null) {
+      const key = pairKey(c.remote.version, from, c.remotePort, host.index, c.localPort);
+      const pair = this.#expected.get(key);
+      const fast = (c as TcpConnection).fastOpen !== null;
+      if (pair === undefined && (fast || this.#early.has(key))) {
         // A SYN with data that came twice, the second time after its connection had ended (RFC 7413, section 2.1).
         this.note(`A SYN that came twice, from port ${c.remotePort} to ${c.localPort}`);
         c.abort();
@@ -325,7 +329,8 @@ export class World implements Surroundings, Watcher {
         this.fail(`Accepted a connection that nobody made, from port ${c.remotePort} to ${c.localPort}`);
         return;
       }
-      this.#expected.delete(pairKey(c.remote.version, from, c.remotePort, host.index, c.localPort));
+      this.#expected.delete(key);
+      if (fast) this.#early.add(key);
       this.#accept(pair, c);
     }
   }
