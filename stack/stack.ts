@@ -197,13 +197,13 @@ export class Stack {
    */
   addInterface(device: Device, options: InterfaceOptions = {}): Interface {
     const added = new Interface(this, device, options);
-    if (added.forwarding) this.startForwarding();
     added.attach(ethernet.IPV4, this.ipv4);
     if (added.nd !== null) added.attach(ethernet.IPV6, this.ipv6);
     this.#interfaces.push(added);
     try {
       for (const cidr of options.addresses ?? []) added.addAddress(cidr);
       added.nd?.start();
+      if (added.forwarding) this.forwardingChanged(added);
     } catch (error) {
       this.removeInterface(added);
       throw error;
@@ -394,8 +394,9 @@ export class Stack {
     this.generation++;
   }
 
-  /** @internal An interface forwards. */
-  startForwarding(): void {
+  /** @internal An interface forwards, or does no more. */
+  forwardingChanged(owner: Interface): void {
+    this.forwarding.join(owner, this.groups);
     this.ipv4.forwarder ??= new Ipv4Forwarder(this, this.forwarding);
     this.ipv6.forwarder ??= new Ipv6Forwarder(this, this.forwarding);
   }

@@ -5,7 +5,14 @@
  */
 
 import type { Interface } from "../link/interface.ts";
+import type { GroupListener, Groups } from "../multicast/groups.ts";
 import type { Packet } from "../packet.ts";
+import { IpAddress } from "./address.ts";
+
+/** All routers of a link, and of a site. */
+const ROUTERS: readonly IpAddress[] = ["224.0.0.2", "ff02::2", "ff05::2"].map((text) =>
+  IpAddress.parse(text)
+);
 
 /** Whether the source of a packet must be reachable by the interface that it came in on (RFC 3704). */
 export enum ReversePath {
@@ -115,6 +122,7 @@ export class Forwarding {
   /** What happened to IPv6 packets. */
   readonly ipv6: ForwardCounters = new ForwardCounters();
   readonly #report: (error: unknown, where: string) => void;
+  readonly #joined = new WeakMap<Interface, GroupListener[]>();
 
   /**
    * Takes the settings.
@@ -126,6 +134,18 @@ export class Forwarding {
     this.redirects = rules.redirects ?? false;
     this.hook = rules.hook ?? null;
     this.#report = report;
+  }
+
+  /** @internal Listens to the groups of routers on an interface that forwards (RFC 1112; RFC 4291, section 2.8), or no more. */
+  join(owner: Interface, groups: Groups): void {
+    const joined = this.#joined.get(owner) ?? [];
+    if (owner.forwarding === joined.length > 0) return;
+    for (const listener of joined) listener.leave();
+    const wanted = ROUTERS.filter((group) => group.version === 4 || owner.nd !== null);
+    this.#joined.set(
+      owner,
+      owner.forwarding ? wanted.map((group) => groups.join(group, owner, undefined, false)) : [],
+    );
   }
 
   /** @internal Asks the hook, and counts what it does not let go on. @returns What it said. */

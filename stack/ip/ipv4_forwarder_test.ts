@@ -132,7 +132,9 @@ Deno.test("Ipv4Forwarder tells the sender that a neighbour is silent, after wait
   const router = new Router();
   assert.deepEqual(send(router, udpFrame(1, 2, [1], { ...HOME, destination: "10.0.1.77" })).back, []);
   for (let now = 2_000_000; now < 10_000_000; now += 500_000) router.stack.poll(now);
-  const frame = router.leftDevice.take().find(({ bytes }) => bytes[12] === 8 && bytes[13] === 0);
+  const frame = router.leftDevice.take().find(({ bytes }) =>
+    bytes[12] === 8 && bytes[13] === 0 && bytes[23] === 1
+  );
   const { type, code, source } = error(frame!.bytes);
   assert.deepEqual([type, code, source], [3, 1, "10.0.0.1"]);
   assert.deepEqual([router.leftDevice.free, router.rightDevice.free], [64, 64]);
@@ -222,6 +224,28 @@ Deno.test("Ipv4Forwarder measures super-frames by their segments: told, or made 
   const { on } = send(router, loose.frame, loose.prepare);
   assert.equal(on.length, Math.ceil(14600 / 1240));
   assert.ok(on.every(({ bytes }) => checksumsOk(bytes) && bytes.length <= 1294));
+});
+
+Deno.test("Ipv4Forwarder cuts a super-frame for a device that could, but has no slot for it", () => {
+  const offloads = OFFLOAD_CHECKSUM | OFFLOAD_TSO4;
+  const router = new Router({ left: { offloads, slotSize: 66000, slots: 8 }, right: { offloads } });
+  const { frame, prepare } = superFrame(14600, 0x4000);
+  assert.equal(send(router, frame, prepare).on.length, 10);
+  assert.equal(router.rightDevice.free, 64);
+});
+
+Deno.test("Interface.forwarding joins and leaves the groups of routers", () => {
+  const router = new Router();
+  const groups = () => router.stack.groups.on(router.left).map(({ address }) => String(address));
+  const routers = ["224.0.0.2", "ff02::2", "ff05::2"];
+  assert.deepEqual(routers.filter((group) => groups().includes(group)), routers);
+  router.left.forwarding = false;
+  assert.deepEqual(routers.filter((group) => groups().includes(group)), []);
+  router.left.forwarding = true;
+  router.left.forwarding = true;
+  assert.deepEqual(routers.filter((group) => groups().includes(group)), routers);
+  router.stack.removeInterface(router.left);
+  assert.deepEqual(groups(), []);
 });
 
 Deno.test("Ipv4Forwarder fills record route and timestamps in, and tells of options that are wrong", () => {

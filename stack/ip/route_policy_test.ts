@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import type { Packet } from "../packet.ts";
 import { Host } from "../testing/pair.ts";
 import { Cidr, IpAddress } from "./address.ts";
-import { RouteKind, type RouteOptions } from "./routes.ts";
+import type { Ipv4Path } from "./ipv4_path.ts";
+import { type Route, RouteKind, type RouteOptions } from "./routes.ts";
 
 const FAR = IpAddress.parse("192.0.2.1");
 
@@ -89,4 +91,53 @@ Deno.test("Stack.path() finds no way where a route leads nowhere, though a wider
     host.stack.removeRoute(wall);
     assert.equal(host.stack.path(FAR), path);
   }
+});
+
+Deno.test("Paths follow every change of routes, as if each had been made anew", () => {
+  const targets = ["192.0.2.1", "192.0.2.129", "10.9.0.1", "10.0.0.9"].map((text) => IpAddress.parse(text));
+  const route = fc.record({
+    destination: fc.constantFrom("0.0.0.0/0", "192.0.2.0/24", "192.0.2.128/25", "10.0.0.0/8", "192.0.2.1/32"),
+    gateway: fc.constantFrom("10.0.0.254", "10.1.0.254", "10.0.0.77"),
+    metric: fc.nat(2),
+    mtu: fc.constantFrom(0, 600, 1400),
+    from: fc.constantFrom(undefined, "10.1.0.0/24", "10.0.0.1/32"),
+    kind: fc.constantFrom(RouteKind.Unicast, RouteKind.Unicast, RouteKind.Blackhole),
+  });
+  const steps = fc.array(fc.oneof(route, fc.nat(20)), { minLength: 1, maxLength: 15 });
+  fc.assert(fc.property(steps, fc.nat(1400), (steps, learned) => {
+    const { host } = multihomed();
+    const { stack } = host;
+    const made: Route[] = [];
+    for (const step of steps) {
+      if (typeof step === "number") {
+        const gone = made.splice(step % (made.length || 1), 1)[0];
+        if (gone !== undefined) stack.removeRoute(gone);
+      } else {
+        const { destination, gateway, from, ...rest } = step;
+        const options = {
+          ...rest,
+          destination: Cidr.parse(destination),
+          ...(step.kind === RouteKind.Unicast
+            ? { gateway: IpAddress.parse(gateway), interface: host.interface }
+            : {}),
+          ...(from === undefined ? {} : { from: Cidr.parse(from) }),
+        };
+        made.push(stack.addRoute(options));
+      }
+      for (const target of targets) {
+        for (const { address: source } of host.interface.addresses) {
+          const best = stack.routes.lookup(target, null, source);
+          const path = stack.path(target, source) as Ipv4Path | null;
+          assert.equal(path !== null, best !== null && best.leads, `${target} from ${source}: ${best}`);
+          if (path === null) continue;
+          assert.ok(path.hop.equals(best!.gateway ?? target));
+          const most = best!.mtu === 0 ? 1500 : best!.mtu;
+          assert.ok(path.mtu <= most);
+          // What was learned holds on until the way out is another.
+          if (learned >= 552) path.learnMtu(learned);
+          assert.equal(path.mtu, learned >= 552 ? Math.min(most, learned) : most);
+        }
+      }
+    }
+  }));
 });

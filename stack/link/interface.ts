@@ -143,7 +143,7 @@ export class Interface implements Handler {
 
   set forwarding(value: boolean) {
     this.#forwarding = value && !this.loopback;
-    if (value) this.stack.startForwarding();
+    this.stack.forwardingChanged(this);
   }
 
   /** Its addresses, each with its network. */
@@ -345,20 +345,7 @@ export class Interface implements Handler {
 
   #emit(packet: Packet): boolean {
     const { counters } = this;
-    if (packet.gsoType !== GSO_NONE && !this.#cuts(packet.gsoType)) {
-      const sent = segment(packet, this);
-      if (sent === MALFORMED) {
-        counters.segmentMalformed++;
-        packet.discard();
-        return false;
-      }
-      const whole = sent === Math.ceil(this.#payload(packet) / packet.gsoSize);
-      packet.discard();
-      counters.segmented++;
-      counters.sent += sent;
-      if (!whole) counters.segmentExhausted++;
-      return whole;
-    }
+    if (packet.gsoType !== GSO_NONE && !this.#cuts(packet.gsoType)) return this.#cut(packet);
     if ((packet.flags & CHECKSUM_PARTIAL) !== 0 && (this.#offloads & OFFLOAD_CHECKSUM) === 0) {
       counters.checksummed++;
       if (!completeChecksum(packet)) {
@@ -373,6 +360,23 @@ export class Interface implements Handler {
     }
     counters.sent++;
     return true;
+  }
+
+  /** Sends a super-frame in the frames that it stands for. */
+  #cut(packet: Packet): boolean {
+    const { counters } = this;
+    const sent = segment(packet, this);
+    if (sent === MALFORMED) {
+      counters.segmentMalformed++;
+      packet.discard();
+      return false;
+    }
+    const whole = sent === Math.ceil(this.#payload(packet) / packet.gsoSize);
+    packet.discard();
+    counters.segmented++;
+    counters.sent += sent;
+    if (!whole) counters.segmentExhausted++;
+    return whole;
   }
 
   #cuts(gsoType: number): boolean {
@@ -394,6 +398,8 @@ export class Interface implements Handler {
     const own = this.device.reserve();
     if (own === null || !packet.copyInto(own)) {
       if (own !== null) this.device.release(own);
+      // The device would cut it, but has no slot that takes it whole.
+      if (own !== null && packet.gsoType !== GSO_NONE) return this.#cut(packet);
       this.counters.sendRefused++;
       packet.discard();
       return false;
