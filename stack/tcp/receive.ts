@@ -168,6 +168,8 @@ function holdOutOfOrder(
   c.outOfOrder++;
   // There is room for data only up to the window's edge.
   if (fin && !before(sequence + length | 0, c.rcvAdv)) fin = false;
+  // The stream has one end: whoever names another one later is not believed.
+  if (c.heldFin && c.heldFinAt !== (sequence + length | 0)) fin = false;
   if (length > 0 || fin) {
     const assembler = c.assembler ??= new Assembler();
     // A FIN takes a number as well, and is told of like data.

@@ -29,6 +29,7 @@ export class LinkCounters {
   blackedOut = 0;
   refused = 0;
   tooBig = 0;
+  swallowed = 0;
   reordered = 0;
   duplicated = 0;
   corrupted = 0;
@@ -38,7 +39,8 @@ export class LinkCounters {
 
   /** Frames that did not arrive, or not whole. */
   get missing(): number {
-    return this.lost + this.queueFull + this.blackedOut + this.refused + this.tooBig + this.corrupted +
+    return this.lost + this.queueFull + this.blackedOut + this.refused + this.tooBig + this.swallowed +
+      this.corrupted +
       this.truncated;
   }
 }
@@ -168,6 +170,13 @@ export class Link {
       this.counters.tooBig++;
       this.#watcher.harmed(nic.port, "refused, larger than the MTU");
       this.#refuse(nic, frame, profile, left);
+      this.recycle(frame);
+      return true;
+    }
+    const packetLength = gso ? packet.gsoSize + 60 : frame.length - 14;
+    if (!arp && packetLength > profile.hole && time >= profile.holeFrom) {
+      this.counters.swallowed++;
+      this.#watcher.harmed(nic.port, "lost, black hole");
       this.recycle(frame);
       return true;
     }

@@ -47,6 +47,10 @@ export interface Profile {
   deadFrom: number;
   /** Largest IP packet that passes; larger ones are answered with ICMP. */
   mtu: number;
+  /** Larger IP packets vanish without a word from `holeFrom` on: a black hole. */
+  hole: number;
+  /** µs from the world's beginning. */
+  holeFrom: number;
   /** TCP options that a middlebox blanks out in SYNs. */
   stripped: readonly number[];
   /** To this a middlebox lowers the MSS of SYNs. */
@@ -75,6 +79,8 @@ export function perfect(delay: number): Profile {
     flaps: [],
     deadFrom: Infinity,
     mtu: 65535,
+    hole: 65535,
+    holeFrom: 0,
     stripped: [],
     mssClamp: 65535,
   };
@@ -84,13 +90,13 @@ export function perfect(delay: number): Profile {
 export function lossy(p: Profile): boolean {
   return p.loss > 0 || p.bursts.length > 0 || p.corrupt > 0 || p.truncate > 0 || p.blackouts.length > 0 ||
     p.flaps.length > 0 || p.deadFrom < Infinity || (p.rate < Infinity && p.queue < Infinity) ||
-    p.mtu < 65535;
+    p.mtu < 65535 || p.hole < 65535;
 }
 
 /** Whether so much may be lost that ten tries in a row fail. */
 export function brutal(p: Profile): boolean {
   return p.loss + p.corrupt + p.truncate > 0.03 || p.blackouts.length > 0 || p.bursts.length > 0 ||
-    p.flaps.length > 0 || p.deadFrom < Infinity || p.queue < 10;
+    p.flaps.length > 0 || p.deadFrom < Infinity || p.queue < 10 || p.hole < 65535;
 }
 
 /** Options that middleboxes are known to blank out: window scale, SACK permitted, timestamps. */
@@ -109,6 +115,14 @@ export function drawProfiles(random: Random, offloads: boolean): [Profile, Profi
     if (random.chance(0.08)) there.stripped = back.stripped = random.pick(STRIPPED);
     if (random.chance(0.05)) there.mssClamp = back.mssClamp = random.pick([1400, 536, 256, 88]);
     if (random.chance(0.06)) there.mtu = back.mtu = random.pick([1492, 1400, 1280, 576]);
+    if (random.chance(0.06)) {
+      there.hole = random.pick([1492, 1400, 1280, 576, 300]);
+      there.holeFrom = random.chance(0.5) ? 0 : random.scaled(10_000, 5_000_000);
+      if (random.chance(0.5)) {
+        back.hole = there.hole;
+        back.holeFrom = there.holeFrom;
+      }
+    }
     if (random.chance(0.03)) {
       const at = random.scaled(10_000, 5_000_000);
       if (random.chance(0.6)) there.deadFrom = back.deadFrom = at;

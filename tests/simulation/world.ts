@@ -438,6 +438,7 @@ function drawSettings(random: Random): Partial<TcpSettings> {
     congestion: random.pick<CongestionName>(["cubic", "cubic", "reno", "bbr"]),
     pacing: random.chance(0.2),
   };
+  if (random.chance(0.2)) settings.mtuProbing = 2;
   if (random.chance(0.05)) settings.sack = false;
   if (random.chance(0.05)) settings.duplicateSack = false;
   if (random.chance(0.05)) settings.timestamps = false;
