@@ -53,7 +53,8 @@ export interface StackOptions {
   forwarding?: boolean | ForwardingOptions;
   /**
    * Whether an address belongs to its interface alone: packets to it are taken from there only, and packets from it
-   * leave there only (the strong model of RFC 1122, section 3.3.4.2). Default false, the weak model.
+   * leave there only (the strong model of RFC 1122, section 3.3.4.2). Interfaces that forward take packets to any address
+   * of the host. Default false, the weak model.
    */
   strongHost?: boolean;
   /** What differs from {@link DEFAULT_LIMITS}. */

@@ -140,7 +140,7 @@ export class Ipv4 extends IpLayer {
     }
     const owner = this.#local.get(destination);
     // In the strong model an address belongs to its interface, and not to the host (RFC 1122, section 3.3.4.2).
-    const local = owner !== undefined && (owner === by || by.loopback || !this.stack.strongHost);
+    const local = owner !== undefined && (owner === by || by.loopback || by.weak);
     if (!by.loopback) {
       if (source >>> 24 === 127 || destination >>> 24 === 127 || destination >>> 24 === 0) {
         dropped.martian++;
@@ -311,7 +311,7 @@ export class Ipv4 extends IpLayer {
       return true;
     }
     if (word >>> 28 === 15) return false;
-    const route = this.stack.routes.lookup(destination, this.stack.strongHost ? owner : pinned, source);
+    const route = this.stack.routes.lookup(destination, owner?.weak === false ? owner : pinned, source);
     if (route === null || !route.leads) return false;
     path.follow(route);
     path.interface = route.interface;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4 } from "../device.ts";
 import { type Bytes, CHECKSUM_PARTIAL, GSO_TCPV4, type Packet } from "../packet.ts";
 import { checksumsOk, type FrameOptions, icmpFrame, ipv4Frame, udpFrame } from "../testing/frames.ts";
+import { icmpv6Frame } from "../testing/frames_v6.ts";
 import { Router } from "../testing/router.ts";
 import { Cidr, IpAddress } from "./address.ts";
 import { type ForwardDrops, ReversePath, Verdict } from "./forwarding.ts";
@@ -329,6 +330,17 @@ Deno.test("Stack with strongHost takes an address on its own interface alone", (
     assert.equal(back.length, strongHost ? 0 : 1);
     const path = router.stack.path(IpAddress.parse("10.0.1.2"), IpAddress.parse("10.0.0.1"));
     assert.equal(path === null, strongHost);
+    const echo = icmpv6Frame(128, 0, [0, 1, 0, 1], { source: "fd00::2", destination: "fd01::1", from: 10 });
+    assert.equal(send(router, echo).back.length, strongHost ? 0 : 1);
+    const path6 = router.stack.path(IpAddress.parse("fd01::2"), IpAddress.parse("fd00::1"));
+    assert.equal(path6 === null, strongHost);
+    // A router has no choice: its addresses are told to everyone.
+    router.left.forwarding = router.right.forwarding = true;
+    const frame = icmpFrame(8, 0, 1, [1], { ...HOME, destination: "10.0.1.1" });
+    assert.equal(
+      send(router, frame).back.filter(({ bytes }) => bytes[23] === 1 && bytes[34] === 0).length,
+      1,
+    );
   }
 });
 

@@ -254,7 +254,7 @@ export class Ipv6 extends IpLayer {
     }
     if (source.isLoopback || destination.isLoopback) return false;
     // A link-local source says which link (RFC 4007, section 9).
-    const bound = own !== null && (source.isLinkLocal || (this.stack.strongHost && !own.interface.loopback));
+    const bound = own !== null && (source.isLinkLocal || (!own.interface.weak && !own.interface.loopback));
     const by = bound ? own.interface : pinned;
     if (pinned !== null && by !== pinned) return false;
     if (destination.isMulticast) {
@@ -386,7 +386,7 @@ export class Ipv6 extends IpLayer {
       return false;
     }
     // A link-local address of another link is another address, and so is any in the strong model.
-    if ((first >>> 22 === 0x3fa || this.stack.strongHost) && own.interface !== by && !by.loopback) {
+    if ((first >>> 22 === 0x3fa || !by.weak) && own.interface !== by && !by.loopback) {
       return this.#elsewhere(packet);
     }
     return true;

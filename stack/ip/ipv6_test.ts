@@ -130,6 +130,16 @@ Deno.test("Ipv6 tells the sender where its packet went wrong", () => {
   assert.deepEqual(problem({ extensions: unknown }), [2, 43]);
   assert.deepEqual(problem({ extensions: unknown, destination: "ff02::1" }), [2, 43]);
   assert.deepEqual(problem({ source: "fd00::2", destination: "ff02::1" }, 200), null);
+  // More headers than anybody needs; headers that the first fragment does not carry; fragments in an atomic fragment.
+  const many = [...new Array(9).fill(NOTHING(60)).flat(), ...NOTHING(PROTOCOL)];
+  assert.deepEqual(problem({ extensions: { first: 60, bytes: many } }), [8, 40 + 8 * 8]);
+  assert.deepEqual(problem({ extensions: { first: 44, bytes: FRAGMENT(6, 1) } }), [3, 0]);
+  const twice = [...FRAGMENT(44, 0), ...FRAGMENT(PROTOCOL, 1)];
+  assert.deepEqual(problem({ extensions: { first: 44, bytes: twice } }), [0, 48]);
+  // A jumbo payload in a packet that says its length, or of less than 64 KiB.
+  const jumbo = (length: number[]) => ({ first: 0, bytes: [PROTOCOL, 0, 0xc2, 4, ...length] });
+  assert.deepEqual(problem({ extensions: jumbo([0, 1, 0, 0]) }), [0, 42]);
+  assert.deepEqual(problem({ extensions: jumbo([0, 0, 255, 255]) }), [0, 44]);
   assert.deepEqual(problem({}, 59), null);
   assert.equal(host.stack.ipv6.counters.dropped.unknownProtocol, 3);
 });

@@ -50,6 +50,12 @@ Deno.test("Icmpv4 follows a redirect only where it is asked to, of the router in
   path.reserve()?.discard();
   assert.equal(String((path as unknown as { hop: IpAddress }).hop), "10.0.0.253");
   assert.equal(way(made, IpAddress.parse("192.0.2.2")), "10.0.0.254");
+  // The better router turns out to be silent.
+  const packet = path.reserve()!;
+  packet.end = packet.offset + 8;
+  path.send(packet, 200, 0, 0);
+  for (let now = 1_000_000; now < 20_000_000; now += 500_000) made.stack.poll(now);
+  assert.equal(way(made, FAR), "10.0.0.254");
 });
 
 function redirectV6(made: Host, source: string, target: string, hopLimit = 255, destination = String(FAR6)) {

@@ -74,6 +74,10 @@ export class Arp implements Handler, Solicitor {
     own.send(packet, high, low, ethernet.ARP);
   }
 
+  unreachable(neighbour: Neighbour): void {
+    this.#interface.redirects.unreachable(neighbour.address);
+  }
+
   solicit(neighbour: Neighbour, unicast: boolean): void {
     const target = neighbour.address.d;
     const source = this.#interface.sourceV4For(target);

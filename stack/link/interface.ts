@@ -146,6 +146,11 @@ export class Interface implements Handler {
     this.stack.forwardingChanged(this);
   }
 
+  /** Whether it takes packets to addresses of other interfaces: of a router's always, of a host's in the weak model. */
+  get weak(): boolean {
+    return this.#forwarding || !this.stack.strongHost;
+  }
+
   /** Its addresses, each with its network. */
   get addresses(): readonly Cidr[] {
     return this.#addresses;

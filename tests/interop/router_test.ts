@@ -130,7 +130,7 @@ Deno.test("router.ts tells its hosts the MTU of a smaller link, so that nothing 
 });
 
 Deno.test("router.ts says why packets go no further", async () => {
-  await requireTools("ip", "ping");
+  await requireTools("ip", "nc", "ping");
   await using triple = await Triple.start("--reject", "81");
   const { left } = triple;
   for (const [address, nowhere] of [[RIGHT.v4, "192.0.2.1"], [RIGHT.v6, "2001:db8::1"]] as const) {
