@@ -8,8 +8,10 @@
 export interface Limits {
   /** Entries of one interface's neighbour cache. When full, the one not used for longest (second chance) goes. */
   neighbours: number;
-  /** Packets that wait for one neighbour. When full, the oldest is dropped. */
+  /** Packets that wait for one neighbour: as many as the fragments of the largest. When full, the oldest is dropped. */
   neighbourQueue: number;
+  /** Bytes of the packets that wait for one neighbour; one may wait whatever its size. When full, the oldest are dropped. */
+  neighbourQueueBytes: number;
   /**
    * Packets that wait for all neighbours of one interface. When full, or when the device has few free slots left,
    * newcomers are dropped.
@@ -64,7 +66,8 @@ export interface Limits {
 /** What holds unless the stack's options say otherwise. */
 export const DEFAULT_LIMITS: Readonly<Limits> = {
   neighbours: 1024,
-  neighbourQueue: 8,
+  neighbourQueue: 64,
+  neighbourQueueBytes: 212_992,
   neighbourQueueTotal: 128,
   neighbourReachable: 30_000_000,
   neighbourRetransmit: 1_000_000,

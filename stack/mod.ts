@@ -31,6 +31,7 @@ export * from "./ip/redirects.ts";
 export * from "./ip/rewrite.ts";
 export * from "./ip/routes.ts";
 export * from "./limits.ts";
+export * from "./link/address_claim.ts";
 export * from "./link/arp.ts";
 export * from "./link/interface.ts";
 export * from "./link/loopback.ts";

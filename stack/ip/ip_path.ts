@@ -154,6 +154,10 @@ export abstract class IpPath implements Path {
     return layer.tapOutgoing(packet) || this.forward(packet, this.version === 4 ? IPV4 : IPV6, 0);
   }
 
+  confirm(): void {
+    this.#neighbour?.confirm();
+  }
+
   /** Looks the way up again after routes or addresses have changed. */
   revalidate(): void {
     const before = this.interface;

@@ -53,6 +53,12 @@ export interface Path {
    * has made sure that the message is about a packet it sent. Values below the version's least MTU are raised to it.
    */
   learnMtu(mtu: number): void;
+
+  /**
+   * Takes note that the peer has just answered something new, so that the next hop works and need not be asked (RFC
+   * 4861, section 7.3.1; RFC 1122, section 2.3.2.1). Cheap; a transport calls it for each acknowledgement of new data.
+   */
+  confirm(): void;
 }
 
 /** A transport protocol as the IP layers see it. */

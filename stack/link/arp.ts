@@ -1,32 +1,59 @@
 /**
- * ARP on one interface (RFC 826; RFC 1122, section 2.3.2; announcements as in RFC 5227, section 2.3).
+ * ARP on one interface (RFC 826; RFC 1122, section 2.3.2; conflicts as in RFC 5227; for others as in RFC 1027).
  *
  * @module
  */
 
-import { IpAddress } from "../ip/address.ts";
+import { type Cidr, IpAddress } from "../ip/address.ts";
 import type { Handler, Packet } from "../packet.ts";
 import * as arp from "../wire/arp.ts";
+import type { TimerWheel } from "../timer_wheel.ts";
 import * as ethernet from "../wire/ethernet.ts";
+import { StackError } from "../errors.ts";
+import {
+  AddressClaim,
+  type ClaimHandler,
+  type ClaimOutput,
+  PROBE_TIMING,
+  type ProbeTiming,
+} from "./address_claim.ts";
 import type { Interface } from "./interface.ts";
 import { type Neighbour, NeighbourCache, type NeighbourContext, type Solicitor } from "./neighbour.ts";
 import { ArpCounters } from "../counters.ts";
 
+/** Networks that one interface may answer for. */
+const MOST_PROXIES = 256;
+
+/** What ARP needs of its stack. */
+export interface ArpContext extends NeighbourContext {
+  /** Gives 32 random bits. */
+  readonly random: () => number;
+}
+
 /** Answers for the interface's addresses, and asks for its neighbours'. */
-export class Arp implements Handler, Solicitor {
+export class Arp implements Handler, Solicitor, ClaimOutput {
   /** What happened. */
   readonly counters: ArpCounters = new ArpCounters();
   /** Who was found. */
   readonly neighbours: NeighbourCache;
+  /**
+   * Called when somebody else uses an address of ours: his link address is 16 and 32 bits. Each time, so whoever
+   * listens limits what he makes of it.
+   */
+  onConflict: ((address: IpAddress, macHigh: number, macLow: number) => void) | null = null;
   readonly #interface: Interface;
+  readonly #context: ArpContext;
+  #claims: readonly AddressClaim[] = [];
+  #proxies: readonly Cidr[] = [];
 
   /**
    * Makes the resolver of one interface.
    * @param owner The interface.
    * @param context The stack.
    */
-  constructor(owner: Interface, context: NeighbourContext) {
+  constructor(owner: Interface, context: ArpContext) {
     this.#interface = owner;
+    this.#context = context;
     this.neighbours = new NeighbourCache(owner, this.counters, this, context);
   }
 
@@ -49,13 +76,17 @@ export class Arp implements Handler, Solicitor {
       counters.dropped.badSender++;
       return;
     }
+    const operation = arp.operation(view, at);
+    // What we have said ourselves comes back from some switches and access points.
+    const ours = high === own.macHigh && low === own.macLow;
+    if (!ours && this.#claims.length > 0) this.#contest(sender, target, operation);
     if (sender !== 0 && own.hasV4(sender)) {
-      // Somebody else uses our address, or our own frame came back: neither may change what we know.
+      // Neither may change what we know.
       counters.dropped.conflict++;
+      if (!ours) this.onConflict?.(IpAddress.v4(sender), high, low);
       return;
     }
-    const forUs = own.hasV4(target);
-    const operation = arp.operation(view, at);
+    const forUs = own.hasV4(target) || (this.#proxies.length > 0 && this.#answersFor(sender, target));
     const entry = sender === 0 ? null : neighbours.findV4(sender);
     if (entry !== null) {
       neighbours.learn(entry, high, low, operation === arp.REPLY && forUs);
@@ -83,6 +114,108 @@ export class Arp implements Handler, Solicitor {
     const source = this.#interface.sourceV4For(target);
     if (unicast) this.#request(source, target, neighbour.macHigh, neighbour.macLow);
     else this.#request(source, target, ethernet.BROADCAST_HIGH, ethernet.BROADCAST_LOW);
+  }
+
+  /** The time, in µs. */
+  get now(): number {
+    return this.#context.now;
+  }
+
+  /** The stack's timers. */
+  get timers(): TimerWheel {
+    return this.#context.timers;
+  }
+
+  /** Gives 32 random bits. */
+  random(): number {
+    return this.#context.random();
+  }
+
+  /** Networks, or single addresses, that questions are answered for as if they were ours (RFC 1027). */
+  get proxies(): readonly Cidr[] {
+    return this.#proxies;
+  }
+
+  /** Answers for a network as if it were ours, but not to those in it who ask for themselves. @throws {StackError} `TooMany` beyond 256. */
+  addProxy(network: Cidr): void {
+    if (this.#proxies.length >= MOST_PROXIES) {
+      throw new StackError(
+        "TooMany",
+        `Cannot answer for ${network}: there are ${MOST_PROXIES} networks already`,
+      );
+    }
+    this.#proxies = [...this.#proxies, network];
+  }
+
+  /** Does not answer for a network any more. Does nothing when it was not answered for. */
+  removeProxy(network: Cidr): void {
+    this.#proxies = this.#proxies.filter((other) =>
+      other.prefix !== network.prefix || !other.network.address.equals(network.network.address)
+    );
+  }
+
+  /**
+   * Finds out whether somebody else has an address before it is used (RFC 5227, section 2.1). When nobody has, give it to
+   * the interface or let the claim go: the interface then announces and defends it.
+   * @param timing How long to ask. Default: as the RFC says, 4 to 7 seconds.
+   */
+  claim(address: IpAddress, handler: ClaimHandler, timing: ProbeTiming = PROBE_TIMING): AddressClaim {
+    this.#claimOf(address)?.end();
+    const claim = new AddressClaim(this, address, handler, timing);
+    this.#claims = [...this.#claims, claim];
+    claim.start();
+    return claim;
+  }
+
+  /** @internal The interface has got an address. */
+  hold(address: IpAddress, announce: boolean): void {
+    let claim = this.#claimOf(address);
+    if (claim === null) {
+      claim = new AddressClaim(this, address, null, PROBE_TIMING);
+      this.#claims = [...this.#claims, claim];
+    }
+    claim.hold(announce);
+  }
+
+  /** @internal The interface has lost an address. */
+  letGo(address: IpAddress): void {
+    this.#claimOf(address)?.end();
+  }
+
+  /** @internal */
+  ended(claim: AddressClaim): void {
+    this.#claims = this.#claims.filter((other) => other !== claim);
+  }
+
+  /** @internal Asks who has `address` without a word about ourselves (RFC 5227, section 2.1.1). */
+  probe(address: IpAddress): void {
+    this.counters.requested++;
+    this.#request(0, address.d, ethernet.BROADCAST_HIGH, ethernet.BROADCAST_LOW);
+  }
+
+  #claimOf(address: IpAddress): AddressClaim | null {
+    return this.#claims.find((claim) => claim.address.equals(address)) ?? null;
+  }
+
+  /** Somebody else has spoken: of an address that we claim? */
+  #contest(sender: number, target: number, operation: number): void {
+    const claims = this.#claims;
+    for (let i = 0; i < claims.length; i++) {
+      const claim = claims[i]!;
+      const word = claim.address.d;
+      if (sender === word) claim.contested(false);
+      else if (sender === 0 && target === word && operation === arp.REQUEST) claim.contested(true);
+    }
+  }
+
+  #answersFor(sender: number, target: number): boolean {
+    if (sender === 0 || sender === target) return false;
+    const proxies = this.#proxies;
+    for (let i = 0; i < proxies.length; i++) {
+      const { address } = proxies[i]!;
+      if (((address.d ^ target) & proxies[i]!.maskWord(3)) === 0) return true;
+    }
+    return false;
   }
 
   /** Tells everyone the link address of `address`, which is ours. */

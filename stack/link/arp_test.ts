@@ -69,13 +69,76 @@ Deno.test("Arp learns nothing from a reply that nobody asked for", () => {
   assert.equal(made.interface.arp.counters.dropped.unsolicited, 1);
 });
 
-Deno.test("Arp counts whoever claims its own address, and does not answer", () => {
+Deno.test("Arp counts whoever claims its own address, and defends it at most once in 10 seconds", () => {
   const made = host();
+  const conflicts: string[] = [];
+  made.interface.arp.onConflict = (address, high, low) => conflicts.push(`${address} ${high} ${low}`);
   made.device.take();
   made.device.deliver(made.interface, arpFrame(1, 9, "10.0.0.1", 0, "10.0.0.1"));
   made.device.deliver(made.interface, arpFrame(2, 9, "10.0.0.1", 1, "10.0.0.1"));
-  assert.equal(made.interface.arp.counters.dropped.conflict, 2);
+  made.device.deliver(made.interface, arpFrame(1, 1, "10.0.0.1", 0, "10.0.0.1"));
+  assert.equal(made.interface.arp.counters.dropped.conflict, 3);
+  assert.deepEqual(conflicts, ["10.0.0.1 512 9", "10.0.0.1 512 9"]);
+  const defence = () => made.device.take().map(({ bytes }) => describe(bytes));
+  assert.deepEqual(defence(), ["who-has 10.0.0.1 tell 10.0.0.1 to all"]);
+  made.stack.poll(10 * SECOND);
+  made.device.deliver(made.interface, arpFrame(1, 9, "10.0.0.1", 0, "10.0.0.1"));
+  assert.deepEqual(defence(), ["who-has 10.0.0.1 tell 10.0.0.1 to all"]);
+});
+
+Deno.test("Arp answers for others when it is told to, but not to those who ask for themselves", () => {
+  const made = host();
+  const { arp } = made.interface;
+  arp.addProxy(Cidr.parse("10.0.0.64/26"));
+  made.device.take();
+  made.device.deliver(made.interface, arpFrame(1, 2, "10.0.0.2", 0, "10.0.0.70"));
+  assert.equal(describe(made.device.take()[0]!.bytes), "is-at 10.0.0.2 tell 10.0.0.70 to 2");
+  made.device.deliver(made.interface, arpFrame(1, 7, "10.0.0.70", 0, "10.0.0.70"));
+  made.device.deliver(made.interface, arpFrame(1, 7, "0.0.0.0", 0, "10.0.0.70"));
+  made.device.deliver(made.interface, arpFrame(1, 2, "10.0.0.2", 0, "10.0.0.9"));
+  arp.removeProxy(Cidr.parse("10.0.0.64/26"));
+  made.device.deliver(made.interface, arpFrame(1, 2, "10.0.0.2", 0, "10.0.0.70"));
   assert.equal(made.device.take().length, 0);
+});
+
+Deno.test("Neighbour keeps all fragments of the largest packet while it is resolved", () => {
+  const pair = new Pair({ slots: 256 });
+  let replies = 0;
+  const session = pair.a.stack.icmp.echo({ destination: PEER }, { reply: () => void replies++ });
+  assert.equal(session.send(0, new Uint8Array(65507)), true);
+  pair.run();
+  assert.equal(replies, 1);
+});
+
+Deno.test("Neighbour keeps the newest packets within its bytes", () => {
+  const made = host({ neighbourQueueBytes: 100 });
+  const session = made.stack.icmp.echo({ destination: PEER }, { reply: () => {} });
+  for (let i = 0; i < 5; i++) assert.equal(session.send(i, new Uint8Array(8)), true);
+  const entry = made.interface.arp.neighbours.find(PEER)!;
+  assert.equal(entry.queued, 2);
+  assert.equal(session.send(5, new Uint8Array(1000)), true);
+  assert.equal(entry.queued, 1);
+  assert.equal(made.interface.arp.counters.queueOverflow, 5);
+});
+
+Deno.test("Neighbour that a transport has heard is not asked", () => {
+  const pair = new Pair();
+  ping(pair.a);
+  pair.run();
+  const entry = pair.a.interface.arp.neighbours.find(PEER)!;
+  const path = pair.a.stack.path(PEER)!;
+  pair.pass(DEFAULT_LIMITS.neighbourReachable - SECOND);
+  path.confirm();
+  pair.pass(2 * SECOND);
+  const { requested } = pair.a.interface.arp.counters;
+  ping(pair.a);
+  assert.equal(entry.state, NeighbourState.Reachable);
+  assert.equal(pair.a.interface.arp.counters.requested, requested);
+  pair.pass(DEFAULT_LIMITS.neighbourReachable);
+  ping(pair.a);
+  assert.equal(entry.state, NeighbourState.Probe);
+  path.confirm();
+  assert.equal(entry.state, NeighbourState.Reachable);
 });
 
 Deno.test("Neighbour keeps packets while it is resolved, the newest when there are too many", () => {

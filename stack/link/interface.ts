@@ -216,7 +216,7 @@ export class Interface implements Handler {
       else this.nd.add(cidr, origin);
     }
     this.stack.addressesChanged(this, cidr, true, origin === AddressOrigin.Manual);
-    if (this.#announce && address.version === 4) this.arp.announce(address);
+    if (address.version === 4 && !this.loopback) this.arp.hold(address, this.#announce);
   }
 
   /** Takes an address away. Paths that use it find another or none. Does nothing when it is not there. */
@@ -226,6 +226,7 @@ export class Interface implements Handler {
     this.#addresses = this.#addresses.filter((own) => own !== cidr);
     const manual = this.nd?.originOf(address) === AddressOrigin.Manual;
     if (address.version === 6) this.nd?.remove(address);
+    else this.arp.letGo(address);
     this.stack.addressesChanged(this, cidr, false, address.version === 4 || manual);
   }
 

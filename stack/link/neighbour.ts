@@ -85,6 +85,8 @@ export class Neighbour implements TimerOwner {
   readonly #cache: NeighbourCache;
   #head: Packet | null = null;
   #tail: Packet | null = null;
+  /** Bytes of the packets that wait. */
+  #bytes = 0;
 
   /**
    * Makes an entry; the cache does.
@@ -127,15 +129,32 @@ export class Neighbour implements TimerOwner {
     this.#cache.expired(this);
   }
 
+  /** Takes note of a sign of life from further up: what was sent this way has arrived. */
+  confirm(): void {
+    switch (this.state) {
+      case NeighbourState.Reachable:
+        this.confirmedAt = this.#cache.context.now;
+        return;
+      case NeighbourState.Stale:
+      case NeighbourState.Delay:
+      case NeighbourState.Probe:
+        this.#cache.confirm(this);
+    }
+  }
+
   #enqueue(packet: Packet): boolean {
     const cache = this.#cache;
     const { limits } = cache.context;
-    if (this.queued >= limits.neighbourQueue) {
+    const { length } = packet;
+    // One packet may always wait, whatever its size.
+    while (
+      this.queued > 0 &&
+      (this.queued >= limits.neighbourQueue || this.#bytes + length > limits.neighbourQueueBytes)
+    ) {
       cache.counters.queueOverflow++;
       this.#take().discard();
-    } else if (
-      cache.queued >= limits.neighbourQueueTotal || cache.output.device.free < LEAST_FREE
-    ) {
+    }
+    if (cache.queued >= limits.neighbourQueueTotal || cache.output.device.free < LEAST_FREE) {
       cache.counters.queueOverflow++;
       packet.discard();
       return false;
@@ -146,6 +165,7 @@ export class Neighbour implements TimerOwner {
     if (this.#tail === null) this.#head = kept;
     else this.#tail.next = kept;
     this.#tail = kept;
+    this.#bytes += length;
     this.queued++;
     cache.queued++;
     return true;
@@ -156,6 +176,7 @@ export class Neighbour implements TimerOwner {
     this.#head = packet.next;
     if (this.#head === null) this.#tail = null;
     packet.next = null;
+    this.#bytes -= packet.length;
     this.queued--;
     this.#cache.queued--;
     return packet;

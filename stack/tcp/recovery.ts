@@ -316,6 +316,7 @@ function removeAcknowledged(c: TcpConnection, ack: number, now: number): void {
   }
   if (!c.sackPermitted) limitDuplicates(c);
   c.sndUna = ack;
+  c.path.confirm();
   const data = Math.min(ack - c.sendBase | 0, c.sendQueued);
   if (data > 0) {
     c.sendRing.advance(data);
