@@ -86,6 +86,7 @@ class Host {
         return true;
       },
       learnMtu: () => {},
+      confirm: () => {},
     } as Path;
     this.tcp = new Tcp(this as unknown as Stack);
   }
