@@ -125,8 +125,9 @@ export class WireMonitor {
       if ((ack - d.acknowledged | 0) < 0) {
         this.#fail(`Took back ${d.acknowledged - ack | 0} acknowledged bytes`);
       }
-      // A SYN that is sent again can't say what a shift has rounded up.
-      const blur = flags & tcp.SYN ? 1 << Math.max(d.shift, 0) : 0;
+      // What the shift can't say may be given up (RFC 7323, section 2.4): by a SYN that is sent again, and by who holds
+      // twice his buffer in tiny segments and can't round up once more.
+      const blur = (flags & tcp.SYN) !== 0 || scaled ? (1 << Math.max(d.shift, 0)) - 1 : 0;
       if ((edge - d.edge | 0) < -blur) this.#fail(`Took back ${d.edge - edge | 0} bytes of window`);
     }
     d.offered = true;

@@ -20,7 +20,17 @@ export type TcpOption =
   | { kind: "sack"; blocks: [number, number][] }
   | { kind: "TS"; value: number; echo: number }
   | { kind: "FO"; cookie: Uint8Array; experimental: boolean }
+  | AccurateEcnOption
   | { kind: "raw"; type: number; bytes: Uint8Array };
+
+/** The counters of AccECN (RFC 9768, section 3.2.3), in the order in which they stand; those at the end may be missing. */
+export interface AccurateEcnOption {
+  kind: "ECN";
+  counters: [name: AccurateEcnCounter, bytes: number][];
+}
+
+/** Bytes that came as ECT(0), marked, or as ECT(1). */
+export type AccurateEcnCounter = "e0b" | "ceb" | "e1b";
 
 /** The two low bits of the traffic class, or what is asked of them. */
 export type Ecn = "noecn" | "ect0" | "ect1" | "ect01" | "ce";

@@ -5,7 +5,7 @@
  */
 
 import { IpAddress } from "../../../stack/ip/address.ts";
-import type { TcpOption } from "./ast.ts";
+import type { AccurateEcnOption, TcpOption } from "./ast.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -53,6 +53,13 @@ function sum(bytes: Uint8Array, from: number, to: number, total = 0): number {
   return total;
 }
 
+/** The counters of AccECN: kind 172 begins with ECT(0), 174 with ECT(1). */
+function decodeCounters(kind: number, value: Uint8Array): AccurateEcnOption["counters"] {
+  const names = kind === 172 ? ["e0b", "ceb", "e1b"] as const : ["e1b", "ceb", "e0b"] as const;
+  const at = (i: number) => value[i]! << 16 | value[i + 1]! << 8 | value[i + 2]!;
+  return names.slice(0, value.length / 3).map((name, i) => [name, at(3 * i)]);
+}
+
 /** The bytes of options, padded to whole words with what `eol` and `nop` left open. */
 export function encodeOptions(options: TcpOption[]): Uint8Array {
   const bytes: number[] = [];
@@ -91,6 +98,12 @@ export function encodeOptions(options: TcpOption[]): Uint8Array {
       case "raw":
         bytes.push(option.type, 2 + option.bytes.length, ...option.bytes);
         break;
+      case "ECN":
+        bytes.push(option.counters[0]?.[0] === "e0b" ? 172 : 174, 2 + 3 * option.counters.length);
+        for (const [, value] of option.counters) {
+          bytes.push(value >>> 16 & 255, value >>> 8 & 255, value & 255);
+        }
+        break;
     }
   }
   while (bytes.length % 4 !== 0) bytes.push(0);
@@ -127,6 +140,8 @@ function decodeOptions(bytes: Uint8Array): TcpOption[] {
     } else if (kind === 34) options.push({ kind: "FO", cookie: value, experimental: false });
     else if (kind === 254 && value[0] === 0xf9 && value[1] === 0x89) {
       options.push({ kind: "FO", cookie: value.slice(2), experimental: true });
+    } else if ((kind === 172 || kind === 174) && value.length <= 9 && value.length % 3 === 0) {
+      options.push({ kind: "ECN", counters: decodeCounters(kind, value) });
     } else options.push({ kind: "raw", type: kind, bytes: value });
     at += length;
   }

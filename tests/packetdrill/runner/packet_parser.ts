@@ -4,7 +4,17 @@
  * @module
  */
 
-import type { Endpoints, IcmpSpec, IpInfo, PacketSpec, TcpOption, TcpSpec, UdpSpec } from "./ast.ts";
+import type {
+  AccurateEcnCounter,
+  AccurateEcnOption,
+  Endpoints,
+  IcmpSpec,
+  IpInfo,
+  PacketSpec,
+  TcpOption,
+  TcpSpec,
+  UdpSpec,
+} from "./ast.ts";
 import { flagsOf } from "./packet_text.ts";
 import type { Scanner } from "./scanner.ts";
 
@@ -114,6 +124,19 @@ function bytesOf(hex: string): Uint8Array {
   return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }
 
+/** `e1b 1 ceb 0 e0b 1`, or `e0b` first; what stands at the end may be left out. */
+function parseCounters(scanner: Scanner): AccurateEcnOption["counters"] {
+  const counters: AccurateEcnOption["counters"] = [];
+  for (let name = scanner.match(/e0b|ceb|e1b/y); name !== null; name = scanner.match(/e0b|ceb|e1b/y)) {
+    counters.push([name[0] as AccurateEcnCounter, integer(scanner, "a number of bytes")]);
+  }
+  const order = counters.map(([name]) => name).join(" ");
+  if (order !== "" && !"e0b ceb e1b".startsWith(order) && !"e1b ceb e0b".startsWith(order)) {
+    scanner.fail(`Counters stand in the order "${order}"; write "e0b ceb e1b" or "e1b ceb e0b"`);
+  }
+  return counters;
+}
+
 function parseOption(scanner: Scanner): TcpOption {
   const name = scanner.need(/[A-Za-z_]\w*/y, "a TCP option")[0];
   switch (name) {
@@ -146,6 +169,8 @@ function parseOption(scanner: Scanner): TcpOption {
       if (hex === undefined) scanner.fail("Expected a cookie of hexadecimal digits");
       return { kind: "FO", cookie: bytesOf(hex!), experimental: name === "FOEXP" };
     }
+    case "ECN":
+      return { kind: "ECN", counters: parseCounters(scanner) };
     case "raw": {
       const type = integer(scanner, "the option's kind");
       return {

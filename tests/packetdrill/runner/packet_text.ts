@@ -59,6 +59,8 @@ export function optionText(option: TcpOption): string {
       return `TS val ${option.value} ecr ${option.echo}`;
     case "FO":
       return `${option.experimental ? "FOEXP" : "FO"} ${hex(option.cookie)}`.trim();
+    case "ECN":
+      return ["ECN", ...option.counters.map(([name, bytes]) => `${name} ${bytes}`)].join(" ");
     case "raw":
       return `raw ${option.type} ${hex(option.bytes)}`.trim();
   }
