@@ -4,8 +4,13 @@
  * @module
  */
 
+export * from "./configuration/ipv4.ts";
 export * from "./counters.ts";
 export * from "./device.ts";
+export * from "./dhcp/client.ts";
+export * from "./dhcp/counters.ts";
+export type { DhcpOffer, DhcpRoute } from "./dhcp/message.ts";
+export * from "./dhcp/options.ts";
 export * from "./errors.ts";
 export * from "./hash.ts";
 export * from "./icmp/echo.ts";
@@ -34,6 +39,7 @@ export * from "./limits.ts";
 export * from "./link/address_claim.ts";
 export * from "./link/arp.ts";
 export * from "./link/interface.ts";
+export * from "./link/link_local.ts";
 export * from "./link/loopback.ts";
 export * from "./link/neighbour.ts";
 export * from "./igmp/igmp.ts";

@@ -222,7 +222,7 @@ export class Ipv4 extends IpLayer {
     let options = protocol === wire.ICMP && packet.transport > network + wire.HEADER_LENGTH
       ? this.options.take(packet, source)
       : 0;
-    if (packet.length + wire.HEADER_LENGTH + options > by.mtu) options = 0;
+    if (packet.length + wire.HEADER_LENGTH + options > by.mtuV4) options = 0;
     const length = packet.length + wire.HEADER_LENGTH + options;
     if (length > 65535) {
       this.counters.sendTooBig++;
@@ -233,9 +233,9 @@ export class Ipv4 extends IpLayer {
     wire.write(view, at, trafficClass, length, 0, wire.DONT_FRAGMENT, HOPS, protocol, source, destination);
     if (options > 0) this.options.place(packet, at, options);
     if (this.tapOutgoing(packet)) return true;
-    if (length > by.mtu && packet.gsoType === GSO_NONE) {
+    if (length > by.mtuV4 && packet.gsoType === GSO_NONE) {
       this.counters.sendFragmented++;
-      return sendFragments(packet, by, by.mtu, this.nextIdentification(), (part) => {
+      return sendFragments(packet, by, by.mtuV4, this.nextIdentification(), (part) => {
         this.counters.sent++;
         return by.send(part, macHigh, macLow, ethernet.IPV4);
       });

@@ -74,7 +74,7 @@ export class Ipv4Path extends IpPath {
 
   /** Largest IP packet of the interface, in bytes. */
   protected linkMtu(): number {
-    return this.interface.mtu;
+    return this.interface.mtuV4;
   }
 
   /** The neighbour that packets go to. */

@@ -69,6 +69,7 @@ export class Interface implements Handler {
   readonly name: string;
   /** Largest IP packet, in bytes. */
   readonly mtu: number;
+  #mtuV4 = 0;
   /** True for the stack's own interface to itself, which resolves nothing. */
   readonly loopback: boolean;
   /** First 16 bits of its link address. */
@@ -134,6 +135,18 @@ export class Interface implements Handler {
     this.nd = loopback || ipv6 === false || mtu < LEAST_MTU
       ? null
       : new NeighbourDiscovery(this, stack, ipv6 === true ? {} : ipv6);
+  }
+
+  /** Largest IPv4 packet that is sent, in bytes: {@link mtu}, or less when a server says so. 0 sets it back; more than {@link mtu} does so too. */
+  get mtuV4(): number {
+    return this.#mtuV4 === 0 ? this.mtu : this.#mtuV4;
+  }
+
+  set mtuV4(mtu: number) {
+    const next = mtu >= this.mtu ? 0 : mtu;
+    if (next === this.#mtuV4) return;
+    this.#mtuV4 = next;
+    this.stack.generation++;
   }
 
   /** Whether packets that come in here and are not for us are sent on. May be changed at any time. */

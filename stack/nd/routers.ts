@@ -14,6 +14,7 @@ import type { Interface } from "../link/interface.ts";
 import type { Packet } from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import { Timer, type TimerOwner } from "../timer_wheel.ts";
+import { readNames } from "../wire/domain_names.ts";
 import * as ethernet from "../wire/ethernet.ts";
 import * as ipv6 from "../wire/ipv6.ts";
 import * as wire from "../wire/nd.ts";
@@ -213,7 +214,7 @@ export class RouterDiscovery implements TimerOwner {
         return;
       }
       case wire.DNS_SEARCH:
-        for (const name of readNames(view, at + 8, at + length)) {
+        for (const name of readNames(view, at + 8, at + length) ?? []) {
           this.#domains = this.#keep(this.#domains, name, wire.lifetime(view, at), (other) => other === name);
         }
     }
@@ -387,26 +388,4 @@ function until(now: number, seconds: number): number {
 /** The smaller the better; a reserved preference counts as medium (RFC 4191, section 2.2). */
 function metricOf(preference: number): number {
   return METRIC - (preference === -2 ? 0 : preference);
-}
-
-/** Domain names in the form of RFC 1035, section 3.1, without compression. What is malformed ends the list. */
-function readNames(view: DataView, at: number, end: number): string[] {
-  const names: string[] = [];
-  let labels: string[] = [];
-  while (at < end) {
-    const length = view.getUint8(at++);
-    if (length === 0) {
-      if (labels.length === 0) break;
-      names.push(labels.join("."));
-      labels = [];
-    } else {
-      if (length > 63 || at + length > end) break;
-      let label = "";
-      for (let i = 0; i < length; i++) label += String.fromCharCode(view.getUint8(at + i));
-      if (!/^[A-Za-z0-9_-]+$/.test(label)) break;
-      labels.push(label.toLowerCase());
-      at += length;
-    }
-  }
-  return names;
 }
