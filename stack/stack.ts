@@ -398,6 +398,10 @@ export class Stack {
   /** @internal An interface forwards, or does no more. */
   forwardingChanged(owner: Interface): void {
     this.forwarding.join(owner, this.groups);
+    if (!owner.forwarding) return;
+    // A router knows its ways itself.
+    owner.redirects.clear();
+    owner.nd?.redirects.taken.clear();
     this.ipv4.forwarder ??= new Ipv4Forwarder(this, this.forwarding);
     this.ipv6.forwarder ??= new Ipv6Forwarder(this, this.forwarding);
   }
