@@ -10,6 +10,7 @@ import { openDevice } from "../drivers/open.ts";
 import type { Device } from "../stack/device.ts";
 import { Cidr } from "../stack/ip/address.ts";
 import type { ForwardingOptions, ReversePath } from "../stack/ip/forwarding.ts";
+import type { Route, RouteOptions } from "../stack/ip/routes.ts";
 import type { Limits } from "../stack/limits.ts";
 import type { Interface, InterfaceOptions } from "../stack/link/interface.ts";
 import type { Ipv6Options } from "../stack/nd/discovery.ts";
@@ -241,14 +242,22 @@ export class Network implements Disposable, AsyncDisposable {
     }
   }
 
-  /** Adds a route. @throws {TypeError} It is of no known form, or its gateway is in none of the networks. */
-  addRoute(spec: RouteSpec): void {
-    const route = routeOptions(spec, this.stack.interfaces);
-    try {
-      this.stack.addRoute(route);
-    } catch (error) {
-      throw toDenoError(error);
-    }
+  /**
+   * Adds a route; {@link removeRoute} takes it away again.
+   * @throws {TypeError} It is of no known form, or its gateway is in none of the networks.
+   */
+  addRoute(spec: RouteSpec): Route {
+    return this.#route(spec, (route) => this.stack.addRoute(route));
+  }
+
+  /** Adds a route in place of those to the same network with the same `from` and metric. @throws As {@link addRoute}. */
+  replaceRoute(spec: RouteSpec): Route {
+    return this.#route(spec, (route) => this.stack.replaceRoute(route));
+  }
+
+  /** Takes a route away; the next best to the same network takes over. @returns Whether it was there. */
+  removeRoute(route: Route): boolean {
+    return this.stack.removeRoute(route);
   }
 
   /** Name servers that the network tells of. */
@@ -448,6 +457,15 @@ export class Network implements Disposable, AsyncDisposable {
 
   #pause(delay: number): Promise<void> {
     return new Promise((resolve) => new Alarm(this.clock, resolve).set(delay));
+  }
+
+  #route(spec: RouteSpec, enter: (route: RouteOptions) => Route): Route {
+    const route = routeOptions(spec, this.stack.interfaces);
+    try {
+      return enter(route);
+    } catch (error) {
+      throw toDenoError(error);
+    }
   }
 
   #keep<T extends { close(): void; onclosed: (() => void) | null }>(one: T): T {

@@ -13,7 +13,7 @@ import { type Packet, RECEIVED } from "../packet.ts";
 import { Timer, type TimerOwner, type TimerWheel } from "../timer_wheel.ts";
 import type { Interface } from "./interface.ts";
 
-/** Slots of the device that waiting packets leave to others, to the question itself first of all. */
+/** Slots that waiting packets leave to others, to the question itself first of all; on both devices, where one forwards. */
 const LEAST_FREE = 4;
 
 /** What is known about a neighbour. */
@@ -154,7 +154,8 @@ export class Neighbour implements TimerOwner {
       cache.counters.queueOverflow++;
       this.#take().discard();
     }
-    if (cache.queued >= limits.neighbourQueueTotal || cache.output.device.free < LEAST_FREE) {
+    const free = Math.min(cache.output.device.free, packet.device.free);
+    if (cache.queued >= limits.neighbourQueueTotal || free < LEAST_FREE) {
       cache.counters.queueOverflow++;
       packet.discard();
       return false;

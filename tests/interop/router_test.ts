@@ -120,7 +120,7 @@ Deno.test("router.ts tells its hosts the MTU of a smaller link, so that nothing 
     // What must not be cut is refused once, and the size that is told gets through.
     const size = (bytes: number) => String(bytes - (address === RIGHT.v4 ? 28 : 48));
     const ping = (bytes: number) =>
-      left.attempt("ping", ["-q", "-c", "1", "-W", "2", "-M", "do", "-s", size(bytes), address]);
+      left.attempt("ping", ["-q", "-c", "1", "-W", "5", "-M", "do", "-s", size(bytes), address]);
     assert.equal((await ping(1300)).code, 0);
     assert.notEqual((await ping(1301)).code, 0);
   }
