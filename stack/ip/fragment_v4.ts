@@ -9,7 +9,9 @@ import type { Neighbour } from "../link/neighbour.ts";
 import { completeChecksum } from "../link/offload.ts";
 import { CHECKSUM_PARTIAL, type Packet } from "../packet.ts";
 import * as ethernet from "../wire/ethernet.ts";
+import { fold, sum } from "../wire/checksum.ts";
 import * as wire from "../wire/ipv4.ts";
+import * as udp from "../wire/udp.ts";
 
 /** Option of one byte that ends the list, the one that fills, and the bit of those that every fragment carries. */
 const END = 0, FILL = 1, COPIED = 0x80;
@@ -61,6 +63,52 @@ export function forwardFragments(
     wire.writeChecksum(part.view, start, header);
     if (!neighbour.send(part, ethernet.IPV4)) return false;
     at += length;
+  }
+  return true;
+}
+
+/**
+ * Sends the datagrams of a UDP super-frame (cursor at its IP header) that don't fit, each in fragments. The packet itself
+ * is left to the caller.
+ * @param reserve Gives a slot that takes any datagram, or null.
+ * @returns False when a part was lost; the rest is not sent then.
+ */
+export function forwardDatagrams(
+  packet: Packet,
+  neighbour: Neighbour,
+  output: Interface,
+  mtu: number,
+  reserve: () => Packet | null,
+): boolean {
+  const { view, offset, transport, gsoSize } = packet;
+  const header = transport + udp.HEADER_LENGTH - offset;
+  if (gsoSize === 0 || offset + header > packet.end) return false;
+  for (let from = offset + header, index = 0; from < packet.end; from += gsoSize, index++) {
+    const one = reserve();
+    if (one === null) return false;
+    const length = Math.min(gsoSize, packet.end - from);
+    const at = one.offset;
+    copy(packet, offset, one, at, header);
+    copy(packet, from, one, at + header, length);
+    one.end = at + header + length;
+    one.network = at;
+    one.transport = at + transport - offset;
+    one.version = 4;
+    one.protocol = wire.UDP;
+    one.cast = packet.cast;
+    one.interface = packet.interface;
+    const datagram = udp.HEADER_LENGTH + length;
+    one.view.setUint16(at + 2, header + length);
+    one.view.setUint16(at + 4, wire.identification(view, offset) + index);
+    one.view.setUint16(one.transport + 4, datagram);
+    const pseudo = sum(packet.region, offset + 12, 8) + wire.UDP + datagram;
+    one.view.setUint16(one.transport + udp.CHECKSUM_OFFSET, fold(pseudo));
+    one.flags = CHECKSUM_PARTIAL;
+    one.checksumStart = one.transport;
+    one.checksumOffset = udp.CHECKSUM_OFFSET;
+    const sent = forwardFragments(one, neighbour, output, mtu);
+    one.discard();
+    if (!sent) return false;
   }
   return true;
 }

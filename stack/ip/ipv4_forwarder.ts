@@ -6,7 +6,15 @@
 
 import type { Interface } from "../link/interface.ts";
 import { type Neighbour, NeighbourState } from "../link/neighbour.ts";
-import { CHECKSUM_PARTIAL, GSO_NONE, type Handler, type Packet, UNICAST } from "../packet.ts";
+import {
+  CHECKSUM_PARTIAL,
+  GSO_ECN,
+  GSO_NONE,
+  GSO_UDP,
+  type Handler,
+  type Packet,
+  UNICAST,
+} from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import { update } from "../wire/checksum.ts";
 import * as ethernet from "../wire/ethernet.ts";
@@ -14,7 +22,7 @@ import * as icmp from "../wire/icmpv4.ts";
 import * as wire from "../wire/ipv4.ts";
 import { IpAddress } from "./address.ts";
 import { type ForwardCounters, type Forwarding, Verdict } from "./forwarding.ts";
-import { forwardFragments } from "./fragment_v4.ts";
+import { forwardDatagrams, forwardFragments } from "./fragment_v4.ts";
 import { type Route, RouteKind } from "./routes.ts";
 import { segmentSize, shrinkSegments } from "./segment_size.ts";
 
@@ -23,6 +31,7 @@ export class Ipv4Forwarder implements Handler {
   readonly #stack: Stack;
   readonly #settings: Forwarding;
   readonly #counters: ForwardCounters;
+  readonly #reserve = () => this.#stack.reassembler.reserveLarge();
 
   /**
    * Makes it.
@@ -114,6 +123,9 @@ export class Ipv4Forwarder implements Handler {
     if (cuts && packet.gsoType === GSO_NONE) {
       counters.fragmented++;
       sent = forwardFragments(packet, neighbour, out, mtu);
+    } else if (cuts && (packet.gsoType & ~GSO_ECN) === GSO_UDP) {
+      counters.fragmented++;
+      sent = forwardDatagrams(packet, neighbour, out, mtu, this.#reserve);
     } else sent = neighbour.send(packet, ethernet.IPV4);
     if (sent) counters.forwarded++;
     else dropped.sendFailed++;
@@ -148,7 +160,8 @@ export class Ipv4Forwarder implements Handler {
   /** Whether a packet that is too large may be made smaller; a super-frame of TCP is then as small as it has to be. */
   #mayCut(packet: Packet, mtu: number): boolean {
     if ((wire.fragment(packet.view, packet.network) & wire.DONT_FRAGMENT) !== 0) return false;
-    return packet.gsoType === GSO_NONE || shrinkSegments(packet, mtu);
+    const udp = (packet.gsoType & ~GSO_ECN) === GSO_UDP;
+    return packet.gsoType === GSO_NONE || udp || shrinkSegments(packet, mtu);
   }
 
   #neighbour(route: Route, out: Interface, packet: Packet): Neighbour {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4 } from "../device.ts";
-import { type Bytes, CHECKSUM_PARTIAL, GSO_TCPV4, type Packet } from "../packet.ts";
+import { type Bytes, CHECKSUM_PARTIAL, GSO_TCPV4, GSO_UDP, type Packet } from "../packet.ts";
 import { checksumsOk, type FrameOptions, icmpFrame, ipv4Frame, udpFrame } from "../testing/frames.ts";
 import { icmpv6Frame } from "../testing/frames_v6.ts";
+import { Host } from "../testing/pair.ts";
 import { Router } from "../testing/router.ts";
 import { Cidr, IpAddress } from "./address.ts";
 import { type ForwardDrops, ReversePath, Verdict } from "./forwarding.ts";
@@ -225,6 +226,38 @@ Deno.test("Ipv4Forwarder measures super-frames by their segments: told, or made 
   const { on } = send(router, loose.frame, loose.prepare);
   assert.equal(on.length, Math.ceil(14600 / 1240));
   assert.ok(on.every(({ bytes }) => checksumsOk(bytes) && bytes.length <= 1294));
+});
+
+Deno.test("Ipv4Forwarder sends the datagrams of a super-frame in fragments where they may be cut", () => {
+  const left = { offloads: OFFLOAD_CHECKSUM | OFFLOAD_TSO4, slotSize: 66000, slots: 8 };
+  const payload = Array.from({ length: 4 * 1400 + 100 }, (_, i) => i % 251);
+  const datagrams = (fragment: number) => {
+    const router = new Router({ left, right: { mtu: 1280 } });
+    const frame = udpFrame(1, 2, payload, { ...HOME, fragment });
+    const got = send(router, frame, (packet) => {
+      packet.flags = CHECKSUM_PARTIAL;
+      packet.gsoType = GSO_UDP;
+      packet.gsoSize = 1400;
+      packet.checksumStart = packet.offset + 34;
+      packet.checksumOffset = 6;
+    });
+    assert.deepEqual([router.stack.reassembler.size, router.rightDevice.faults], [0, 0]);
+    return got;
+  };
+  assert.equal(error(datagrams(0x4000).back[0]!.bytes).rest, 1280);
+  // Put together again by a host that they are for.
+  const host = new Host(11, "10.0.1.2/24", { slots: 16 });
+  const received: number[][] = [];
+  host.stack.udp.bind({ port: 2 }, {
+    receive: ({ bytes, offset, end }) => received.push([...bytes.subarray(offset, end)]),
+  });
+  for (const { bytes } of datagrams(0).on) {
+    assert.ok(bytes.length <= 14 + 1280);
+    host.device.deliver(host.interface, bytes);
+  }
+  assert.deepEqual(received.map((list) => list.length), [1400, 1400, 1400, 1400, 100]);
+  assert.deepEqual(received.flat(), payload);
+  assert.equal(host.stack.udp.counters.dropped.badChecksum, 0);
 });
 
 Deno.test("Ipv4Forwarder cuts a super-frame for a device that could, but has no slot for it", () => {
