@@ -72,8 +72,8 @@ export const RULES: readonly Rule[] = [
       );
       each(pair, RESET, plain);
       // What can't be sent back keeps the kernel from sending the error at all.
-      if (has(pair, "option bent", "option source", "option stamp")) {
-        oursAlone(pair, /protocol 1 (error|class \d+ 00)/);
+      if (has(pair, "option bent", "option source", "option stamp", "option route")) {
+        oursAlone(pair, /protocol (6 |1 (error|class \d+ 00))/);
       }
     },
   },
