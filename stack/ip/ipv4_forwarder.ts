@@ -80,6 +80,9 @@ export class Ipv4Forwarder implements Handler {
       this.#stack.icmp.sendError(packet, icmp.TIME_EXCEEDED, icmp.IN_TRANSIT, 0);
       return;
     }
+    // Told before a hook may change the packet: its sender knows it as it came.
+    let cut = this.#fit(packet, route);
+    if (cut < 0) return;
     const { hook } = this.#settings;
     if (hook !== null) {
       const verdict = this.#settings.ask(hook, packet, route.interface, 4);
@@ -93,18 +96,12 @@ export class Ipv4Forwarder implements Handler {
       if (now !== destination) {
         route = this.#route(packet, wire.source(view, at), now);
         if (route === null) return;
+        cut = this.#fit(packet, route);
+        if (cut < 0) return;
       }
     }
     const out = route.interface;
     if (out === by && this.#settings.redirects) this.#redirect(packet, route);
-    const mtu = route.mtu === 0 ? out.mtu : Math.min(route.mtu, out.mtu);
-    const size = segmentSize(packet);
-    const cuts = size > mtu;
-    if (cuts && !this.#mayCut(packet, mtu)) {
-      dropped.tooBig++;
-      this.#stack.icmp.sendError(packet, icmp.UNREACHABLE, icmp.FRAGMENTATION_NEEDED, mtu);
-      return;
-    }
     if (packet.transport > at + wire.HEADER_LENGTH) {
       const hop = route.gateway?.d ?? wire.destination(view, at);
       this.#stack.ipv4.options.record(packet, out.sourceV4For(hop), by.sourceV4For(source));
@@ -120,12 +117,12 @@ export class Ipv4Forwarder implements Handler {
     packet.flags &= CHECKSUM_PARTIAL;
     const neighbour = this.#neighbour(route, out, packet);
     let sent: boolean;
-    if (cuts && packet.gsoType === GSO_NONE) {
+    if (cut > 0 && packet.gsoType === GSO_NONE) {
       counters.fragmented++;
-      sent = forwardFragments(packet, neighbour, out, mtu);
-    } else if (cuts && (packet.gsoType & ~GSO_ECN) === GSO_UDP) {
+      sent = forwardFragments(packet, neighbour, out, cut);
+    } else if (cut > 0 && (packet.gsoType & ~GSO_ECN) === GSO_UDP) {
       counters.fragmented++;
-      sent = forwardDatagrams(packet, neighbour, out, mtu, this.#reserve);
+      sent = forwardDatagrams(packet, neighbour, out, cut, this.#reserve);
     } else sent = neighbour.send(packet, ethernet.IPV4);
     if (sent) counters.forwarded++;
     else dropped.sendFailed++;
@@ -157,11 +154,21 @@ export class Ipv4Forwarder implements Handler {
     }
   }
 
-  /** Whether a packet that is too large may be made smaller; a super-frame of TCP is then as small as it has to be. */
-  #mayCut(packet: Packet, mtu: number): boolean {
-    if ((wire.fragment(packet.view, packet.network) & wire.DONT_FRAGMENT) !== 0) return false;
-    const udp = (packet.gsoType & ~GSO_ECN) === GSO_UDP;
-    return packet.gsoType === GSO_NONE || udp || shrinkSegments(packet, mtu);
+  /**
+   * Whether a packet fits the way: 0 when it does, the size of its fragments when it has to be cut, and -1 when it may
+   * not be; it is counted then, and its sender told. A super-frame of TCP is made to fit.
+   */
+  #fit(packet: Packet, route: Route): number {
+    const { mtu: link } = route.interface;
+    const mtu = route.mtu === 0 ? link : Math.min(route.mtu, link);
+    if (segmentSize(packet) <= mtu) return 0;
+    if ((wire.fragment(packet.view, packet.network) & wire.DONT_FRAGMENT) === 0) {
+      if (packet.gsoType === GSO_NONE || (packet.gsoType & ~GSO_ECN) === GSO_UDP) return mtu;
+      if (shrinkSegments(packet, mtu)) return 0;
+    }
+    this.#counters.dropped.tooBig++;
+    this.#stack.icmp.sendError(packet, icmp.UNREACHABLE, icmp.FRAGMENTATION_NEEDED, mtu);
+    return -1;
   }
 
   #neighbour(route: Route, out: Interface, packet: Packet): Neighbour {

@@ -7,6 +7,7 @@ import { Host } from "../testing/pair.ts";
 import { Router } from "../testing/router.ts";
 import { Cidr, IpAddress } from "./address.ts";
 import { type ForwardDrops, ReversePath, Verdict } from "./forwarding.ts";
+import { rewriteAddress } from "./rewrite.ts";
 import { RouteKind } from "./routes.ts";
 
 const HOME: FrameOptions = { source: "10.0.0.2", destination: "10.0.1.2", from: 10 };
@@ -345,6 +346,19 @@ Deno.test("ForwardHook decides, may change a packet, and harms nobody when it th
   assert.deepEqual(pass(), { on: [], back: [] });
   assert.deepEqual(drops(router), { hook: 1, rejected: 1, hookFailed: 1 });
   assert.deepEqual([router.stack.forwarding.ipv4.taken, router.errors.length], [1, 1]);
+});
+
+Deno.test("Ipv4Forwarder tells of a packet as its sender knows it, whatever the hook makes of it", () => {
+  const router = new Router({ right: { mtu: 1400 } });
+  const outside = router.right.addresses[0]!.address;
+  router.stack.forwarding.hook = {
+    forward: (packet) => (rewriteAddress(packet, 0, outside), Verdict.Accept),
+  };
+  const frame = udpFrame(1, 2, new Array(1450).fill(1), { ...HOME, fragment: 0x4000 });
+  const { quote, rest } = error(send(router, frame).back[0]!.bytes);
+  assert.equal(rest, 1400);
+  assert.deepEqual([...quote], [...frame.subarray(14, 14 + 548)]);
+  assert.equal(send(router, udpFrame(1, 2, [1], HOME)).on.length, 1);
 });
 
 Deno.test("Interface.reversePath drops what comes from where no answer would go", () => {

@@ -71,6 +71,8 @@ export class Ipv6Forwarder implements Handler {
       this.#tell(packet, icmp.UNREACHABLE, icmp.BEYOND_SCOPE, 0);
       return;
     }
+    // Told before a hook may change the packet: its sender knows it as it came.
+    if (!this.#fits(packet, route)) return;
     const { hook } = this.#settings;
     if (hook !== null) {
       const b = view.getInt32(at + 28), c = view.getInt32(at + 32), d = view.getInt32(at + 36);
@@ -84,18 +86,11 @@ export class Ipv6Forwarder implements Handler {
         view.getInt32(at + 32) !== c || view.getInt32(at + 36) !== d
       ) {
         route = this.#route(packet);
-        if (route === null) return;
+        if (route === null || !this.#fits(packet, route)) return;
       }
     }
     const out = route.interface;
     if (out === by && this.#settings.redirects && out.nd!.redirects.send(packet, route)) counters.redirects++;
-    const link = out.nd!.mtu;
-    const mtu = route.mtu === 0 ? link : Math.min(route.mtu, link);
-    if (segmentSize(packet) > mtu) {
-      dropped.tooBig++;
-      this.#tell(packet, icmp.PACKET_TOO_BIG, 0, mtu);
-      return;
-    }
     view.setUint8(at + 7, wire.hopLimit(view, at) - 1);
     if (this.#stack.ipv6.tapOutgoing(packet)) {
       counters.taken++;
@@ -134,6 +129,16 @@ export class Ipv6Forwarder implements Handler {
         dropped.blackhole++;
         return null;
     }
+  }
+
+  /** Whether a packet fits the way; it is counted, and its sender told, if not. */
+  #fits(packet: Packet, route: Route): boolean {
+    const link = route.interface.nd!.mtu;
+    const mtu = route.mtu === 0 ? link : Math.min(route.mtu, link);
+    if (segmentSize(packet) <= mtu) return true;
+    this.#counters.dropped.tooBig++;
+    this.#tell(packet, icmp.PACKET_TOO_BIG, 0, mtu);
+    return false;
   }
 
   #neighbour(route: Route, out: Interface, packet: Packet): Neighbour {
