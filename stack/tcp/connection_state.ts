@@ -368,7 +368,7 @@ export abstract class ConnectionState implements TimerOwner {
   /** What sending waits for, since when, and how long it did so in all, in µs by {@link Limit}. */
   limit: Limit = Limit.None;
   limitSince = 0;
-  readonly limitTimes: Float64Array = new Float64Array(4);
+  readonly limitTimes: number[] = [0, 0, 0, 0];
   bytesSent = 0;
   bytesAcked = 0;
   bytesReceived = 0;
