@@ -140,7 +140,10 @@ export class World implements Surroundings, Watcher {
     for (const pair of this.#pairs) {
       const [a, b] = pair.sides;
       bytes += a.received + b.received;
-      if (pair.plan.meeting !== "nobody" && !a.connectedTold) unconnected++;
+      // A listener may close, and who opens with data may be done before he is connected.
+      const { meeting, fastOpen } = pair.plan;
+      const expected = meeting !== "nobody" && meeting !== "closing" && fastOpen === false;
+      if (expected && !a.connectedTold) unconnected++;
     }
     return {
       seed: this.#seed,
