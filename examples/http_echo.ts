@@ -114,5 +114,12 @@ await main({
   };
   const server = network.serve({ port, onListen }, (request, info) => answer(request, info, network));
   signal.addEventListener("abort", () => server.close());
+  // With --hostname, others of the link find it by name and as a service.
+  if (run.values["hostname"] !== undefined) {
+    network.advertise({ name: `Echo of ${run.values["hostname"]}`, type: "_http._tcp", port, signal }).then(
+      () => console.log(`Found as ${network.mdns.hostname}`),
+      (error) => signal.aborted || console.error(`http_echo: ${error.message}`),
+    );
+  }
   await server.finished;
 });

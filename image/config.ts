@@ -25,6 +25,8 @@ export interface GuestConfig {
   readonly addresses: readonly string[];
   /** The gateway: the `--gateway` argument. Empty for none. */
   readonly gateway: string;
+  /** What the link calls the guest, without `.local`: the `--hostname` argument. Empty: it tells nobody a name. */
+  readonly hostname: string;
   /** Link address for the guest's network device. Empty takes the runner's default. */
   readonly mac: string;
   /** Arguments of the program, after those above. */
@@ -36,6 +38,7 @@ export const DEFAULT_CONFIG: GuestConfig = {
   device: "virtio:auto",
   addresses: ["10.0.2.15/24"],
   gateway: "10.0.2.2",
+  hostname: "",
   mac: "",
   args: [],
 };
@@ -71,6 +74,7 @@ export function parseConfig(value: unknown, base: GuestConfig = DEFAULT_CONFIG):
     device: text(known.device ?? base.device, "device"),
     addresses: texts(known.addresses ?? base.addresses, "addresses"),
     gateway: text(known.gateway ?? base.gateway, "gateway"),
+    hostname: text(known.hostname ?? base.hostname, "hostname"),
     mac: text(known.mac ?? base.mac, "mac").toLowerCase(),
     args: texts(known.args ?? base.args, "args"),
   };
@@ -86,6 +90,11 @@ export function parseConfig(value: unknown, base: GuestConfig = DEFAULT_CONFIG):
   }
   if (config.gateway !== "" && IpAddress.tryParse(config.gateway) === null) {
     throw new InvalidConfig(`Gateway "${config.gateway}" is not an IP address`);
+  }
+  if (config.hostname !== "" && !/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(config.hostname)) {
+    throw new InvalidConfig(
+      `Host name "${config.hostname}" is none: use up to 63 letters, digits and hyphens, without a dot`,
+    );
   }
   if (config.mac !== "") {
     if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(config.mac)) {
@@ -117,6 +126,7 @@ export function programArguments(config: GuestConfig): string[] {
     args.push("--device", config.device);
     for (const address of config.addresses) args.push("--address", address);
     if (config.gateway !== "") args.push("--gateway", config.gateway);
+    if (config.hostname !== "") args.push("--hostname", config.hostname);
   }
   return [...args, ...config.args];
 }

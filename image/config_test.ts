@@ -27,6 +27,7 @@ Deno.test("parseConfig() names what it can't use", () => {
     [{ addresses: ["10.0.0.1/33"] }, /"10\.0\.0\.1\/33": .* 0 to 32/],
     [{ addresses: ["10.0.0/24"] }, /Cannot parse CIDR "10\.0\.0\/24"/],
     [{ gateway: "10.0.0.1/24" }, /Gateway "10\.0\.0\.1\/24" is not an IP address/],
+    [{ hostname: "a.local" }, /Host name "a\.local"/],
     [{ mac: "52:54:00:00:00" }, /MAC address "52:54:00:00:00"/],
     [{ mac: "53:54:00:00:00:01" }, /group address/],
     [{ args: [1] }, /"args" must be an array of strings/],

@@ -23,7 +23,7 @@ const USAGE = `Usage:
   deno task image inspect DIRECTORY
 
 CONFIGURATION, what the guest is told: [--config FILE] [--device virtio:auto] [--address CIDR]...
-  [--gateway IP] [--mac MAC] [--no-network] [-- APP-ARGUMENT...]`;
+  [--gateway IP] [--hostname NAME] [--mac MAC] [--no-network] [-- APP-ARGUMENT...]`;
 
 /** The options that every command with a configuration takes. */
 const CONFIGURATION = {
@@ -31,6 +31,7 @@ const CONFIGURATION = {
   "device": { type: "string" },
   "address": { type: "string", multiple: true },
   "gateway": { type: "string" },
+  "hostname": { type: "string" },
   "mac": { type: "string" },
   "no-network": { type: "boolean" },
 } as const satisfies ParseArgsConfig["options"];
@@ -59,6 +60,7 @@ interface ConfigurationValues {
   device?: string;
   address?: string[];
   gateway?: string;
+  hostname?: string;
   mac?: string;
   "no-network"?: boolean;
 }
@@ -95,6 +97,7 @@ export async function configuration(
   if (values.device !== undefined) changes.device = values.device;
   if (values.address !== undefined) changes.addresses = values.address;
   if (values.gateway !== undefined) changes.gateway = values.gateway;
+  if (values.hostname !== undefined) changes.hostname = values.hostname;
   if (values.mac !== undefined) changes.mac = values.mac;
   if (values["no-network"]) changes.device = "";
   if (args.length !== 0) changes.args = args;
