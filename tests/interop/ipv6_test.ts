@@ -107,10 +107,15 @@ Deno.test("A host on a TAP answers IPv4 pings of up to 65,507 bytes, in fragment
 
 Deno.test("The kernel gives up an address that a host has, and a host one that the kernel has", async () => {
   await requireTools("ip", "ping");
-  await assert.rejects(
-    Ipv6Host.start("--address", `${KERNEL}/64`),
-    /Address fd00:80::1 belongs to another host of the link/,
-  );
+  // The kernel's side of a TAP may send nothing in the first second of its link: then nobody hears that it objects.
+  let refused = "";
+  for (let attempt = 0; attempt < 8 && refused === ""; attempt++) {
+    await Ipv6Host.start("--address", `${KERNEL}/64`).then(
+      (host) => host[Symbol.asyncDispose](),
+      (error: Error) => refused = error.message,
+    );
+  }
+  assert.match(refused, /Address fd00:80::1 belongs to another host of the link/);
   await using host = await Ipv6Host.start("--address", `${HOST}/64`);
   const { namespace } = host;
   await host.reach(HOST);
