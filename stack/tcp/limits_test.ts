@@ -203,6 +203,21 @@ Deno.test("Tcp.connect() tries its SYN again when no transmission record was fre
   assert.equal(pair.log.filter((s) => s.flags === "S").length, 1);
 });
 
+Deno.test("Tcp sends no SYN after the handshake, though one still waited for a slot", () => {
+  const { pair, accepted, connect } = setUp();
+  const { c } = connect();
+  pair.run(100_000);
+  pair.log.length = 0;
+  for (const end of [c, accepted[0]!]) {
+    end.synDue = true;
+    end.write(DATA, 0, 100);
+  }
+  pair.run(1_000_000);
+  assert(pair.log.every((s) => !s.flags.includes("S")));
+  assert.equal((accepted[0]!.handler as Recording).received, 100);
+  assert.deepEqual([c.synDue, c.head, accepted[0]!.head], [false, -1, -1]);
+});
+
 Deno.test("Tcp.connect() gives up when no transmission record comes free", () => {
   const { pair, connect } = setUp();
   const records = new SentRecords(1);

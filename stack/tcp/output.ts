@@ -34,6 +34,8 @@ export function timestamp(c: TcpConnection): number {
 /** Sends whatever may be sent now: retransmissions, new data, FIN, an ACK. */
 export function output(c: TcpConnection): void {
   const now = c.tcp.stack.now;
+  // The peer may have answered the first SYN while the second waited for a slot.
+  if (c.state >= State.Established && !c.passiveFastOpen) c.synDue = false;
   // One that waits for a record has a time of its own.
   if (c.synDue && !(c.paceTimerAt > now && c.paceTimerAt < Infinity)) {
     c.synDue = false;
