@@ -140,6 +140,9 @@ export abstract class ConnectionState implements TimerOwner {
   moreComing = false;
   /** What was written last does not end with PSH: more was said to follow. */
   pushHeld = false;
+  /** Segments say where urgent data ends. */
+  urgent = false;
+  urgentEnd = 0;
   /** Less than a segment may go out even if the window cuts it short. */
   pushSmall = false;
   /** Bytes of payload of a full segment. */

@@ -17,6 +17,7 @@ import { sendQuantum, spend, superSegment, tooEarly } from "./pacing.ts";
 import { EVER_RETRANSMITTED, FIN_RECORD, LOST, PUSHED, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
 import { firstWindow, retransmitSyn, sendSyn, trySyn } from "./syn.ts";
+import { writeUrgent } from "./urgent.ts";
 import { armSendTimer } from "./timers.ts";
 
 /** Traffic class of packets that may be marked (RFC 3168, section 5). */
@@ -225,7 +226,7 @@ function sendsSmall(c: TcpConnection, length: number, last: boolean): boolean {
   // The window is what cuts it short: half of the greatest window seen is worth a segment.
   if (!last) return c.pushSmall || length >= c.maxSndWnd >> 1;
   if ((c.corked || c.moreComing) && !c.finQueued) return c.pushSmall;
-  return c.noDelay || c.finQueued || c.packetsOut === 0 || !after(c.smallEnd, c.sndUna);
+  return c.noDelay || c.finQueued || c.urgent || c.packetsOut === 0 || !after(c.smallEnd, c.sndUna);
 }
 
 /** Most payload bytes of one transmission, in whole segments. */
@@ -431,6 +432,7 @@ export function writeSegment(
     flags,
     window,
   );
+  if (c.urgent) writeUrgent(c, packet.view, at, sequence);
   finishChecksum(packet, at, c.path.addressSum);
   if (c.tracer !== null) c.tracer.sent(sequence, flags, packet.length - length, window);
 }

@@ -97,6 +97,12 @@ export function urgentPointer(view: DataView, at: number): number {
   return view.getUint16(at + 18);
 }
 
+/** Sets URG and the urgent pointer of a header that was written. @param distance From its sequence number, 0 to 65,535. */
+export function setUrgent(view: DataView, at: number, distance: number): void {
+  view.setUint8(at + 13, view.getUint8(at + 13) | URG);
+  view.setUint16(at + 18, distance);
+}
+
 /** Writes the checksum field. */
 export function setChecksum(view: DataView, at: number, value: number): void {
   view.setUint16(at + 16, value);

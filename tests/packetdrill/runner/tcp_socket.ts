@@ -9,6 +9,7 @@ import type { IpAddress } from "../../../stack/ip/address.ts";
 import { type ConnectionHandler, type Listener, State } from "../../../stack/tcp/api.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import { deferRetries, type TcpListener } from "../../../stack/tcp/listener.ts";
+import { markUrgent } from "../../../stack/tcp/urgent.ts";
 import { CONSTANTS as K } from "./constants.ts";
 import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
 import { mayDefer, sendFastOpen } from "./fast_open.ts";
@@ -330,7 +331,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
           // Who waits is woken when a third of the buffer is free.
           if (waited && !this.#writable(c) && this.host.stack.now < deadline) return null;
           put();
-          if (flags & K.MSG_OOB! && total > 0) this.options.unsupported("MSG_OOB");
+          if (flags & K.MSG_OOB! && total > 0) markUrgent(c);
           if (total === length) return result(total);
         }
         if (!wait || this.host.stack.now >= deadline) {
