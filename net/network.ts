@@ -25,6 +25,7 @@ import { DatagramConn, type DatagramConnectOptions, type DatagramOptions } from 
 import { lookup } from "./dns/lookup.ts";
 import { type DnsResults, type DnsType, resolveDns, type ResolveDnsOptions } from "./dns/resolve_dns.ts";
 import { type DnsOptions, Resolver } from "./dns/resolver.ts";
+import { toldDomains, toldServers } from "./dns/told.ts";
 import { toDenoError } from "./errors.ts";
 import { Mdns } from "./mdns/mdns.ts";
 import type { Browser } from "./mdns/browser.ts";
@@ -262,12 +263,12 @@ export class Network implements Disposable, AsyncDisposable {
 
   /** Name servers that the network tells of. */
   get nameServers(): readonly string[] {
-    return [];
+    return toldServers(this.stack);
   }
 
   /** Domains in which short names are looked up, as the network tells. */
   get searchDomains(): readonly string[] {
-    return [];
+    return toldDomains(this.stack);
   }
 
   /** Opens a TCP connection. A name's addresses, of both versions, are tried side by side (RFC 8305). */

@@ -21,7 +21,7 @@ const RECORDS = [
 ];
 
 /** A namespace with dnsmasq on the kernel's side of a TAP. */
-async function home(): Promise<{ namespace: Namespace; server: Process } & AsyncDisposable> {
+async function home(...more: string[]): Promise<{ namespace: Namespace; server: Process } & AsyncDisposable> {
   await requireTools("ip", "dnsmasq");
   const namespace = await Namespace.create();
   try {
@@ -40,6 +40,7 @@ async function home(): Promise<{ namespace: Namespace; server: Process } & Async
       "--log-queries",
       "--pid-file=",
       ...RECORDS,
+      ...more,
     ], { deadline: 180_000 });
     await server.printed(/started, version/);
     return { namespace, server, [Symbol.asyncDispose]: () => namespace[Symbol.asyncDispose]() };
@@ -99,6 +100,23 @@ Deno.test("Network.resolveDns() gets every type of record from dnsmasq, over UDP
   const counters = JSON.parse(stderr.trim().split("\n").at(-1)!);
   assert.equal(counters.tcpQueries, 2);
   assert.deepEqual(Object.values(counters.dropped).filter((count) => count !== 0), []);
+});
+
+Deno.test("Network.resolveDns() asks the servers, in the domains, that a router tells of (RFC 8106)", async () => {
+  await using here = await home(
+    "--enable-ra",
+    "--dhcp-range=2001:db8:82::,ra-only,64,10m",
+    "--ra-param=tap0,4",
+    `--dhcp-option=option6:dns-server,[${KERNEL_V6}]`,
+    "--dhcp-option=option6:domain-search,nothing.example,example",
+  );
+  const questions = [["", "www", "AAAA"], ["", "nowhere.example", "AAAA"]];
+  const args = ["tap:tap0", "", JSON.stringify(questions)];
+  const { code, stdout, stderr } = await here.namespace.deno("tests/interop/resolving_host.ts", args, {
+    deadline: 60_000,
+  }).ended;
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(JSON.parse(stdout), [[KERNEL_V6], "ENOTFOUND"], stderr);
 });
 
 Deno.test("resolve.ts prints addresses in the order in which they are tried, and errors in one line", async () => {
