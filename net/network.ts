@@ -9,11 +9,10 @@ import { Loop } from "../drivers/loop.ts";
 import { openDevice } from "../drivers/open.ts";
 import type { Device } from "../stack/device.ts";
 import { Cidr } from "../stack/ip/address.ts";
-import type { ForwardingOptions, ReversePath } from "../stack/ip/forwarding.ts";
+import type { ForwardingOptions } from "../stack/ip/forwarding.ts";
 import type { Route, RouteOptions } from "../stack/ip/routes.ts";
 import type { Limits } from "../stack/limits.ts";
-import type { Interface, InterfaceOptions } from "../stack/link/interface.ts";
-import type { Ipv6Options } from "../stack/nd/discovery.ts";
+import type { Interface } from "../stack/link/interface.ts";
 import { Stack, type StackOptions } from "../stack/stack.ts";
 import { type Connection, State } from "../stack/tcp/api.ts";
 import type { Clock } from "./clock.ts";
@@ -34,30 +33,13 @@ import { fetchOver } from "./fetch.ts";
 import { TcpListener, type TcpListenOptions } from "./listener.ts";
 import { NodeListener } from "./node_server.ts";
 import { TcpDuplex } from "./node_stream.ts";
+import { interfaceOptions, type InterfaceSpec, type VlanSpec } from "./interface_spec.ts";
 import { ping, type PingOptions, type PingResult } from "./ping.ts";
-import { parseCidr, routeOptions, type RouteSpec } from "./route_spec.ts";
+import { routeOptions, type RouteSpec } from "./route_spec.ts";
 import { systemRandom } from "./system_random.ts";
 import { type Hop, traceroute, type TracerouteOptions } from "./traceroute.ts";
 import { RawConn, type RawListenOptions } from "./raw.ts";
 import { HttpServer, type ServeHandler, type ServeOptions } from "./serve.ts";
-
-/** One interface of a {@link Network}. */
-export interface InterfaceSpec<D = Device | string> {
-  /** An open device, which is closed with the network, or one of `tap:NAME`, `virtio:auto`, `qemu:PATH`. */
-  device: D;
-  /** Addresses with their prefixes, as in `10.0.0.2/24`. */
-  addresses?: readonly string[];
-  /** What a person calls it. Default: the device's name. */
-  name?: string;
-  /** Largest IP packet, in bytes. Default: the device's. */
-  mtu?: number;
-  /** Whether packets that come in here and are for others are sent on. Default: what {@link NetworkOptions.forwarding} says. */
-  forwarding?: boolean;
-  /** Whether packets must come from where they would be answered to (RFC 3704). Default: nothing is checked. */
-  reversePath?: ReversePath;
-  /** How it speaks IPv6: see {@link Ipv6Options}; false: not at all. Default: it makes itself addresses. */
-  ipv6?: boolean | Ipv6Options;
-}
 
 /** What {@link Network.open} and {@link Network.create} take. */
 export interface NetworkOptions<D = Device | string> {
@@ -227,16 +209,24 @@ export class Network implements Disposable, AsyncDisposable {
 
   /** Adds an interface over an open device, which belongs to the network from here on. */
   addInterface(spec: InterfaceSpec<Device>): Interface {
-    const options: InterfaceOptions = { addresses: (spec.addresses ?? []).map((text) => parseCidr(text)) };
-    if (spec.name !== undefined) options.name = spec.name;
-    if (spec.mtu !== undefined) options.mtu = spec.mtu;
-    if (spec.ipv6 !== undefined) options.ipv6 = spec.ipv6;
-    if (spec.forwarding !== undefined) options.forwarding = spec.forwarding;
-    if (spec.reversePath !== undefined) options.reversePath = spec.reversePath;
     try {
-      const added = this.stack.addInterface(spec.device, options);
+      const added = this.stack.addInterface(spec.device, interfaceOptions(spec));
       this.#loop?.add(spec.device, added);
       this.mdns.interfaceAdded(added);
+      for (const vlan of spec.vlans ?? []) this.addVlan(added, vlan);
+      return added;
+    } catch (error) {
+      throw toDenoError(error);
+    }
+  }
+
+  /** Adds an interface for a VLAN on top of another one. */
+  addVlan(parent: Interface, spec: VlanSpec): Interface {
+    const { id, protocol = "802.1Q", priority = 0 } = spec;
+    try {
+      const added = this.stack.addVlan(parent, { ...interfaceOptions(spec), id, protocol, priority });
+      this.mdns.interfaceAdded(added);
+      for (const vlan of spec.vlans ?? []) this.addVlan(added, vlan);
       return added;
     } catch (error) {
       throw toDenoError(error);
@@ -365,6 +355,7 @@ export class Network implements Disposable, AsyncDisposable {
       interfaces[one.name] = {
         device: plainCounters(one.device.counters),
         link: plainCounters(one.counters),
+        vlan: plainCounters(one.vlans.counters),
         arp: plainCounters(one.arp.counters),
         ...(one.igmp === null ? {} : { igmp: plainCounters(one.igmp.counters) }),
         ...(one.nd === null

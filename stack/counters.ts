@@ -13,10 +13,46 @@ export class LinkDrops {
   badSource = 0;
   /** For another station, and no tap took it. */
   otherStation = 0;
-  /** An IEEE 802.3 length instead of an ethertype. */
+  /** An IEEE 802.3 length instead of an ethertype; {@link LinkCounters.llc} tells of what. */
   notEthernet2 = 0;
+  /** An IEEE 802.3 length that is more than there is, or less than a header. */
+  badLength = 0;
   /** Nobody is attached to its ethertype. */
   unknownEthertype = 0;
+}
+
+/** What the frames with an IEEE 802.3 length were. */
+export class LlcCounters {
+  /** Spanning tree (IEEE 802.1D): a switch is there. */
+  spanningTree = 0;
+  /** SNAP (RFC 1042): an ethertype in another wrapping. */
+  snap = 0;
+  /** IPX without a header. */
+  rawIpx = 0;
+  /** All others. */
+  other = 0;
+}
+
+/** Why a frame with a VLAN tag was dropped. */
+export class VlanDrops {
+  /** Shorter than its tag. */
+  truncated = 0;
+  /** A reserved identifier, or a tag within a priority tag. */
+  malformed = 0;
+  /** There is no interface of this VLAN. */
+  unknownVlan = 0;
+}
+
+/** Counters of the VLANs on one interface. */
+export class VlanCounters {
+  /** Frames with a tag. */
+  received = 0;
+  /** Frames handed to a VLAN, or without the tag to the interface itself. */
+  delivered = 0;
+  /** Reasons for the others. */
+  readonly dropped: VlanDrops = new VlanDrops();
+  /** Frames whose tag has a priority and no VLAN. */
+  priorityTagged = 0;
 }
 
 /** Counters of one interface. */
@@ -27,6 +63,8 @@ export class LinkCounters {
   delivered = 0;
   /** Reasons for the others. */
   readonly dropped: LinkDrops = new LinkDrops();
+  /** What the frames were that have a length for an ethertype. */
+  readonly llc: LlcCounters = new LlcCounters();
   /** Frames given to the device; a super-frame that is cut here counts each part. */
   sent = 0;
   /** Frames that the device refused. */

@@ -58,6 +58,8 @@ export interface Device {
   readonly counters: DeviceCounters;
   /** When {@link poll} must be called even if nothing wakes it, in µs; `Infinity` for never. */
   readonly deadline: number;
+  /** The device whose slots this one lends, when they are not its own: a device on top of another. */
+  readonly memory?: Device;
   /** Slots that {@link reserve} can still hand out before something completes. */
   readonly free: number;
 

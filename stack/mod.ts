@@ -42,6 +42,7 @@ export * from "./link/interface.ts";
 export * from "./link/link_local.ts";
 export * from "./link/loopback.ts";
 export * from "./link/neighbour.ts";
+export * from "./link/vlan.ts";
 export * from "./igmp/igmp.ts";
 export * from "./igmp/listener.ts";
 export * from "./multicast/group_state.ts";

@@ -23,6 +23,7 @@ import { Reassembler } from "./ip/reassembly.ts";
 import { Route, RouteKind, type RouteOptions, RouteTable } from "./ip/routes.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { Interface, type InterfaceOptions } from "./link/interface.ts";
+import { VlanDevice, type VlanOptions } from "./link/vlan.ts";
 import { LoopbackDevice } from "./link/loopback.ts";
 import { Groups } from "./multicast/groups.ts";
 import type { Packet } from "./packet.ts";
@@ -212,15 +213,38 @@ export class Stack {
     return added;
   }
 
+  /**
+   * Adds an interface for a VLAN on top of one; further tags go on top of it (802.1ad, "Q-in-Q"). It goes with the
+   * interface below.
+   * @throws {StackError} `AddressInUse` when there is one. @throws {RangeError} An identifier, priority or MTU out of range.
+   */
+  addVlan(parent: Interface, options: VlanOptions): Interface {
+    const device = new VlanDevice(parent, options);
+    parent.vlans.add(device);
+    try {
+      const added = this.addInterface(device, options);
+      device.receiver = added;
+      return added;
+    } catch (error) {
+      device.close();
+      throw error;
+    }
+  }
+
   /** Removes an interface with its addresses and routes. Its device stays open. Idempotent. */
   removeInterface(removed: Interface): void {
-    const at = this.#interfaces.indexOf(removed);
+    let at = this.#interfaces.indexOf(removed);
     if (at < 0) return;
+    for (const { receiver } of removed.vlans.devices) {
+      if (receiver !== null) this.removeInterface(receiver as Interface);
+    }
+    at = this.#interfaces.indexOf(removed);
     for (const cidr of removed.addresses) removed.removeAddress(cidr.address);
     this.#interfaces.splice(at, 1);
     removed.active = false;
     removed.arp.neighbours.clear();
     removed.redirects.clear();
+    if (removed.device instanceof VlanDevice) removed.device.close();
     removed.igmp?.stop();
     removed.nd?.stop();
     this.groups.removeInterface(removed);

@@ -35,6 +35,8 @@ import { LEAST_MTU } from "../wire/ipv6.ts";
 import { Arp } from "./arp.ts";
 import type { Neighbour } from "./neighbour.ts";
 import { completeChecksum, MALFORMED, segment } from "./offload.ts";
+import { Vlans } from "./vlan.ts";
+import * as llc from "../wire/llc.ts";
 
 /** What `Stack.addInterface` takes. */
 export interface InterfaceOptions {
@@ -65,6 +67,10 @@ export class Interface implements Handler {
   readonly stack: Stack;
   /** What moves its frames. */
   readonly device: Device;
+  /** The device whose slots its frames lie in: its own, or the one below it. */
+  readonly memory: Device;
+  /** The VLANs on top of it, and what came for others. */
+  readonly vlans: Vlans;
   /** What a person calls it. */
   readonly name: string;
   /** Largest IP packet, in bytes. */
@@ -109,6 +115,8 @@ export class Interface implements Handler {
     this.stack = stack;
     this.index = stack.nextInterfaceIndex();
     this.device = device;
+    this.memory = device.memory ?? device;
+    this.vlans = new Vlans(this);
     this.name = options.name ?? device.name;
     this.loopback = loopback;
     const mtu = options.mtu ?? device.mtu;
@@ -130,7 +138,11 @@ export class Interface implements Handler {
     this.#announce = (options.announce ?? true) && !loopback;
     this.arp = new Arp(this, stack);
     this.igmp = loopback ? null : new IgmpListener(this, stack);
-    if (!loopback) this.attach(ethernet.ARP, this.arp);
+    if (!loopback) {
+      this.attach(ethernet.ARP, this.arp);
+      this.attach(ethernet.VLAN, this.vlans);
+      this.attach(ethernet.SERVICE_VLAN, this.vlans);
+    }
     const ipv6 = options.ipv6 ?? true;
     this.nd = loopback || ipv6 === false || mtu < LEAST_MTU
       ? null
@@ -301,7 +313,7 @@ export class Interface implements Handler {
     if (ethertype === ethernet.IPV4) handler = this.#ipv4;
     else if (ethertype === ethernet.IPV6) handler = this.#ipv6;
     else if (ethertype < ethernet.LEAST_ETHERTYPE) {
-      counters.dropped.notEthernet2++;
+      this.#countLlc(packet, ethertype);
       return;
     } else handler = this.#handlers.get(ethertype) ?? null;
     if (handler === null) {
@@ -314,6 +326,30 @@ export class Interface implements Handler {
       handler.receive(packet);
     } catch (error) {
       this.stack.report(error, `ethertype 0x${ethertype.toString(16)} on ${this.name}`);
+    }
+  }
+
+  /** Counts a frame that has a length for an ethertype (IEEE 802.3 with 802.2): nothing that we speak. */
+  #countLlc(packet: Packet, length: number): void {
+    const { dropped, llc: counters } = this.counters;
+    const at = packet.offset + ethernet.HEADER_LENGTH;
+    if (length < llc.HEADER_LENGTH || at + length > packet.end) {
+      dropped.badLength++;
+      return;
+    }
+    dropped.notEthernet2++;
+    switch (llc.services(packet.view, at)) {
+      case llc.SPANNING_TREE:
+        counters.spanningTree++;
+        break;
+      case llc.SNAP:
+        counters.snap++;
+        break;
+      case llc.RAW_IPX:
+        counters.rawIpx++;
+        break;
+      default:
+        counters.other++;
     }
   }
 
@@ -359,7 +395,7 @@ export class Interface implements Handler {
     this.stack.wake();
     // A super-frame of another device that has to be cut is cut into our slots, and needs none of its own size.
     const cut = packet.gsoType !== GSO_NONE && !this.#cuts(packet.gsoType);
-    return cut || packet.device === this.device ? this.#emit(packet) : this.#forward(packet);
+    return cut || packet.device === this.memory ? this.#emit(packet) : this.#forward(packet);
   }
 
   #emit(packet: Packet): boolean {
