@@ -76,7 +76,7 @@ export function acknowledge(
   const newlyLost = c.lostOut > lostBefore;
 
   if (c.recovery !== Recovery.Open && c.undoValid && isSpurious(c, options, advanced)) undo(c);
-  if (c.recovery !== Recovery.Open && !before(c.sndUna, c.recoveryPoint) && advanced) leaveRecovery(c);
+  if (c.recovery !== Recovery.Open && advanced && isRecovered(c)) leaveRecovery(c);
   if (c.recovery <= Recovery.Reduced && c.lostOut > 0) lossFound(c, now);
   rate.end(c, delivered, c.lost - lostBefore_, now);
   const control = c.congestion.rateControl;
@@ -97,6 +97,13 @@ export function acknowledge(
   } else if (advanced || news) {
     if (c.sendTimer !== SendTimer.Reorder) armSendTimer(c, now);
   }
+}
+
+/** Whether everything is acknowledged that was sent before; after a mark, something that was sent since. */
+function isRecovered(c: TcpConnection): boolean {
+  return c.recovery === Recovery.Reduced
+    ? after(c.sndUna, c.recoveryPoint)
+    : !before(c.sndUna, c.recoveryPoint);
 }
 
 /** The newest segment that this ACK delivered. One object serves every ACK. */

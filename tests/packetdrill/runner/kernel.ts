@@ -7,13 +7,19 @@
 import { tcpInfo } from "../../../stack/tcp/info.ts";
 import type { CallSpec, Expression } from "./ast.ts";
 import { CONSTANTS as K, ERRNO } from "./constants.ts";
+import { type Control, messageMismatch } from "./control.ts";
 import { Epoll, epollWait, poll } from "./epoll.ts";
 import { sendFastOpen } from "./fast_open.ts";
 import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
 import type { Watcher } from "./system.ts";
 import { TcpSocket } from "./tcp_socket.ts";
 import { UdpSocket } from "./udp_socket.ts";
-import { endpoint, field, isOpen, number, optional, show, Unsupported, vectorLength } from "./values.ts";
+import { endpoint, field, isOpen, number, optional, Unsupported, vectorLength } from "./values.ts";
+
+/** Numbers of socket types end here. */
+const SOCK_MAX = 11;
+/** How far a timestamp may be from what a script says, in µs. */
+const STAMP_TOLERANCE = 10_000;
 
 /** A call's way from its arguments to what it does. */
 type Call = (args: Expression[], expected: number) => Attempt;
@@ -144,6 +150,7 @@ export class Kernel {
       epoll_ctl: ([fd, operation, target, event]) => {
         const epoll = this.#file(fd);
         if (!(epoll instanceof Epoll)) throw new SysError("EINVAL");
+        if (this.#file(target) === epoll) throw new SysError("EINVAL");
         const mask = optional(field(event, "events", 0), 0);
         epoll.control(number(operation!), number(target!), this.#file(target), mask);
         return done(0);
@@ -157,6 +164,7 @@ export class Kernel {
         const socket = this.#socket(fd);
         const connection = socket instanceof TcpSocket ? socket.connection : null;
         socket.options.set(level!, name!, value!, connection, this.#host);
+        if (socket instanceof TcpSocket) socket.errorQueue.stampingSet(socket.options.stamping);
         if (socket instanceof TcpSocket) socket.tuneListener();
         return done(0);
       },
@@ -199,6 +207,7 @@ export class Kernel {
     if (base === K.SOCK_STREAM && number_ !== 0 && number_ !== K.IPPROTO_TCP) {
       throw new SysError("EPROTONOSUPPORT");
     }
+    if (base >= SOCK_MAX) throw new SysError("EINVAL");
     if (base !== K.SOCK_STREAM && base !== K.SOCK_DGRAM) throw new SysError("ESOCKTNOSUPPORT");
     const socket = base === K.SOCK_STREAM
       ? new TcpSocket(this.#host, version)
@@ -254,7 +263,7 @@ export class Kernel {
 
   /** recvmsg: the length of all pieces, then flags and control messages. */
   #receiveMessage(socket: TcpSocket | UdpSocket, message: Expression, flags: number): Attempt {
-    if (flags & K.MSG_ERRQUEUE!) throw new SysError("EAGAIN");
+    if (flags & K.MSG_ERRQUEUE!) return this.#errors(socket, message);
     const attempt = socket.read(vectorLength(field(message, "msg_iov", 1)), flags);
     return {
       deadline: attempt.deadline,
@@ -266,21 +275,31 @@ export class Kernel {
     };
   }
 
+  /** MSG_ERRQUEUE: never waits. */
+  #errors(socket: TcpSocket | UdpSocket, message: Expression): Attempt {
+    const got = socket instanceof TcpSocket ? socket.errorQueue.take() : null;
+    if (got === null) throw new SysError("EAGAIN");
+    return done(0, messageMismatch(message, got.control, got.flags, STAMP_TOLERANCE));
+  }
+
   #controlMismatch(socket: TcpSocket | UdpSocket, message: Expression): string | null {
-    const control = field(message, "msg_control", 3);
-    if (control === undefined || control.kind !== "list") return null;
-    for (const item of control.items) {
-      const type = field(item, "cmsg_type", 1), data = field(item, "cmsg_data", 2);
-      if (type?.kind !== "symbol" || type.name !== "TCP_CM_INQ" || data === undefined) {
-        this.#watcher.warn(`Control message ${show(item)} is not checked`);
-        continue;
+    const got: Control[] = [];
+    const c = socket instanceof TcpSocket ? socket.connection : null;
+    if (socket instanceof TcpSocket && c !== null) {
+      const { stamping, inq } = socket.options;
+      const wanted = K.SOF_TIMESTAMPING_RX_SOFTWARE! | K.SOF_TIMESTAMPING_SOFTWARE!;
+      if ((stamping & wanted) === wanted && socket.readStamp !== null) {
+        got.push({ level: K.SOL_SOCKET!, type: K.SCM_TIMESTAMPING!, values: null, stamp: socket.readStamp });
       }
-      if (!(socket instanceof TcpSocket) || !socket.options.inq) return "no control message";
-      const c = socket.connection;
-      const waiting = socket.queued(K.SIOCINQ!) || (c !== null && c.finReceived ? 1 : 0);
-      if (number(data) !== waiting) return `TCP_CM_INQ ${number(data)} got ${waiting}`;
+      const waiting = socket.queued(K.SIOCINQ!) || (c.finReceived ? 1 : 0);
+      if (inq) got.push({ level: K.SOL_TCP!, type: K.TCP_CM_INQ!, values: [waiting], stamp: null });
     }
-    return null;
+    return messageMismatch(message, got, 0, STAMP_TOLERANCE);
+  }
+
+  /** Looks at what has happened to what was sent. @param now In µs from the start of the script. */
+  update(now: number): void {
+    for (const file of this.#files.values()) if (file instanceof TcpSocket) file.update(now);
   }
 
   #close(fd: number): Attempt {

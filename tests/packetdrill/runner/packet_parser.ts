@@ -20,6 +20,8 @@ import type { Scanner } from "./scanner.ts";
 
 const INTEGER = /0[xX][0-9a-fA-F]+|\d+/y;
 const RANGE = /(\d+):(\d+)\((\d+)\)/y;
+/** The option's kind (RFC 2385). */
+const MD5 = 19;
 const ECN = new Set(["noecn", "ect0", "ect1", "ect01", "ce"]);
 
 function integer(scanner: Scanner, what: string): number {
@@ -48,7 +50,8 @@ export function parsePacket(scanner: Scanner): PacketSpec {
 
 function parseIpInfo(scanner: Scanner): IpInfo {
   const info: IpInfo = { ecn: null, trafficClass: null, flowLabel: null, hopLimit: null };
-  if (!scanner.takes("[")) return info;
+  const close = scanner.takes("[") ? "]" : scanner.takes("(") ? ")" : null;
+  if (close === null) return info;
   do {
     const name = scanner.need(/[a-z_0-9]+/y, "ect0, ect1, ect01, ce, noecn, tos, flowlabel or ttl")[0];
     if (ECN.has(name)) info.ecn = name as NonNullable<IpInfo["ecn"]>;
@@ -57,7 +60,7 @@ function parseIpInfo(scanner: Scanner): IpInfo {
     else if (name === "ttl" || name === "hlim") info.hopLimit = integer(scanner, "a hop limit");
     else scanner.fail(`Unknown property "${name}" of an IP header`);
   } while (scanner.takes(","));
-  scanner.expect("]");
+  scanner.expect(close);
   return info;
 }
 
@@ -171,6 +174,12 @@ function parseOption(scanner: Scanner): TcpOption {
     }
     case "ECN":
       return { kind: "ECN", counters: parseCounters(scanner) };
+    case "md5":
+      return {
+        kind: "raw",
+        type: MD5,
+        bytes: bytesOf(scanner.match(/(?:[0-9a-fA-F]{2})+(?![0-9a-zA-Z_])/y)?.[0] ?? "00".repeat(16)),
+      };
     case "raw": {
       const type = integer(scanner, "the option's kind");
       return {
@@ -200,6 +209,8 @@ function parseIcmp(scanner: Scanner): IcmpSpec {
   if (scanner.match(/udp\b/y) !== null) {
     spec.quoted = { protocol: "udp", length: Number(scanner.need(/\(\s*(\d+)\s*\)/y, "(length)")[1]) };
   } else {
+    // Flags in front of the numbers are not quoted.
+    scanner.match(/[SFRPEWUA.]+(?=\s)/y);
     const range = scanner.need(RANGE, "sequence numbers like 1:1001(1000)");
     spec.quoted = { protocol: "tcp", sequence: Number(range[1]), length: Number(range[3]) };
   }

@@ -9,13 +9,14 @@ import type { Captured } from "./codec.ts";
 import { segmentText } from "./packet_text.ts";
 import type { Peer } from "./peer.ts";
 
-/** µs up to which a packet came at once. */
+/** µs up to which a packet came at once, in real time. */
 const AT_ONCE = 8000;
 
 /** Writes a script. */
 export class Recorder {
   readonly #peer: Peer;
   readonly #windows: boolean;
+  readonly #slack: number;
   readonly #print: (line: string) => void;
   /** Time of the line before, in µs. */
   #at = 0;
@@ -25,18 +26,20 @@ export class Recorder {
   /** Packets of the queue that were told. */
   readonly #told = new Set<Captured>();
 
-  constructor(peer: Peer, windows: boolean, print: (line: string) => void) {
+  /** @param windows Whether to tell windows. @param real Whether times are real ones, which are rounded. */
+  constructor(peer: Peer, windows: boolean, real: boolean, print: (line: string) => void) {
     this.#peer = peer;
     this.#windows = windows;
+    this.#slack = real ? AT_ONCE : 0;
     this.#print = print;
   }
 
   /** When a line happens, relative to the one before. */
-  #time(at: number): string {
+  #time(at: number, slack: number): string {
     const after = at - this.#at;
-    if (after < AT_ONCE) return "     +0";
+    if (after <= slack) return "     +0";
     this.#at = at;
-    const text = String(Number((after / 1e6).toFixed(3))).replace(/^0(?=\.)/, "");
+    const text = String(Number((after / 1e6).toFixed(slack > 0 ? 3 : 6))).replace(/^0(?=\.)/, "");
     return `+${text}`.padStart(7);
   }
 
@@ -51,7 +54,7 @@ export class Recorder {
     for (const packet of queue) {
       if (packet.time > until || this.#told.has(packet)) continue;
       this.#told.add(packet);
-      this.#lines.push(`${this.#time(packet.time)} > ${this.#text(packet)}`);
+      this.#lines.push(`${this.#time(packet.time, this.#slack)} > ${this.#text(packet)}`);
     }
   }
 
@@ -80,7 +83,7 @@ export class Recorder {
   }
 
   #when(step: Step, at: number): string {
-    if (step.when.kind !== "at" || step.when.relative) return this.#time(at);
+    if (step.when.kind !== "at" || step.when.relative) return this.#time(at, 0);
     this.#at = at;
     return step.text.slice(0, step.text.search(/\.\.\.|\s/)).padStart(7);
   }

@@ -94,7 +94,8 @@ class Run implements Watcher {
     this.#peer = new Peer(this.#system, options);
     this.#recorder = options.record === "no"
       ? null
-      : new Recorder(this.#peer, options.record === "windows", (line) => output.print(line));
+      : new Recorder(this.#peer, options.record === "windows", this.#system.drift > 0, (line) =>
+        output.print(line));
     this.#code = new CodeRunner(CODE_CONSTANTS, (line) => output.print(line));
   }
 

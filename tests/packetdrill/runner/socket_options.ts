@@ -183,6 +183,16 @@ export class SocketOptions {
     return this.#number("SOL_IP", "IP_RECVERR") !== 0 || this.#number("SOL_IPV6", "IPV6_RECVERR") !== 0;
   }
 
+  /** SO_TIMESTAMPING's bits. */
+  get stamping(): number {
+    return this.#number("SOL_SOCKET", "SO_TIMESTAMPING");
+  }
+
+  /** Whether SO_ZEROCOPY is set. */
+  get zeroCopy(): boolean {
+    return this.#number("SOL_SOCKET", "SO_ZEROCOPY") !== 0;
+  }
+
   /** Whether TCP_INQ was asked for. */
   get inq(): boolean {
     return this.#number("SOL_TCP", "TCP_INQ") !== 0;
@@ -255,6 +265,7 @@ export class SocketOptions {
       case "TCP_USER_TIMEOUT":
         return refuse(n < 0);
       case "TCP_INQ":
+      case "SO_ZEROCOPY":
         return refuse(n < 0 || n > 1);
       case "IP_TTL":
         return refuse(n !== -1 && (n < 1 || n > 255));
@@ -374,6 +385,9 @@ export class SocketOptions {
       case "IPV6_RECVERR":
       case "IPV6_V6ONLY":
       case "SO_ZEROCOPY":
+      case "SO_TIMESTAMPING":
+      case "SO_TIMESTAMP":
+      case "SO_TIMESTAMPNS":
       case "TCP_SAVE_SYN":
       case "SO_REUSEADDR":
       case "SO_REUSEPORT":

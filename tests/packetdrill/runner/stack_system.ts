@@ -84,7 +84,9 @@ export class StackSystem implements System {
   }
 
   poll(): number {
-    return this.#link.poll() - START;
+    const next = this.#link.poll() - START;
+    this.#kernel.update(this.now);
+    return next;
   }
 
   advance(to: number): void {

@@ -13,6 +13,7 @@ import { markUrgent } from "../../../stack/tcp/urgent.ts";
 import { CONSTANTS as K } from "./constants.ts";
 import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
 import { mayDefer, sendFastOpen } from "./fast_open.ts";
+import { ErrorQueue } from "./error_queue.ts";
 import { SocketOptions } from "./socket_options.ts";
 
 const ERRNO_OF: Partial<Record<StackErrorCode, string>> = {
@@ -58,12 +59,18 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
   /** What a blocked call does once the handshake is over. */
   writing: (() => void) | null = null;
   readClosed = false;
+  readonly errorQueue: ErrorQueue;
+  /** When the last byte that was read came, in µs from the start of the script. */
+  readStamp: number | null = null;
+  /** Bytes received at a time, while they are not read. */
+  readonly #arrivals: { end: number; at: number }[] = [];
   writeClosed = false;
 
   constructor(host: Host, version: 4 | 6, options: SocketOptions = new SocketOptions()) {
     super();
     this.host = host;
     this.version = version;
+    this.errorQueue = new ErrorQueue(version === 6);
     this.options = options;
   }
 
@@ -125,6 +132,31 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
   /** With IP_RECVERR what a router has said ends the next call. */
   #noteSoftError(): void {
     if (this.options.receiveErrors) this.pendingError ??= this.#softError();
+  }
+
+  /** Looks at what has happened to what was sent, and notes what came. @param now In µs from the start of the script. */
+  update(now: number): void {
+    const c = this.connection;
+    if (c === null) return;
+    const full = this.errorQueue.full;
+    this.errorQueue.update(c, now);
+    if (!full && this.errorQueue.full) this.events++;
+    const last = this.#arrivals.at(-1);
+    if (c.bytesReceived > (last?.end ?? c.bytesReceived - c.readable)) {
+      this.#arrivals.push({ end: c.bytesReceived, at: now });
+      this.events++;
+    }
+  }
+
+  /** Notes when what was just read had come. */
+  #stampRead(c: TcpConnection): void {
+    const read = c.bytesReceived - c.readable;
+    while (this.#arrivals.length > 0) {
+      this.readStamp = this.#arrivals[0]!.at;
+      if (this.#arrivals[0]!.end > read) return;
+      const { end } = this.#arrivals.shift()!;
+      if (end === read) return;
+    }
   }
 
   /** What the stack knew of before it told. */
@@ -279,6 +311,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
             if (taken === 0) break;
             total += taken;
           }
+          if (total > 0) this.#stampRead(c);
           if (total > 0 && (total >= lowat || !wait)) return result(total);
         }
         if (total >= length && length === 0) return result(0);
@@ -316,6 +349,11 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
         total += taken;
       }
     };
+    const over = () => {
+      const zeroCopy = (flags & K.MSG_ZEROCOPY!) !== 0 && this.options.zeroCopy;
+      this.errorQueue.wrote(total, this.options.stamping, zeroCopy);
+      return result(total);
+    };
     if (c.connecting && wait) this.writing = put;
     let waited = false;
     return {
@@ -323,7 +361,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       run: () => {
         this.#noteSoftError();
         if (this.pendingError !== null || this.writeClosed || c.state === State.Closed) {
-          if (total > 0) return result(total);
+          if (total > 0) return over();
           if (this.pendingError !== null) this.#take(this.pendingError);
           throw new SysError("EPIPE");
         }
@@ -332,10 +370,10 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
           if (waited && !this.#writable(c) && this.host.stack.now < deadline) return null;
           put();
           if (flags & K.MSG_OOB! && total > 0) markUrgent(c);
-          if (total === length) return result(total);
+          if (total === length) return over();
         }
         if (!wait || this.host.stack.now >= deadline) {
-          if (total > 0) return result(total);
+          if (total > 0) return over();
           throw new SysError("EAGAIN");
         }
         waited = true;
@@ -383,7 +421,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       if (c !== null && c.readable >= this.options.receiveLowWater) mask |= E.EPOLLIN! | E.EPOLLRDNORM!;
       if (this.writeClosed || c === null || this.#writable(c)) mask |= E.EPOLLOUT! | E.EPOLLWRNORM!;
     }
-    if (this.pendingError !== null) mask |= E.EPOLLERR!;
+    if (this.pendingError !== null || this.errorQueue.full) mask |= E.EPOLLERR!;
     return mask;
   }
 

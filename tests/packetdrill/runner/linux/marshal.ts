@@ -23,6 +23,8 @@ export interface Defaults {
   bindPort: number;
   connectPort: number;
   ipVersion: string;
+  /** When the script began, in µs of the system's clock. */
+  start: () => number;
 }
 
 /** A call, ready to be made. */
@@ -65,7 +67,7 @@ export class Marshal {
     this.#settings = settings;
     this.#defaults = defaults;
     this.#watcher = watcher;
-    this.#messages = new Messages(arena, (e, remote) => this.#address(e, remote));
+    this.#messages = new Messages(arena, (e, remote) => this.#address(e, remote), defaults.start);
     this.#options = new Options(arena);
     this.#waits = new Waits(arena, files);
     this.#makers = this.#table();

@@ -6,13 +6,16 @@
 
 import type { Expression } from "../ast.ts";
 import { CONSTANTS as K } from "../constants.ts";
-import { field, isOpen, number, optional, show, Unsupported } from "../values.ts";
+import { type Control, messageMismatch } from "../control.ts";
+import { field, isOpen, number, optional, Unsupported } from "../values.ts";
 import type { Arena } from "./arena.ts";
 
 /** Bytes of struct iovec, msghdr, cmsghdr. */
 const IOVEC = 16, MSGHDR = 56, CMSGHDR = 16;
 /** Room for what comes back. */
 const CONTROL = 1024;
+/** How far a timestamp may be from what a script says, in µs. */
+const STAMP_TOLERANCE = 30_000;
 
 type FindAddress = (
   e: Expression | undefined,
@@ -23,10 +26,13 @@ type FindAddress = (
 export class Messages {
   readonly #arena: Arena;
   readonly #address: FindAddress;
+  readonly #start: () => number;
 
-  constructor(arena: Arena, address: FindAddress) {
+  /** @param start When the script began, in µs of the system's clock. */
+  constructor(arena: Arena, address: FindAddress, start: () => number) {
     this.#arena = arena;
     this.#address = address;
+    this.#start = start;
   }
 
   /** An array of struct iovec. */
@@ -96,33 +102,10 @@ export class Messages {
     return {
       at,
       check: () => {
-        const flags = field(message, "msg_flags", 4), control = field(message, "msg_control", 3);
         const used = Number(view.getBigUint64(at + 40, true));
-        const told = this.#received(room, used);
-        if (control?.kind === "list") {
-          const wanted = control.items.map((item) => this.#expected(item));
-          const texts = told.map((part) => JSON.stringify(part));
-          const match = wanted.length === told.length && wanted.every((part, i) => fits(part, told[i]!));
-          if (!match) return `control messages ${control.items.map(show).join(", ")} got ${texts.join(", ")}`;
-        }
-        const got = view.getInt32(at + 48, true);
-        if (flags === undefined || isOpen(flags) || number(flags) === got) return null;
-        return `msg_flags ${show(flags)} got ${got}`;
+        const got = this.#received(room, used);
+        return messageMismatch(message, got, view.getInt32(at + 48, true), STAMP_TOLERANCE);
       },
-    };
-  }
-
-  #expected(e: Expression): Control {
-    const data = field(e, "cmsg_data", 2);
-    const values = data === undefined || isOpen(data)
-      ? null
-      : data.kind === "struct"
-      ? structValues(data)
-      : [number(data)];
-    return {
-      level: number(field(e, "cmsg_level", 0)!),
-      type: number(field(e, "cmsg_type", 1)!),
-      values,
     };
   }
 
@@ -146,33 +129,13 @@ export class Messages {
       else if (size <= 16) {
         for (let i = 0; i + 4 <= size; i += 4) values.push(view.getInt32(data + i, true));
       }
-      found.push({ level, type, values });
+      const stamp = level === K.SOL_SOCKET && type === K.SCM_TIMESTAMPING
+        ? Number(view.getBigInt64(data, true)) * 1e6 + Number(view.getBigInt64(data + 8, true)) / 1000 -
+          this.#start()
+        : null;
+      found.push({ level, type, values, stamp });
       at += (length + 7) & ~7;
     }
     return found;
   }
-}
-
-interface Control {
-  level: number;
-  type: number;
-  /** Null when anything will do. */
-  values: (number | null)[] | null;
-}
-
-const ERROR_FIELDS = ["ee_errno", "ee_origin", "ee_type", "ee_code", "ee_info", "ee_data"];
-
-function structValues(e: Expression & { kind: "struct" }): (number | null)[] | null {
-  if (e.fields.size === 0) return null;
-  if (![...e.fields.keys()].some((name) => name.startsWith("ee_"))) return null;
-  return ERROR_FIELDS.map((name) => {
-    const part = e.fields.get(name);
-    return part === undefined || isOpen(part) ? null : number(part);
-  });
-}
-
-function fits(wanted: Control, got: Control): boolean {
-  if (wanted.level !== got.level || wanted.type !== got.type) return false;
-  return wanted.values === null ||
-    wanted.values.every((value, i) => value === null || value === got.values?.[i]);
 }

@@ -134,6 +134,7 @@ export class KernelSystem implements System {
       bindPort: options.bindPort,
       connectPort: options.connectPort,
       ipVersion: options.ipVersion,
+      start: () => (performance.timeOrigin + this.#start) * 1000,
     }, watcher);
     const polled = new DataView(this.#descriptors.buffer);
     for (const [i, fd] of [this.#tun.fd, caller.eventfd].entries()) {
