@@ -15,10 +15,20 @@ await using network = await Network.open({
   device,
   addresses: addresses.split(",").filter((text) => text !== ""),
 });
-// Addresses of IPv6 can be used once it is known that nobody has them.
-await new Promise((resolve) => setTimeout(resolve, 2500));
+const asked = JSON.parse(questions) as [string, string, DnsType][];
+const told = asked.some(([ipAddr]) => ipAddr === "");
+
+/** Addresses of IPv6 can be used once it is known that nobody has them; what a router tells comes with one. */
+function ready(): boolean {
+  const { ipv6 } = network.stack;
+  const own = network.interface.addresses.filter(({ address }) => address.version === 6);
+  return own.every(({ address }) => ipv6.own(address)?.usable) &&
+    (!told || (network.nameServers.length > 0 && own.some(({ address }) => !address.isLinkLocal)));
+}
+
+for (let i = 0; i < 600 && !ready(); i++) await new Promise((resolve) => setTimeout(resolve, 50));
 const answers = await Promise.all(
-  (JSON.parse(questions) as [string, string, DnsType][]).map(async ([ipAddr, name, type]) => {
+  asked.map(async ([ipAddr, name, type]) => {
     try {
       return await network.resolveDns(name, type, ipAddr === "" ? {} : { nameServer: { ipAddr } });
     } catch (error) {
