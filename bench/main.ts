@@ -1,6 +1,6 @@
 /**
- * `deno task bench [NAME…] [--json FILE] [--chart FILE.svg] [--seconds N] [--rounds N]`: prints what the README shows. With `--loss`:
- * goodput over bad links instead (`loss.ts`).
+ * `deno task bench [NAME…] [--json FILE] [--chart FILE.svg] [--seconds N] [--rounds N]`: prints what the README shows. With `--loss
+ * [--row TEXT]…`: goodput over bad links instead (`loss.ts`), in all rows or in those whose name contains a text.
  *
  * Every figure stands beside that of the kernel's stack with Deno's own API, measured in the same run: the contenders
  * take turns, round by round, and the medians are shown. See bench/README.md for how each figure is made.
@@ -95,6 +95,7 @@ async function main(): Promise<number> {
       seconds: { type: "string", default: "3" },
       rounds: { type: "string", default: "3" },
       loss: { type: "boolean", default: false },
+      row: { type: "string", multiple: true, default: [] },
     },
   });
   const seconds = Number(values.seconds);
@@ -113,7 +114,7 @@ async function main(): Promise<number> {
 
   await ensureCommands(COMMANDS);
   if (values.loss) {
-    const measured = await measureLoss(seconds, rounds);
+    const measured = await measureLoss({ seconds, rounds, rows: values.row });
     if (values.json !== undefined) await Deno.writeTextFile(values.json, JSON.stringify(measured, null, 2));
     return 0;
   }

@@ -1,0 +1,113 @@
+/**
+ * The namespaces of `bench/loss.ts`, and what joins them for one run at a time.
+ *
+ * ```text
+ * peer namespace: kernel socket ── TAP ── impair ── ethox
+ * peer namespace: kernel socket ── TAP ── impair ── TAP ── kernel socket: kernel namespace
+ * ```
+ *
+ * @module
+ */
+
+import type { ImpairOptions } from "../drivers/impair.ts";
+import { Namespace } from "../tests/harness/namespace.ts";
+import type { Measured } from "./peer/main.ts";
+import { CALLBACKS } from "./services_callbacks.ts";
+
+const PEER = "10.71.0.1", HOST = "10.71.0.2", OTHER = "10.71.0.3";
+
+/** Milliseconds beyond the load itself until a run has failed. */
+const GRACE = 30_000;
+/** Milliseconds for a whole table. */
+const DEADLINE = 3 * 3600_000;
+
+/** Which way the data goes, as the contender sees it. */
+export type Direction = "send" | "receive";
+
+/** Two namespaces, and what joins them for one run at a time. */
+export class LossNetwork implements AsyncDisposable {
+  readonly #peer: Namespace;
+  readonly #kernel: Namespace;
+  readonly #stack: AsyncDisposableStack;
+
+  private constructor(peer: Namespace, kernel: Namespace, stack: AsyncDisposableStack) {
+    this.#peer = peer;
+    this.#kernel = kernel;
+    this.#stack = stack;
+  }
+
+  static async create(): Promise<LossNetwork> {
+    await using stack = new AsyncDisposableStack();
+    const peer = stack.use(await Namespace.create());
+    const kernel = stack.use(await Namespace.create());
+    await peer.tap("tap0", { addresses: [`${PEER}/24`] });
+    await kernel.tap("tap1", { addresses: [`${HOST}/24`] });
+    for (const namespace of [peer, kernel]) {
+      const services = namespace.deno("bench/contender_kernel.ts", [], { deadline: DEADLINE });
+      await services.printed(/^ready$/m);
+    }
+    return new LossNetwork(peer, kernel, stack.move());
+  }
+
+  /** Bits a second that arrive. `direction` is that of the data, as the contender sees it. */
+  async measure(
+    who: "ethox" | "kernel",
+    direction: Direction,
+    link: ImpairOptions,
+    congestion: string,
+    seconds: number,
+  ): Promise<number> {
+    const far = who === "ethox" ? [`${HOST}/24`, congestion] : [this.#kernel.name];
+    await using joint = this.#peer.deno("bench/loss_link.ts", [who, JSON.stringify(link), ...far], {
+      deadline: seconds * 1000 + GRACE,
+    });
+    await joint.printed(/^ready$/m);
+    // The address is another station's now.
+    await this.#peer.run("ip", ["neigh", "flush", "dev", "tap0"]);
+    if (direction === "receive") {
+      const port = who === "ethox" ? CALLBACKS : 0;
+      return await load(this.#peer, ["send", HOST, `${seconds}`, "1", `${port}`, congestion], seconds);
+    }
+    if (who === "ethox") {
+      return await load(this.#peer, ["receive", HOST, `${seconds}`, "1", `${CALLBACKS}`], seconds);
+    }
+    await this.#kernel.run("ip", ["neigh", "flush", "dev", "tap1"]);
+    return await load(this.#kernel, ["send", PEER, `${seconds}`, "1", "0", congestion], seconds);
+  }
+
+  /** Bits a second of two flows to the peer over one link: ours, and another of ours or one of the kernel's. */
+  async share(
+    other: "ethox" | "kernel",
+    link: ImpairOptions,
+    congestion: string,
+    seconds: number,
+  ): Promise<[number, number]> {
+    const far = other === "kernel"
+      ? ["shared", JSON.stringify(link), this.#kernel.name, `${OTHER}/24`, congestion]
+      : ["ethox", JSON.stringify(link), `${OTHER}/24`, congestion];
+    await using joint = this.#peer.deno("bench/loss_link.ts", far, { deadline: seconds * 1000 + GRACE });
+    await joint.printed(/^ready$/m);
+    await this.#peer.run("ip", ["neigh", "flush", "dev", "tap0"]);
+    await this.#kernel.run("ip", ["neigh", "flush", "dev", "tap1"]);
+    const ours = ["receive", OTHER, `${seconds}`, "1", `${CALLBACKS}`];
+    const [one, two] = await Promise.all([
+      load(this.#peer, ours, seconds),
+      other === "ethox"
+        ? load(this.#peer, ours, seconds)
+        : load(this.#kernel, ["send", PEER, `${seconds}`, "1", "0", congestion], seconds),
+    ]);
+    return [one, two];
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync();
+  }
+}
+
+/** Runs a load for some seconds. @returns The bits a second that it moved. */
+async function load(place: Namespace, args: string[], seconds: number): Promise<number> {
+  const process = place.deno("bench/peer/main.ts", args, { deadline: seconds * 1000 + GRACE });
+  const { code, stdout, stderr } = await process.ended;
+  if (code !== 0) throw new Error(`The load failed: ${stderr.trim()}`);
+  return (JSON.parse(stdout) as Measured).bits_per_second!;
+}
