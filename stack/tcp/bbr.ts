@@ -2,9 +2,12 @@
  * BBR, version 3 (draft-ietf-ccwg-bbr): a model of the path, its bandwidth and its round-trip time, decides how fast
  * data is sent and how much may be in flight. Loss and marks bound the model; they do not drive it.
  *
- * One thing is not the draft's: where round trips show no queue, losses up to 8% are held for the path's own, and not
- * for congestion (`bbr_model.ts`). By the draft, every round trip with a loss takes a little of the rate, and 1% of random
- * loss a quarter.
+ * Two things are not the draft's:
+ * - Where round trips show no queue, losses up to 8% are held for the path's own, and not for congestion
+ *   (`bbr_model.ts`). By the draft, every round trip with a loss takes a little of the rate, and 1% of random loss a
+ *   quarter.
+ * - A probe that meets the limit gives back part of what lies above 1.25 × bandwidth × round-trip time. By the draft all
+ *   flows keep what they had, so that unequal flows behind a deep queue stay so for minutes.
  *
  * Bandwidth is in segments per second, times in µs, volumes in segments. Names in comments are the draft's.
  *
@@ -22,6 +25,8 @@ const PACING_MARGIN = 0.99;
 const BETA = 0.7;
 /** Share of the bound that is left to others while cruising. */
 const HEADROOM = 0.15;
+/** Share of bandwidth × round-trip time up to which a loss takes nothing of the bound. */
+const PROBE_ROOM = 1.25;
 const MIN_WINDOW = 4;
 /** ACKs with losses in a round trip of startup that make it too lossy to go on. */
 const STARTUP_LOSSES = 6;
@@ -237,7 +242,7 @@ export class Bbr implements Congestion, RateControl {
       this.#lossTooHigh(rate)
     ) {
       this.#pipe.full = true;
-      this.#inflightHigh = Math.max(this.#inflight(this.#maxBandwidth, 1), signals.delivered);
+      this.#inflightHigh = Math.floor(Math.max(this.#inflight(this.#maxBandwidth, 1), signals.delivered));
     }
     signals.advance(state);
     if (this.#phase === Phase.Startup && this.#pipe.full) {
@@ -370,7 +375,10 @@ export class Bbr implements Congestion, RateControl {
   /** A probe has met the limit (BBRHandleInflightTooHigh). */
   #tooHigh(state: RateState, inFlight: number, appLimited: boolean, now: number): void {
     this.#probing = false;
-    if (!appLimited) this.#inflightHigh = Math.max(inFlight, BETA * this.#target(state));
+    if (!appLimited) {
+      const kept = Math.max(BETA * inFlight, Math.min(inFlight, PROBE_ROOM * this.#target(state)));
+      this.#inflightHigh = Math.floor(Math.max(kept, BETA * this.#target(state)));
+    }
     if (this.#phase === Phase.Up) this.#goDown(state, now);
   }
 
