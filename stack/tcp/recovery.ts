@@ -9,18 +9,15 @@ import type { TcpOptions } from "../wire/tcp.ts";
 import type { TcpConnection } from "./connection.ts";
 import { Limit, Recovery, SendTimer } from "./connection_state.ts";
 import { RateSampler } from "./delivery_rate.ts";
+import { detectLosses, limitDuplicates, markLost } from "./loss_detection.ts";
 import { mtuProbeAcknowledged, mtuProbeLost } from "./mtu_probing.ts";
-import { retransmit, sendNew, updateMss } from "./output.ts";
+import { retransmit } from "./output.ts";
 import { updatePacingRate } from "./pacing.ts";
-import { APP_LIMITED, EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
+import { join, joinable, splitAt, unmark } from "./scoreboard.ts";
+import { EVER_RETRANSMITTED, LOST, SACKED, SYN_RECORD } from "./sent.ts";
 import { after, before, later } from "./sequence.ts";
-import { armSendTimer, LEAST_TIMER } from "./timers.ts";
-
-/**
- * Most records of a connection that SACK may make. Beyond, a block that would split one more is not believed, so
- * that a peer with a tiny MSS can't make every ACK cost more: SACK is advice (RFC 2018, section 8).
- */
-const MOST_RECORDS = 4096;
+import { endProbe } from "./tail_probe.ts";
+import { armSendTimer } from "./timers.ts";
 
 /** Time-out when the SYN was sent again, so that no round trip could be measured, in µs (RFC 6298, section 5.7). */
 const FALLBACK_RTO = 3_000_000;
@@ -167,16 +164,6 @@ function noteDelivered(c: TcpConnection, r: number, lost: boolean, inOrder: bool
   }
 }
 
-/** Takes a record out of the counts of lost and retransmitted segments. */
-function unmark(c: TcpConnection, r: number): void {
-  const records = c.tcp.records;
-  const flags = records.flags[r]!;
-  const segments = records.segments[r]!;
-  if (flags & LOST) c.lostOut -= segments;
-  if (flags & RETRANSMITTED) c.retransOut -= segments;
-  records.flags[r] = flags & ~(LOST | RETRANSMITTED);
-}
-
 /** @returns Whether a block told of something new. */
 function markSacked(c: TcpConnection, options: TcpOptions, ack: number, now: number): boolean {
   const records = c.tcp.records;
@@ -231,47 +218,6 @@ function markSacked(c: TcpConnection, options: TcpOptions, ack: number, now: num
     }
   }
   return news;
-}
-
-/** Whether a record and the one after it are both sacked. */
-function joinable(c: TcpConnection, r: number): boolean {
-  const records = c.tcp.records;
-  const next = records.next[r]!;
-  const both = SACKED | SYN_RECORD;
-  return next >= 0 && (records.flags[r]! & both) === SACKED && (records.flags[next]! & both) === SACKED;
-}
-
-function join(c: TcpConnection, r: number): void {
-  if (c.tcp.records.join(r) === c.tail) c.tail = r;
-  c.recordCount--;
-}
-
-/**
- * Splits a record at `sequence` if that is where a segment ends; rounds down to a segment's end otherwise.
- * @returns The record that starts at the cut, or -1 when nothing whole lies on one side.
- */
-function splitAt(c: TcpConnection, r: number, sequence: number): number {
-  const records = c.tcp.records;
-  const segments = records.segments[r]!;
-  if (segments <= 1 || (c.recordCount >= MOST_RECORDS && r !== c.head)) return -1;
-  const size = c.mss;
-  const first = Math.min(Math.floor((sequence - records.start[r]! | 0) / size), segments - 1);
-  if (first < 1) return -1;
-  const cut = records.start[r]! + first * size | 0;
-  if (!before(cut, records.end[r]!)) return -1;
-  const j = records.split(r, cut, first);
-  if (j < 0) return -1;
-  c.recordCount++;
-  if (c.tail === r) c.tail = j;
-  const flags = records.flags[r]!;
-  const change = records.segments[r]! + records.segments[j]! - segments;
-  if (change !== 0) {
-    c.packetsOut += change;
-    if (flags & SACKED) c.sackedOut += change;
-    if (flags & LOST) c.lostOut += change;
-    if (flags & RETRANSMITTED) c.retransOut += change;
-  }
-  return j;
 }
 
 /** Removes what a cumulative ACK covers from the records and from the ring. */
@@ -360,82 +306,6 @@ function takeRttSample(c: TcpConnection, options: TcpOptions, advanced: boolean,
     if (c.retransmissions > 1) c.cwnd = 1;
   } else return;
   c.backoff = 0;
-}
-
-/**
- * Marks what is lost: sent long enough before something that was delivered (RFC 8985, section 6.2), and for peers
- * without SACK the first segment after three duplicate ACKs. Sets the reordering timer for the undecided.
- */
-export function detectLosses(c: TcpConnection, now: number): void {
-  const records = c.tcp.records;
-  if (!c.sackPermitted) {
-    detectWithoutSack(c);
-    return;
-  }
-  if (c.rackTime === -Infinity) return;
-  let reorderWindow = 0;
-  if (c.reordering || (c.recovery <= Recovery.Reduced && c.sackedOut < c.tcp.settings.reordering)) {
-    reorderWindow = Math.min(c.rtt.min / 4, c.rtt.srtt);
-  }
-  let wait = 0;
-  for (let r = c.head; r >= 0; r = records.next[r]!) {
-    const flags = records.flags[r]!;
-    if (flags & SACKED || (flags & (LOST | RETRANSMITTED)) === LOST) continue;
-    const sentAt = records.sentAt[r]!;
-    if (sentAt > c.rackTime || (sentAt === c.rackTime && !before(records.end[r]!, c.rackEnd))) continue;
-    const remaining = sentAt + c.rackRtt + reorderWindow - now;
-    if (remaining <= 0) markLost(c, r);
-    else if (remaining > wait) wait = remaining;
-  }
-  if (wait > 0) {
-    c.sendTimer = SendTimer.Reorder;
-    c.sendTimerAt = now + wait + LEAST_TIMER;
-    c.schedule();
-  } else if (c.sendTimer === SendTimer.Reorder) {
-    c.sendTimer = SendTimer.None;
-    armSendTimer(c, now);
-  }
-}
-
-function detectWithoutSack(c: TcpConnection): void {
-  const records = c.tcp.records;
-  const r = c.head;
-  const flags = records.flags[r]!;
-  // NewReno: in recovery every partial ACK says that the segment after it is missing as well (RFC 6582).
-  const partial = c.recovery === Recovery.Fast && c.duplicateAcks === 0 && before(c.sndUna, c.recoveryPoint);
-  if ((c.duplicateAcks >= c.tcp.settings.reordering && c.recovery <= Recovery.Reduced) || partial) {
-    if ((flags & (LOST | RETRANSMITTED)) === 0) {
-      if (records.segments[r]! > 1) splitAt(c, r, records.start[r]! + c.mss | 0);
-      markLost(c, r);
-    }
-  }
-}
-
-/** Duplicate ACKs do not say of what: they can't have been of more segments than are neither lost nor acknowledged. */
-function limitDuplicates(c: TcpConnection): void {
-  c.sackedOut = Math.max(0, Math.min(c.sackedOut, c.packetsOut - c.lostOut));
-}
-
-function markLost(c: TcpConnection, r: number): void {
-  const records = c.tcp.records;
-  const segments = records.segments[r]!;
-  const flags = records.flags[r]!;
-  if (flags & RETRANSMITTED) c.retransOut -= segments;
-  if ((flags & LOST) === 0) c.lostOut += segments;
-  records.flags[r] = flags & ~RETRANSMITTED | LOST;
-  c.tcp.counters.lostSegments += segments;
-  if (!c.sackPermitted) limitDuplicates(c);
-  // What waits to be sent again can't be lost a second time.
-  if ((flags & (LOST | RETRANSMITTED)) === LOST) return;
-  c.lost += segments;
-  c.congestion.rateControl?.lost(
-    c,
-    segments,
-    records.inFlight[r]!,
-    c.lost - records.lost[r]!,
-    (flags & APP_LIMITED) !== 0,
-    c.tcp.stack.now,
-  );
 }
 
 /** What was late is lost: its repair begins without an ACK to clock it. */
@@ -588,43 +458,6 @@ export function retransmissionTimeout(c: TcpConnection, now: number): void {
   }
 }
 
-/** Sends the tail loss probe: new data if there is some, the last segment again if not. */
-export function sendTailProbe(c: TcpConnection, now: number): void {
-  const records = c.tcp.records;
-  const r = c.tail;
-  if (r < 0 || records.flags[r]! & (SACKED | SYN_RECORD)) return;
-  c.tcp.counters.tailLossProbes++;
-  c.tracer?.probe(now);
-  const end = c.sndNxt;
-  sendNew(c, now, true);
-  c.probing = true;
-  c.probeEnd = c.sndNxt;
-  c.probeAgain = c.sndNxt === end;
-  if (!c.probeAgain) return;
-  let last = r;
-  if (records.segments[r]! > 1) {
-    const cut = splitAt(c, r, records.start[r]! + (records.segments[r]! - 1) * c.mss | 0);
-    if (cut >= 0) last = cut;
-  }
-  retransmit(c, last, 1, now);
-}
-
-/**
- * RFC 8985, section 7.4: what was sent again and is not reported as a duplicate repaired a loss, of which the window
- * has to know. @param duplicate The segment is a duplicate ACK and nothing else.
- */
-function endProbe(c: TcpConnection, ack: number, options: TcpOptions, duplicate: boolean): void {
-  const reported = options.sackBlocks > 0 && options.sack[1] === c.probeEnd && !after(c.probeEnd, ack);
-  if (!c.probeAgain || reported || duplicate) {
-    c.probing = false;
-  } else if (after(ack, c.probeEnd)) {
-    c.probing = false;
-    if (c.recovery !== Recovery.Open) return;
-    c.ssthresh = c.congestion.reduce(c, c.tcp.stack.now);
-    c.cwnd = Math.min(c.cwnd, c.ssthresh);
-  }
-}
-
 /** What went with a SYN was not taken. It goes out again at once; that tells nothing of the network (as Linux has it). */
 export function sendLostAgain(c: TcpConnection, now: number): void {
   const records = c.tcp.records;
@@ -641,16 +474,4 @@ export function sendLostAgain(c: TcpConnection, now: number): void {
 /** Whether so much of the window was in use that it may grow; in slow start half of it is enough. */
 function isWindowUsed(c: TcpConnection): boolean {
   return c.cwndLimited || (c.cwnd < c.ssthresh && c.cwnd < 2 * c.maxPacketsOut);
-}
-
-/** A router has refused what was sent from `sequence` on: it goes out again in smaller segments (RFC 1191, section 6.4). */
-export function tooBig(c: TcpConnection, sequence: number): void {
-  const records = c.tcp.records;
-  const size = c.mss;
-  updateMss(c);
-  if (c.mss >= size) return;
-  for (let r = c.head; r >= 0; r = records.next[r]!) {
-    if (before(records.start[r]!, sequence) && !after(records.end[r]!, sequence)) continue;
-    if ((records.flags[r]! & (SACKED | SYN_RECORD)) === 0) markLost(c, r);
-  }
 }

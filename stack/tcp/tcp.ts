@@ -34,7 +34,7 @@ import { DEFAULT_BACKLOG, deferRetries, TcpListener } from "./listener.ts";
 import { freeListenPort, freePort, openNumbers } from "./numbers.ts";
 import { output } from "./output.ts";
 import { fromCookie, receiveSyn } from "./passive_open.ts";
-import { tooBig } from "./recovery.ts";
+import { tooBig } from "./loss_detection.ts";
 import { softError } from "./soft_error.ts";
 import { rejectSegment } from "./reset.ts";
 import { RingPool } from "./ring.ts";

@@ -12,7 +12,9 @@ import { drop, reset } from "./ending.ts";
 import { noteTimeout } from "./fast_open.ts";
 import { suspectBlackHole } from "./mtu_probing.ts";
 import { output, retransmit, sendProbe, windowClosed } from "./output.ts";
-import { detectLosses, repairReordered, retransmissionTimeout, sendTailProbe } from "./recovery.ts";
+import { detectLosses } from "./loss_detection.ts";
+import { repairReordered, retransmissionTimeout } from "./recovery.ts";
+import { sendTailProbe } from "./tail_probe.ts";
 import { MAX_RTO } from "./rtt.ts";
 import { SYN_RECORD } from "./sent.ts";
 

@@ -1,0 +1,102 @@
+/**
+ * Which segments are lost: RACK (RFC 8985, section 6.2), duplicate ACKs where there is no SACK (RFC 6582), routers' word.
+ *
+ * @module
+ */
+
+import type { TcpConnection } from "./connection.ts";
+import { Recovery, SendTimer } from "./connection_state.ts";
+import { updateMss } from "./output.ts";
+import { splitAt } from "./scoreboard.ts";
+import { APP_LIMITED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
+import { after, before } from "./sequence.ts";
+import { armSendTimer, LEAST_TIMER } from "./timers.ts";
+
+/**
+ * Marks what is lost: sent long enough before something that was delivered (RFC 8985, section 6.2), and for peers
+ * without SACK the first segment after three duplicate ACKs. Sets the reordering timer for the undecided.
+ */
+export function detectLosses(c: TcpConnection, now: number): void {
+  const records = c.tcp.records;
+  if (!c.sackPermitted) {
+    detectWithoutSack(c);
+    return;
+  }
+  if (c.rackTime === -Infinity) return;
+  let reorderWindow = 0;
+  if (c.reordering || (c.recovery <= Recovery.Reduced && c.sackedOut < c.tcp.settings.reordering)) {
+    reorderWindow = Math.min(c.rtt.min / 4, c.rtt.srtt);
+  }
+  let wait = 0;
+  for (let r = c.head; r >= 0; r = records.next[r]!) {
+    const flags = records.flags[r]!;
+    if (flags & SACKED || (flags & (LOST | RETRANSMITTED)) === LOST) continue;
+    const sentAt = records.sentAt[r]!;
+    if (sentAt > c.rackTime || (sentAt === c.rackTime && !before(records.end[r]!, c.rackEnd))) continue;
+    const remaining = sentAt + c.rackRtt + reorderWindow - now;
+    if (remaining <= 0) markLost(c, r);
+    else if (remaining > wait) wait = remaining;
+  }
+  if (wait > 0) {
+    c.sendTimer = SendTimer.Reorder;
+    c.sendTimerAt = now + wait + LEAST_TIMER;
+    c.schedule();
+  } else if (c.sendTimer === SendTimer.Reorder) {
+    c.sendTimer = SendTimer.None;
+    armSendTimer(c, now);
+  }
+}
+
+function detectWithoutSack(c: TcpConnection): void {
+  const records = c.tcp.records;
+  const r = c.head;
+  const flags = records.flags[r]!;
+  // NewReno: in recovery every partial ACK says that the segment after it is missing as well (RFC 6582).
+  const partial = c.recovery === Recovery.Fast && c.duplicateAcks === 0 && before(c.sndUna, c.recoveryPoint);
+  if ((c.duplicateAcks >= c.tcp.settings.reordering && c.recovery <= Recovery.Reduced) || partial) {
+    if ((flags & (LOST | RETRANSMITTED)) === 0) {
+      if (records.segments[r]! > 1) splitAt(c, r, records.start[r]! + c.mss | 0);
+      markLost(c, r);
+    }
+  }
+}
+
+/** Duplicate ACKs do not say of what: they can't have been of more segments than are neither lost nor acknowledged. */
+export function limitDuplicates(c: TcpConnection): void {
+  c.sackedOut = Math.max(0, Math.min(c.sackedOut, c.packetsOut - c.lostOut));
+}
+
+/** A record is lost: it waits to be sent again. */
+export function markLost(c: TcpConnection, r: number): void {
+  const records = c.tcp.records;
+  const segments = records.segments[r]!;
+  const flags = records.flags[r]!;
+  if (flags & RETRANSMITTED) c.retransOut -= segments;
+  if ((flags & LOST) === 0) c.lostOut += segments;
+  records.flags[r] = flags & ~RETRANSMITTED | LOST;
+  c.tcp.counters.lostSegments += segments;
+  if (!c.sackPermitted) limitDuplicates(c);
+  // What waits to be sent again can't be lost a second time.
+  if ((flags & (LOST | RETRANSMITTED)) === LOST) return;
+  c.lost += segments;
+  c.congestion.rateControl?.lost(
+    c,
+    segments,
+    records.inFlight[r]!,
+    c.lost - records.lost[r]!,
+    (flags & APP_LIMITED) !== 0,
+    c.tcp.stack.now,
+  );
+}
+
+/** A router has refused what was sent from `sequence` on: it goes out again in smaller segments (RFC 1191, section 6.4). */
+export function tooBig(c: TcpConnection, sequence: number): void {
+  const records = c.tcp.records;
+  const size = c.mss;
+  updateMss(c);
+  if (c.mss >= size) return;
+  for (let r = c.head; r >= 0; r = records.next[r]!) {
+    if (before(records.start[r]!, sequence) && !after(records.end[r]!, sequence)) continue;
+    if ((records.flags[r]! & (SACKED | SYN_RECORD)) === 0) markLost(c, r);
+  }
+}
