@@ -21,7 +21,7 @@ export interface GuestConfig {
    * with `--kernel-network`: process 1 gives the addresses to the kernel's interface, and the program gets no argument.
    */
   readonly device: string;
-  /** The addresses with their prefixes, each an `--address` argument. */
+  /** The addresses with their prefixes, each an `--address` argument. Without any, the guest asks the network (DHCP, routers). */
   readonly addresses: readonly string[];
   /** The gateway: the `--gateway` argument. Empty for none. */
   readonly gateway: string;
@@ -33,11 +33,11 @@ export interface GuestConfig {
   readonly args: readonly string[];
 }
 
-/** The configuration that fits QEMU's user network. */
+/** The network tells the guest what it needs. */
 export const DEFAULT_CONFIG: GuestConfig = {
   device: "virtio:auto",
-  addresses: ["10.0.2.15/24"],
-  gateway: "10.0.2.2",
+  addresses: [],
+  gateway: "",
   hostname: "",
   mac: "",
   args: [],
@@ -45,6 +45,14 @@ export const DEFAULT_CONFIG: GuestConfig = {
 
 /** {@link GuestConfig.device} where the network is the kernel's. */
 export const KERNEL_DEVICE = "kernel";
+
+/** The configuration of a guest whose network is the kernel's: that asks nobody, so it is given what fits QEMU's user network. */
+export const KERNEL_CONFIG: GuestConfig = {
+  ...DEFAULT_CONFIG,
+  device: KERNEL_DEVICE,
+  addresses: ["10.0.2.15/24"],
+  gateway: "10.0.2.2",
+};
 
 /** Raised for a configuration that can't be used; the message is one line for the user. */
 export class InvalidConfig extends Error {

@@ -45,10 +45,6 @@ Deno.test("programArguments() says nothing of a network when there is no device"
   assert.deepEqual(programArguments({ ...DEFAULT_CONFIG, args: ["--port", "80"] }), [
     "--device",
     "virtio:auto",
-    "--address",
-    "10.0.2.15/24",
-    "--gateway",
-    "10.0.2.2",
     "--port",
     "80",
   ]);

@@ -6,7 +6,7 @@
 
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { build } from "./build.ts";
-import { DEFAULT_CONFIG, type GuestConfig, InvalidConfig, KERNEL_DEVICE, parseConfig } from "./config.ts";
+import { DEFAULT_CONFIG, type GuestConfig, InvalidConfig, KERNEL_CONFIG, parseConfig } from "./config.ts";
 import { configure } from "./configure.ts";
 import { ImageError } from "./errors.ts";
 import { inspect } from "./inspect.ts";
@@ -137,7 +137,7 @@ async function buildCommand(args: string[]): Promise<number> {
   const entry = one(positionals, "program");
   if (values.output === undefined) throw new ImageError(`Say where the image goes with -o DIRECTORY`);
   const kernelNetwork = values["kernel-network"];
-  const base = kernelNetwork ? { ...DEFAULT_CONFIG, device: KERNEL_DEVICE } : DEFAULT_CONFIG;
+  const base = kernelNetwork ? KERNEL_CONFIG : DEFAULT_CONFIG;
   await build({
     program: entry,
     out: values.output,

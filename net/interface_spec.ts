@@ -8,6 +8,7 @@ import type { Device } from "../stack/device.ts";
 import type { ReversePath } from "../stack/ip/forwarding.ts";
 import type { InterfaceOptions } from "../stack/link/interface.ts";
 import type { Ipv6Options } from "../stack/nd/discovery.ts";
+import type { ConfigureOptions } from "./configuration.ts";
 import { parseCidr } from "./route_spec.ts";
 
 /** One interface of a `Network`. */
@@ -24,6 +25,11 @@ export interface InterfaceSpec<D = Device | string> {
   forwarding?: boolean;
   /** Whether packets must come from where they would be answered to (RFC 3704). Default: nothing is checked. */
   reversePath?: ReversePath;
+  /**
+   * Whether the link configures it: IPv4 by DHCP (RFC 2131), or by itself where nobody answers (RFC 3927). Default: when it
+   * is given no addresses and no VLANs, and the network no gateway, for `Network.open`; not for `Network.create`.
+   */
+  configure?: boolean | ConfigureOptions;
   /** How it speaks IPv6: see {@link Ipv6Options}; false: not at all. Default: it makes itself addresses. */
   ipv6?: boolean | Ipv6Options;
   /** VLANs on top of it, each an interface of its own, called `NAME.ID` by default. */

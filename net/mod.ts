@@ -35,11 +35,13 @@ export type {
 export type { CaaRecord, DnsResults, DnsType, ResolveDnsOptions } from "./dns/resolve_dns.ts";
 export { type DnsConfiguration, type DnsOptions, type LinkResolver, Resolver } from "./dns/resolver.ts";
 export type { RouteSpec } from "./route_spec.ts";
+export { Configuration, type ConfigureOptions } from "./configuration.ts";
+export type { NetworkOptions } from "./network_options.ts";
 export { toDenoError } from "./errors.ts";
 export { TcpListener, type TcpListenOptions } from "./listener.ts";
 export { MulticastMembership, type MulticastOptions } from "./multicast.ts";
 export type { InterfaceSpec, VlanSpec } from "./interface_spec.ts";
-export { Network, type NetworkOptions } from "./network.ts";
+export { Network } from "./network.ts";
 export { Browser } from "./mdns/browser.ts";
 export { MdnsCounters, MdnsDrops } from "./mdns/counters.ts";
 export { Mdns } from "./mdns/mdns.ts";

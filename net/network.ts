@@ -9,22 +9,20 @@ import { Loop } from "../drivers/loop.ts";
 import { openDevice } from "../drivers/open.ts";
 import type { Device } from "../stack/device.ts";
 import { Cidr } from "../stack/ip/address.ts";
-import type { ForwardingOptions } from "../stack/ip/forwarding.ts";
 import type { Route, RouteOptions } from "../stack/ip/routes.ts";
-import type { Limits } from "../stack/limits.ts";
 import type { Interface } from "../stack/link/interface.ts";
 import { Stack, type StackOptions } from "../stack/stack.ts";
 import { type Connection, State } from "../stack/tcp/api.ts";
 import type { Clock } from "./clock.ts";
 import { Alarm } from "./clock.ts";
+import { Configuration } from "./configuration.ts";
 import { TcpConn, type TcpConnectOptions } from "./conn.ts";
 import { type Counters, plainCounters } from "./counters.ts";
 import { dial } from "./dial.ts";
 import { DatagramConn, type DatagramConnectOptions, type DatagramOptions } from "./datagram.ts";
 import { lookup } from "./dns/lookup.ts";
 import { type DnsResults, type DnsType, resolveDns, type ResolveDnsOptions } from "./dns/resolve_dns.ts";
-import { type DnsOptions, Resolver } from "./dns/resolver.ts";
-import { toldDomains, toldServers } from "./dns/told.ts";
+import { Resolver } from "./dns/resolver.ts";
 import { toDenoError } from "./errors.ts";
 import { Mdns } from "./mdns/mdns.ts";
 import type { Browser } from "./mdns/browser.ts";
@@ -34,6 +32,7 @@ import { TcpListener, type TcpListenOptions } from "./listener.ts";
 import { NodeListener } from "./node_server.ts";
 import { TcpDuplex } from "./node_stream.ts";
 import { interfaceOptions, type InterfaceSpec, type VlanSpec } from "./interface_spec.ts";
+import { type NetworkOptions, specsOf } from "./network_options.ts";
 import { ping, type PingOptions, type PingResult } from "./ping.ts";
 import { routeOptions, type RouteSpec } from "./route_spec.ts";
 import { systemRandom } from "./system_random.ts";
@@ -41,49 +40,10 @@ import { type Hop, traceroute, type TracerouteOptions } from "./traceroute.ts";
 import { RawConn, type RawListenOptions } from "./raw.ts";
 import { HttpServer, type ServeHandler, type ServeOptions } from "./serve.ts";
 
-/** What {@link Network.open} and {@link Network.create} take. */
-export interface NetworkOptions<D = Device | string> {
-  /** The device of the only interface; use {@link interfaces} for several. */
-  device?: D;
-  /** Addresses of the only interface. */
-  addresses?: readonly string[];
-  /** Several interfaces. */
-  interfaces?: readonly InterfaceSpec<D>[];
-  /** Router to everywhere else. It must be in one of the interfaces' networks. */
-  gateway?: string;
-  /** Further routes. */
-  routes?: readonly RouteSpec[];
-  /** Whether it is a router, which sends packets for others on (RFC 1812), and how. Default false. */
-  forwarding?: boolean | ForwardingOptions;
-  /** Whether an address belongs to its interface alone: see {@link StackOptions.strongHost}. Default false. */
-  strongHost?: boolean;
-  /** How names are resolved. Default: as the network tells. */
-  dns?: DnsOptions;
-  /**
-   * What the link calls this host: it answers to `HOSTNAME.local` (RFC 6762), or to `HOSTNAME-2.local` if another host has
-   * the name. Default: it tells nobody its name.
-   */
-  hostname?: string;
-  /** What differs from the stack's usual limits. */
-  limits?: Partial<Limits>;
-  /** µs for which the loop stays awake after the last activity. Default 100. */
-  spin?: number;
-  /** Frames that one device may deliver in a turn. Default 64. */
-  budget?: number;
-  /** The time in µs. Default: since the process started. */
-  clock?: () => number;
-  /** 16 secret bytes that outlive the process: see {@link StackOptions.secret}. Default: addresses made of link addresses. */
-  secret?: Uint8Array;
-  /** 32 random bits. Default: from the system's generator. */
-  random?: () => number;
-  /** False for a network that is driven by {@link Network.step} alone, in the time that it is told. Default true. */
-  loop?: boolean;
-  /** Gets what the application's callbacks throw, and why a device is gone. Default: prints the former; the latter is uncaught. */
-  onError?: (error: unknown, where: string) => void;
-}
-
 /** µs that `await using` gives connections to hand over what was written. */
 const LINGER = 2_000_000;
+/** µs that interfaces are waited for: an address of the link takes 8 to 12 seconds. */
+const PATIENCE = 20_000_000;
 
 /**
  * One host. Everything that an application opens on it is closed with it.
@@ -105,6 +65,8 @@ export class Network implements Disposable, AsyncDisposable {
   readonly resolver: Resolver;
   /** Names and services of the link; silent until it is needed. */
   readonly mdns: Mdns;
+  /** What the link has told, as it changes: addresses, routers, servers. */
+  readonly configuration: Configuration;
   readonly #loop: Loop | null;
   readonly #budget: number;
   readonly #open = new Set<{ close(): void; onclosed: (() => void) | null }>();
@@ -139,13 +101,16 @@ export class Network implements Disposable, AsyncDisposable {
     this.clock = { timers: stack.timers, time: () => this.#loop?.now ?? this.#now, wake: () => stack.wake() };
     // What is told at the beginning has to be right from the beginning.
     stack.advance(this.clock.time());
+    this.configuration = new Configuration(stack, this.clock);
     this.resolver = new Resolver(stack, this.clock, options.dns ?? {}, this);
     this.mdns = new Mdns(stack, this.clock, options.hostname ?? null);
     if (options.dns?.mdns !== false) this.resolver.link = this.mdns;
   }
 
   /**
-   * Opens the devices and brings the host up.
+   * Opens the devices and brings the host up. An interface that is given no addresses joins the network by itself:
+   * it asks DHCP servers and routers, and when nobody gives it an IPv4 address, it takes one of the link. This
+   * resolves when the host can be used, or after {@link NetworkOptions.patience}.
    *
    * @throws {TypeError} An address, route or device of no known form.
    * @throws {Error} What a device needs, in one line.
@@ -158,10 +123,15 @@ export class Network implements Disposable, AsyncDisposable {
         for (const address of spec.addresses ?? []) Cidr.parse(address);
         const device = typeof spec.device === "string" ? await openDevice(spec.device) : spec.device;
         opened.push(device);
-        interfaces.push({ ...spec, device });
+        const none = (spec.addresses ?? []).length === 0 && (spec.vlans ?? []).length === 0;
+        const bare = none && options.gateway === undefined;
+        interfaces.push({ configure: bare, ...spec, device });
       }
-      const { device: _device, addresses: _addresses, ...rest } = options;
-      return Network.create({ ...rest, interfaces });
+      const { device: _device, addresses: _addresses, configure: _configure, ...rest } = options;
+      const network = Network.create({ ...rest, interfaces });
+      // Nothing moves a network without a loop but its owner.
+      if (options.loop !== false) await network.configuration.settled(options.patience ?? PATIENCE);
+      return network;
     } catch (error) {
       for (const device of opened) device.close();
       throw error;
@@ -213,6 +183,8 @@ export class Network implements Disposable, AsyncDisposable {
       const added = this.stack.addInterface(spec.device, interfaceOptions(spec));
       this.#loop?.add(spec.device, added);
       this.mdns.interfaceAdded(added);
+      const { configure = false } = spec;
+      this.configuration.add(added, configure === false ? null : configure === true ? {} : configure);
       for (const vlan of spec.vlans ?? []) this.addVlan(added, vlan);
       return added;
     } catch (error) {
@@ -226,6 +198,8 @@ export class Network implements Disposable, AsyncDisposable {
     try {
       const added = this.stack.addVlan(parent, { ...interfaceOptions(spec), id, protocol, priority });
       this.mdns.interfaceAdded(added);
+      const { configure = false } = spec;
+      this.configuration.add(added, configure === false ? null : configure === true ? {} : configure);
       for (const vlan of spec.vlans ?? []) this.addVlan(added, vlan);
       return added;
     } catch (error) {
@@ -253,12 +227,12 @@ export class Network implements Disposable, AsyncDisposable {
 
   /** Name servers that the network tells of. */
   get nameServers(): readonly string[] {
-    return toldServers(this.stack);
+    return this.configuration.nameServers;
   }
 
   /** Domains in which short names are looked up, as the network tells. */
   get searchDomains(): readonly string[] {
-    return toldDomains(this.stack);
+    return this.configuration.searchDomains;
   }
 
   /** Opens a TCP connection. A name's addresses, of both versions, are tried side by side (RFC 8305). */
@@ -412,6 +386,7 @@ export class Network implements Disposable, AsyncDisposable {
     for (const one of [...this.#open]) one.close();
     this.mdns.close();
     this.resolver.close();
+    this.configuration.close();
     const connections: Connection[] = [];
     this.stack.tcp.forEach((connection) => void connections.push(connection));
     for (const connection of connections) connection.abort();
@@ -465,19 +440,4 @@ export class Network implements Disposable, AsyncDisposable {
     one.onclosed = () => this.#open.delete(one);
     return one;
   }
-}
-
-/** The interfaces that options stand for. */
-function specsOf<D>(options: NetworkOptions<D>): readonly InterfaceSpec<D>[] {
-  const { device, addresses, interfaces } = options;
-  if (device === undefined) {
-    if (addresses !== undefined) {
-      throw new TypeError("Option addresses needs a device: give one, or use interfaces");
-    }
-    return interfaces ?? [];
-  }
-  if (interfaces !== undefined) {
-    throw new TypeError("Options device and interfaces exclude each other: use one of them");
-  }
-  return [addresses === undefined ? { device } : { device, addresses }];
 }

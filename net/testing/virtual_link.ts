@@ -5,7 +5,8 @@
  */
 
 import { MemoryHub } from "../../drivers/memory.ts";
-import { Network, type NetworkOptions } from "../network.ts";
+import { Network } from "../network.ts";
+import type { NetworkOptions } from "../network_options.ts";
 
 /** What a host of a {@link VirtualLink} may differ in. */
 export type VirtualHostOptions = Omit<NetworkOptions, "device" | "interfaces" | "loop" | "clock">;

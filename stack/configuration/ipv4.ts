@@ -14,16 +14,13 @@ import { LinkLocalAddress } from "../link/link_local.ts";
 /** Metric of routes that a server tells: what is configured by hand goes first. */
 const METRIC = 1024;
 const EVERYWHERE = new Cidr(IpAddress.v4(0), 0);
-/** µs without an offer after which the interface gives itself an address. */
-const FALLBACK = 6_000_000;
-
 /** How an interface gets its IPv4 address. */
 export interface Ipv4ConfigurationOptions {
   /** Whether servers are asked, and how. Default true. */
   dhcp?: boolean | DhcpOptions;
   /**
-   * Whether it gives itself an address of the link, 169.254.x.y (RFC 3927): when no server has offered one for 6 seconds
-   * and until one does, or at once without DHCP. Default true.
+   * Whether it gives itself an address of the link, 169.254.x.y (RFC 3927): when no server has answered the first request,
+   * for about 4 seconds, and until one does, or at once without DHCP. Default true.
    */
   linkLocal?: boolean;
 }
@@ -95,8 +92,8 @@ export class Ipv4Configuration implements DhcpHandler {
   }
 
   /** @internal */
-  silent(elapsed: number): void {
-    if (elapsed >= FALLBACK && this.lease === null) this.linkLocal?.start();
+  silent(): void {
+    if (this.lease === null) this.linkLocal?.start();
   }
 
   #remove(lease: DhcpLease): void {

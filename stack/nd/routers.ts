@@ -49,6 +49,12 @@ export interface Expiring<T> {
 
 /** Listens to the routers of one interface. */
 export class RouterDiscovery implements TimerOwner {
+  /** Whether the last advertisement has said that addresses come from DHCPv6 (RFC 4861, section 4.2, M). */
+  managed = false;
+  /** Whether the last advertisement has said that everything but addresses comes from DHCPv6 (O). */
+  otherConfiguration = false;
+  /** Called after each advertisement, and when something that was told has run out. */
+  onChange: (() => void) | null = null;
   readonly #discovery: NeighbourDiscovery;
   readonly #interface: Interface;
   readonly #stack: Stack;
@@ -56,6 +62,7 @@ export class RouterDiscovery implements TimerOwner {
   readonly #solicit: Timer = new Timer(this);
   readonly #sweep: Timer = new Timer(this);
   #solicitations = 0;
+  #heard = false;
   #routers: Advertised[] = [];
   #prefixes: Advertised[] = [];
   #routes: Advertised[] = [];
@@ -90,8 +97,14 @@ export class RouterDiscovery implements TimerOwner {
     return this.#domains;
   }
 
+  /** Whether routers have been heard, or nobody has answered the last of the questions for them. */
+  get settled(): boolean {
+    return !this.#enabled || (this.#heard || this.#solicitations >= SOLICITATIONS);
+  }
+
   /** @internal Asks for routers after `delay` µs, a few times until one has answered. */
   start(delay: number): void {
+    this.#solicitations = 0;
     if (this.#enabled) this.#stack.timers.arm(this.#solicit, this.#stack.now + delay);
   }
 
@@ -145,6 +158,7 @@ export class RouterDiscovery implements TimerOwner {
       return;
     }
     counters.delivered++;
+    this.#heard = true;
     this.#stack.timers.cancel(this.#solicit);
     const source = IpAddress.read(6, view, network + ipv6.SOURCE);
     const options = at + wire.ADVERTISEMENT_LENGTH;
@@ -169,10 +183,14 @@ export class RouterDiscovery implements TimerOwner {
       this.#option(view, option, source);
     }
     this.#armSweep();
+    this.onChange?.();
   }
 
   #parameters(view: DataView, at: number): void {
     const discovery = this.#discovery;
+    const flags = view.getUint8(at + 5);
+    this.managed = (flags & wire.MANAGED) !== 0;
+    this.otherConfiguration = (flags & wire.OTHER_CONFIGURATION) !== 0;
     const hopLimit = wire.advertisedHopLimit(view, at);
     if (hopLimit !== 0) discovery.hopLimit = hopLimit;
     const reachable = wire.reachableTime(view, at);
@@ -364,6 +382,7 @@ export class RouterDiscovery implements TimerOwner {
       }
     }
     this.#armSweep();
+    this.onChange?.();
   }
 
   #armSweep(): void {

@@ -69,6 +69,11 @@ export const DNS_SERVERS = 25;
 /** Option: DNS search list (RFC 8106). */
 export const DNS_SEARCH = 31;
 
+/** Flag of a router advertisement: addresses come from DHCPv6. */
+export const MANAGED = 0x80;
+/** Flag of a router advertisement: everything but addresses comes from DHCPv6. */
+export const OTHER_CONFIGURATION = 0x40;
+
 /** {@link prefixFlags}: addresses of the prefix are on the link. */
 export const ON_LINK = 0x80;
 /** {@link prefixFlags}: addresses may be made of the prefix. */

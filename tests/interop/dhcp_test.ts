@@ -1,0 +1,49 @@
+import { Namespace } from "../harness/namespace.ts";
+import type { Process } from "../harness/process.ts";
+import { requireTools } from "../harness/tools.ts";
+
+/** A namespace whose kernel has a TAP, with dnsmasq as DHCP server on it. */
+async function served(namespace: Namespace, directory: string, ...args: string[]): Promise<Process> {
+  await namespace.tap("tap0", { addresses: ["10.87.0.1/24"] });
+  const server = namespace.spawn("dnsmasq", [
+    ...["--keep-in-foreground", "--log-facility=-", "--log-dhcp", "--conf-file=/dev/null", "--port=0"],
+    ...[
+      "--user=root",
+      `--pid-file=${directory}/pid`,
+      `--dhcp-leasefile=${directory}/leases`,
+      "--interface=tap0",
+    ],
+    ...args,
+  ]);
+  await server.printed(/DHCP/);
+  return server;
+}
+
+Deno.test("A host that is given no addresses joins the network of dnsmasq, and renews its lease", async () => {
+  await requireTools("ip", "ping", "dnsmasq", "curl");
+  const directory = await Deno.makeTempDir();
+  try {
+    await using namespace = await Namespace.create();
+    const server = await served(
+      namespace,
+      directory,
+      "--dhcp-range=10.87.0.50,10.87.0.60,2m",
+      "--dhcp-option=option:T1,3",
+      "--dhcp-option=option:T2,90",
+      "--dhcp-option=option:dns-server,10.87.0.1",
+      "--dhcp-option=option:domain-search,lan.example,example",
+      "--dhcp-option=option:classless-static-route,0.0.0.0/0,10.87.0.1,10.99.0.0/16,10.87.0.1",
+    );
+    await using program = namespace.deno("examples/http_echo.ts", ["--device", "tap:tap0"], {
+      deadline: 120_000,
+    });
+    await program.printed(/listening on http:\/\/10\.87\.0\.5/i);
+    const [, address] = /http:\/\/(10\.87\.0\.[0-9]+)/.exec(program.stdout)!;
+    await namespace.run("ping", ["-q", "-c", "2", "-W", "5", address!]);
+    await namespace.run("curl", ["-gsS", "--fail", "--max-time", "20", `http://${address}/`]);
+    // The offer's acknowledgement, and at least two more.
+    await server.printed(/(DHCPACK[^]*){3}/, 60_000);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
