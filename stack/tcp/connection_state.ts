@@ -296,6 +296,9 @@ export abstract class ConnectionState implements TimerOwner {
   quickAcks: number = QUICK_ACKS;
   /** Requests and responses alternate: an ACK can ride on the response. */
   interactive = false;
+  /** Segments of the turn at {@link gapAckAt}, in µs, that came before their turn. */
+  gapAcks = 0;
+  gapAckAt: number = -Infinity;
   /** A duplicate segment to report (RFC 2883); nothing while both are equal. */
   dsackStart = 0;
   dsackEnd = 0;

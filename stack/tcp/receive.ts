@@ -18,6 +18,8 @@ import type { Segment } from "./input.ts";
 import { rejectSegment } from "./reset.ts";
 import { before } from "./sequence.ts";
 
+/** Segments before their turn that one ACK tells of at most. */
+const MOST_UNTOLD = 44;
 /** Segments with one of these may be short because the data ends there. */
 const REMNANT = wire.SYN | wire.FIN | wire.URG | wire.PSH;
 /** Bytes of a segment below which it tells nothing of what the peer can send (Linux's TCP_MIN_MSS). */
@@ -155,6 +157,19 @@ export function heldBeyond(c: TcpConnection): number {
   return Math.max(0, end - c.rcvNxt | 0);
 }
 
+/**
+ * Whether so many segments of this turn came before their turn that one ACK at its end tells of the rest: three are sent
+ * at once, by which a peer finds the loss, and one of many more, as with Linux's tcp_comp_sack_nr.
+ */
+function isOneOfMany(c: TcpConnection): boolean {
+  const { now } = c.tcp.stack;
+  if (c.gapAckAt !== now) {
+    c.gapAckAt = now;
+    c.gapAcks = 0;
+  }
+  return c.sackPermitted && c.dsackStart === c.dsackEnd && ++c.gapAcks > 3 && c.gapAcks % MOST_UNTOLD !== 0;
+}
+
 /** Keeps a segment that came before its turn, and tells the peer at once. */
 function holdOutOfOrder(
   c: TcpConnection,
@@ -194,7 +209,12 @@ function holdOutOfOrder(
     }
   }
   quickAck(c);
-  sendAck(c);
+  if (isOneOfMany(c)) {
+    c.ackNow = true;
+    c.tcp.markDirty(c);
+  } else {
+    sendAck(c);
+  }
 }
 
 /** Takes what the hole kept back. @returns Whether a FIN follows it at once. */
