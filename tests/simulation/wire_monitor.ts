@@ -16,6 +16,8 @@ class Direction {
   /** The initial sequence number. */
   isn = 0;
   known = false;
+  /** The initial number is another one than before, and nothing of it has been acknowledged yet. */
+  renewed = false;
   /** One past the highest sequence number sent. */
   end = 0;
   /** Right edge of the window offered to the other side; valid once {@link offered}. */
@@ -28,7 +30,7 @@ class Direction {
   reverse: Direction | null = null;
 
   forget(): void {
-    this.known = this.offered = false;
+    this.known = this.offered = this.renewed = false;
   }
 }
 
@@ -105,8 +107,10 @@ export class WireMonitor {
   #begin(d: Direction, sequence: number, flags: number, options: tcp.TcpOptions): void {
     if (d.known && d.isn === sequence) return;
     if (d.known && !(flags & tcp.ACK)) d.reverse!.forget();
+    const renewed = d.known;
     d.forget();
     d.known = true;
+    d.renewed = renewed;
     d.isn = sequence;
     d.end = sequence;
     d.shift = options.windowScale;
@@ -116,7 +120,11 @@ export class WireMonitor {
   #acknowledgment(d: Direction, view: DataView, at: number, flags: number, scaling: boolean): void {
     const ack = tcp.acknowledgment(view, at);
     const r = d.reverse!;
-    if (r.known && (ack - r.end | 0) > 0) {
+    const unsent = r.known && (ack - r.end | 0) > 0;
+    // An old SYN that comes late is answered with numbers of which a host in TIME-WAIT knows nothing.
+    if (r.renewed && (unsent || (ack - r.isn | 0) < 0)) return;
+    r.renewed = false;
+    if (unsent) {
       this.#fail(`Acknowledged ${ack - r.end | 0} bytes that were never sent`);
     }
     const scaled = scaling && d.shift >= 0 && r.shift >= 0 && !(flags & tcp.SYN);
@@ -134,9 +142,10 @@ export class WireMonitor {
         this.#fail(`Took back ${d.edge - edge | 0} bytes of window`);
       }
     }
+    // What was offered once may be used, though a later window can't say it.
+    if (!d.offered || (edge - d.edge | 0) > 0) d.edge = edge;
     d.offered = true;
     d.acknowledged = ack;
-    d.edge = edge;
   }
 
   #data(d: Direction, sequence: number, length: number, flags: number): void {
