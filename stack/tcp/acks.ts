@@ -22,10 +22,13 @@ export function sendAck(c: TcpConnection): void {
   }
   const stamps = c.timestamps ? 12 : 0;
   const blocks = c.sackPermitted ? sackBlocks(c, stamps === 0 ? 4 : 3) : 0;
-  const options = stamps + (blocks > 0 ? 4 + 8 * blocks : 0);
+  const sack = blocks > 0 ? 4 + 8 * blocks : 0;
+  const ecn = c.accurate === null ? 0 : c.accurate.ackOptionLength(c, wire.MOST_OPTIONS - stamps - sack);
+  const options = stamps + ecn + sack;
   const at = packet.push(wire.HEADER_LENGTH + options);
   if (stamps > 0) wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
-  if (blocks > 0) writeSack(c, packet.view, at + wire.HEADER_LENGTH + stamps, blocks);
+  if (ecn > 0) c.accurate!.writeOption(packet.view, at + wire.HEADER_LENGTH + stamps);
+  if (blocks > 0) writeSack(c, packet.view, at + wire.HEADER_LENGTH + stamps + ecn, blocks);
   writeSegment(c, packet, at, c.sndNxt, wire.HEADER_LENGTH + options, wire.ACK);
   c.lastTransmit = c.tcp.stack.now;
   c.tcp.counters.sentSegments++;

@@ -12,6 +12,7 @@ import { State } from "./api.ts";
 import type { Assembler } from "./assembler.ts";
 import { type Congestion, INFINITE_SSTHRESH } from "./congestion.ts";
 import type { TcpConnection } from "./connection.ts";
+import type { AccurateEcn } from "./accurate_ecn.ts";
 import type { FastOpenState } from "./fast_open.ts";
 import type { TcpListener } from "./listener.ts";
 import type { MtuProbing } from "./mtu_probing.ts";
@@ -307,8 +308,10 @@ export abstract class ConnectionState implements TimerOwner {
   sackPermitted = false;
   timestamps = false;
   windowScaling = false;
-  /** Explicit congestion notification was agreed on (RFC 3168). */
+  /** Explicit congestion notification was agreed on (RFC 3168): what we send may be marked. */
   ecn = false;
+  /** Accurate feedback of it (RFC 9768), asked for or agreed on; null for RFC 3168's. */
+  accurate: AccurateEcn | null = null;
   /** A mark came in: every ACK says so until the peer says that it has reduced its window. */
   ecnEcho = false;
   /** The next new data says that the window was reduced. */

@@ -40,6 +40,8 @@ export class TcpCounters {
   receivedResets = 0;
   /** Segments marked by a router (RFC 3168). */
   receivedMarks = 0;
+  /** Connections on which something rewrites the bits of congestion notification, or their options (RFC 9768). */
+  mangledEcn = 0;
   /** Windows reduced because the peer echoed a mark. */
   markReductions = 0;
   /** Resets sent. */

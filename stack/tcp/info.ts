@@ -148,6 +148,20 @@ export interface TcpInfo {
   total_rto_recoveries: number;
   /** Milliseconds that they took. */
   total_rto_time: number;
+  /** Segments that came marked. Like those that follow, 0 unless feedback is accurate (RFC 9768). */
+  received_ce: number;
+  /** Bytes that the peer has received as ECT(1). */
+  delivered_e1_bytes: number;
+  /** Bytes that the peer has received as ECT(0). */
+  delivered_e0_bytes: number;
+  /** Bytes that the peer has received marked. */
+  delivered_ce_bytes: number;
+  /** Bytes received as ECT(1). */
+  received_e1_bytes: number;
+  /** Bytes received as ECT(0). */
+  received_e0_bytes: number;
+  /** Bytes received marked. */
+  received_ce_bytes: number;
 }
 
 /** Linux's numbers, by {@link State}. */
@@ -175,7 +189,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     probes: c.keepAliveProbes > 0 ? c.keepAliveProbes : c.windowProbes,
     backoff: c.windowProbes > 0 ? c.windowProbes : c.backoff,
     options: (c.timestamps ? INFO_TIMESTAMPS : 0) | (c.sackPermitted ? INFO_SACK : 0) |
-      (c.windowScaling ? INFO_WINDOW_SCALE : 0) | (c.ecn ? INFO_ECN : 0) |
+      (c.windowScaling ? INFO_WINDOW_SCALE : 0) | (c.ecn || c.accurate !== null ? INFO_ECN : 0) |
       (c.fastOpen?.accepted ? INFO_SYN_DATA : 0),
     snd_wscale: c.sndShift,
     rcv_wscale: c.rcvShift,
@@ -237,6 +251,13 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     total_rto: c.totalTimeouts,
     total_rto_recoveries: c.timeoutRows,
     total_rto_time: milliseconds(c.timeoutTime + (c.timeoutAt > 0 ? now - c.timeoutAt : 0)),
+    received_ce: c.accurate?.marksReceived ?? 0,
+    delivered_e1_bytes: c.accurate?.bytesTold[1] ?? 0,
+    delivered_e0_bytes: c.accurate?.bytesTold[2] ?? 0,
+    delivered_ce_bytes: c.accurate?.bytesTold[3] ?? 0,
+    received_e1_bytes: c.accurate?.bytesReceived[1] ?? 0,
+    received_e0_bytes: c.accurate?.bytesReceived[2] ?? 0,
+    received_ce_bytes: c.accurate?.bytesReceived[3] ?? 0,
   };
 }
 

@@ -7,6 +7,7 @@
 import type { Bytes } from "../packet.ts";
 import * as wire from "../wire/tcp.ts";
 import { quickAck, sendAck } from "./acks.ts";
+import { ecnAnswered } from "./accurate_ecn.ts";
 import { State } from "./api.ts";
 import { tuneSendBuffer } from "./buffer_tuning.ts";
 import { tellConnected, tellWritable } from "./callbacks.ts";
@@ -198,7 +199,8 @@ function inputSegment(c: TcpConnection, s: Segment, now: number): void {
     c.tcp.counters.passiveOpens++;
     endPending(c, false);
   }
-  if (c.ecn) inputEcn(c, s);
+  if (c.accurate !== null) c.accurate.received(c, s);
+  else if (c.ecn) inputEcn(c, s);
   if (!inputAck(c, s, now)) return;
   if (c.state === State.TimeWait || (c.state as State) === State.Closed) return;
   if (s.length > 0 || s.flags & wire.FIN) inputData(c, s, now);
@@ -244,8 +246,7 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
   c.rcvNxt = s.sequence + 1 | 0;
   c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
   takeSynOptions(c, s.options, now);
-  // RFC 3168, section 6.1.1: our SYN asked with both, the answer agrees with ECE alone.
-  c.ecn = c.ecn && (s.flags & (wire.ECE | wire.CWR)) === (acked ? wire.ECE : wire.ECE | wire.CWR);
+  ecnAnswered(c, s, acked);
   c.sndWnd = s.window;
   c.maxSndWnd = s.window;
   c.sndWl1 = s.sequence;
@@ -263,8 +264,10 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
   c.state = State.Established;
   acknowledge(c, s.acknowledgment, s.options, true, true, false, now);
   if (c.fastOpen !== null) synAnswered(c, s, now);
+  // How the SYN-ACK came is said by an ACK alone, whatever follows (RFC 9768, section 3.2.2.1).
+  if (c.accurate !== null) sendAck(c);
+  else c.ackNow = true;
   tellConnected(c);
-  c.ackNow = true;
   c.tcp.markDirty(c);
   if (s.length > 0 || s.flags & wire.FIN) {
     s.sequence = c.rcvNxt;
@@ -305,6 +308,7 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
     }
     return true;
   }
+  const told = c.accurate !== null && c.accurate.takeAck(c, s);
   // What it says of time is believed if it begins where the last ACK left off (RFC 7323, section 4.3).
   if (
     c.timestamps && options.timestamps && !after(s.sequence, c.lastAck) &&
@@ -315,7 +319,7 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
   }
   if (ack !== c.sndUna || s.options.sackBlocks > 0 || c.head >= 0 || c.probing) {
     const queued = c.sendQueued;
-    const marked = c.ecn && (s.flags & wire.ECE) !== 0;
+    const marked = told || (c.ecn && c.accurate === null && (s.flags & wire.ECE) !== 0);
     if (marked) echoed(c, now);
     acknowledge(c, ack, s.options, data, changed, marked, now);
     if (c.sendLimit < c.sendMost) tuneSendBuffer(c);

@@ -7,6 +7,7 @@
  */
 
 import * as wire from "../wire/tcp.ts";
+import { usualOptions } from "./accurate_ecn.ts";
 import type { TcpConnection } from "./connection.ts";
 import { Recovery } from "./connection_state.ts";
 import { largestMss, link, stamp, transmit } from "./output.ts";
@@ -55,7 +56,7 @@ function packetOf(c: TcpConnection, mss: number): number {
 }
 
 function overhead(c: TcpConnection): number {
-  return c.path.headerLength + wire.HEADER_LENGTH + (c.timestamps ? 12 : 0);
+  return c.path.headerLength + wire.HEADER_LENGTH + usualOptions(c);
 }
 
 /** The largest packet that path and peer take. */

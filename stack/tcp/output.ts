@@ -8,6 +8,7 @@ import { OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../device.ts";
 import { CHECKSUM_PARTIAL, GSO_ECN, GSO_TCPV4, GSO_TCPV6, type Packet } from "../packet.ts";
 import * as wire from "../wire/tcp.ts";
 import { DELAYED_ACK, sendAck } from "./acks.ts";
+import { usualOptions } from "./accurate_ecn.ts";
 import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
 import { Limit, Recovery, SendTimer } from "./connection_state.ts";
@@ -68,7 +69,7 @@ export function updateMss(c: TcpConnection): void {
 /** @returns Bytes of payload of the largest segment that the peer takes and that a packet of `mtu` bytes holds. */
 export function largestMss(c: TcpConnection, mtu: number): number {
   const fits = mtu - c.path.headerLength - wire.HEADER_LENGTH;
-  return Math.max(Math.min(c.peerMss, fits) - (c.timestamps ? 12 : 0), c.tcp.settings.leastSendMss);
+  return Math.max(Math.min(c.peerMss, fits) - usualOptions(c), c.tcp.settings.leastSendMss);
 }
 
 /**
@@ -231,6 +232,7 @@ function sendsSmall(c: TcpConnection, length: number, last: boolean): boolean {
 
 /** Most payload bytes of one transmission, in whole segments. */
 function largest(c: TcpConnection): number {
+  if (c.accurate !== null && c.accurate.indivisible) return c.mss;
   const most = MAX_PACKET - c.path.headerLength - wire.MAX_HEADER_LENGTH;
   const device = c.path.interface.device;
   const offload = c.path.version === 4 ? OFFLOAD_TSO4 : OFFLOAD_TSO6;
@@ -357,13 +359,13 @@ export function transmit(
   const packet = path.reserve();
   if (packet === null) return false;
   if (length > 0) placePayload(c, packet, sequence - c.sendBase | 0, length);
-  const options = c.timestamps ? 12 : 0;
+  const options = usualOptions(c);
   const header = packet.push(wire.HEADER_LENGTH + options);
   // Whoever puts super-segments together again on the way knows by PSH that one is complete (as Linux).
   const super_ = length > c.mss && !whole;
   if (super_) flags |= wire.PSH;
   writeSegment(c, packet, header, sequence, wire.HEADER_LENGTH + options, flags);
-  if (options > 0) wire.writeTimestamps(packet.view, header + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
+  writeUsualOptions(c, packet.view, header + wire.HEADER_LENGTH);
   if (length > 0) {
     const segments = whole ? 1 : segmentsOf(c, length);
     c.dataSegmentsOut += segments;
@@ -371,13 +373,22 @@ export function transmit(
   }
   if (super_) {
     packet.gsoType = path.version === 4 ? GSO_TCPV4 : GSO_TCPV6;
-    if (flags & wire.CWR) packet.gsoType |= GSO_ECN;
+    if (flags & wire.CWR && c.accurate === null) packet.gsoType |= GSO_ECN;
     packet.gsoSize = c.mss;
   }
   c.lastTransmit = c.tcp.stack.now;
   c.tcp.counters.sentSegments++;
   path.send(packet, wire.PROTOCOL, c.trafficClass | (c.ecn && fresh && length > 0 ? ECT0 : 0), c.hopLimit);
   return true;
+}
+
+/** Writes the options that every segment of a connection has. */
+function writeUsualOptions(c: TcpConnection, view: DataView, at: number): void {
+  if (c.timestamps) {
+    wire.writeTimestamps(view, at, timestamp(c), c.tsRecent);
+    at += 12;
+  }
+  if (c.accurate !== null && c.accurate.optionLength(c) > 0) c.accurate.writeOption(view, at);
 }
 
 /** Puts payload from the ring into an empty packet, or attaches the ring's memory. */
@@ -402,7 +413,10 @@ export function writeSegment(
   let window = c.receiveWindow;
   // As Linux counts: what belongs to a handshake that the peer began is not the connection's.
   if ((flags & wire.SYN) === 0 || c.active) c.segmentsOut++;
-  if (c.ecnEcho && (flags & (wire.SYN | wire.RST)) === 0) flags |= wire.ECE;
+  if ((flags & (wire.SYN | wire.RST)) === 0) {
+    if (c.accurate !== null) flags |= c.accurate.flags(flags === wire.ACK && packet.length === length);
+    else if (c.ecnEcho) flags |= wire.ECE;
+  }
   if (flags & wire.SYN) {
     // Said again, it says what was offered before, whatever has become of the path meanwhile.
     window = Math.max(Math.min(firstWindow(c), window, 65535), Math.min(c.rcvAdv - c.rcvNxt | 0, 65535));
@@ -466,9 +480,9 @@ export function acked(c: TcpConnection): void {
 export function sendProbe(c: TcpConnection): boolean {
   const packet = c.path.reserve();
   if (packet === null) return false;
-  const options = c.timestamps ? 12 : 0;
+  const options = usualOptions(c);
   const at = packet.push(wire.HEADER_LENGTH + options);
-  if (options > 0) wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
+  writeUsualOptions(c, packet.view, at + wire.HEADER_LENGTH);
   writeSegment(c, packet, at, c.sndUna - 1 | 0, wire.HEADER_LENGTH + options, wire.ACK);
   c.tcp.counters.sentSegments++;
   c.path.send(packet, wire.PROTOCOL, c.trafficClass, c.hopLimit);

@@ -8,6 +8,7 @@ import type { Path } from "../ip/path.ts";
 import type { Packet } from "../packet.ts";
 import * as wire from "../wire/tcp.ts";
 import { State } from "./api.ts";
+import { agreeToEcn } from "./accurate_ecn.ts";
 import { tellConnected } from "./callbacks.ts";
 import { TcpConnection } from "./connection.ts";
 import { stampedEcn, stampedSack, stampedWindowScale, stampOptions } from "./cookies.ts";
@@ -62,7 +63,7 @@ export function receiveSyn(
   const c = passive(tcp, path, listener, s, ports, hash);
   openNumbers(c);
   takeSynOptions(c, s.options, now);
-  c.ecn = tcp.settings.ecn !== 0 && (s.flags & ECN_SETUP) === ECN_SETUP;
+  agreeToEcn(c, s);
   c.sndWl2 = c.iss;
   enterHalfOpen(c);
   tcp.traceNew(c);

@@ -67,7 +67,7 @@ export function acknowledge(
   }
 
   const delivered = c.delivered - before_;
-  if (marked) c.deliveredMarked += delivered;
+  if (marked) c.deliveredMarked += c.accurate === null ? delivered : c.accurate.news;
   const lostBefore = c.lostOut;
   if (c.head >= 0 && (c.sackedOut > 0 || c.recovery !== Recovery.Open)) detectLosses(c, now);
   const newlyLost = c.lostOut > lostBefore;
@@ -343,7 +343,7 @@ export function echoed(c: TcpConnection, now: number): void {
   c.undoValid = false;
   c.recovery = Recovery.Reduced;
   c.recoveryPoint = c.sndNxt;
-  c.cwrDue = true;
+  c.cwrDue = c.accurate === null;
   c.tcp.counters.markReductions++;
 }
 

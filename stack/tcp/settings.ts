@@ -64,8 +64,17 @@ export interface TcpSettings {
   keepAliveInterval: number;
   /** Keep-alive probes without an answer before a connection is given up. `tcp_keepalive_probes`. */
   keepAliveProbes: number;
-  /** Congestion notification: 0 never, 1 asked for and agreed to, 2 only agreed to (RFC 3168). `tcp_ecn`. */
-  ecn: 0 | 1 | 2;
+  /**
+   * Congestion notification: 0 never; 1 asked for and agreed to, 2, the default, only agreed to (RFC 3168); 3 with accurate
+   * feedback (RFC 9768) where the peer has it, asked for and agreed to; 4 agreed to so, but asked for as by 1; 5 agreed to
+   * so, but not asked for. `tcp_ecn`.
+   */
+  ecn: 0 | 1 | 2 | 3 | 4 | 5;
+  /**
+   * The option of accurate feedback: 0 never; 1 where something has changed; 2, the default, with every segment for which
+   * the peer has shown that it gets through. `tcp_ecn_option`.
+   */
+  ecnOption: 0 | 1 | 2;
   /**
    * Greatest receive buffer, in bytes: decides the window shift that is offered, and half of it is the greatest window.
    * `tcp_rmem`, third value.
@@ -143,6 +152,7 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   keepAliveInterval: 75_000_000,
   keepAliveProbes: 9,
   ecn: 2,
+  ecnOption: 2,
   receiveMaximum: 16 << 20,
   receiveDefault: 131072,
   receiveAutoTuning: true,

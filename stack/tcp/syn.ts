@@ -110,8 +110,13 @@ export function writeSyn(c: TcpConnection): boolean {
   const stamps = answer ? c.timestamps : settings.timestamps;
   const sack = answer ? c.sackPermitted : settings.sack;
   const scale = answer ? c.windowScaling : settings.windowScaling;
-  const length = wire.HEADER_LENGTH + 4 + (stamps ? 12 : sack ? 4 : 0) + (scale ? 4 : 0) +
+  let length = wire.HEADER_LENGTH + 4 + (stamps ? 12 : sack ? 4 : 0) + (scale ? 4 : 0) +
     (cookie === null ? 0 : wire.fastOpenLength(cookie.length, fastOpen!.experimental));
+  // Not in a SYN (RFC 9768, section 3.2.3).
+  const ecn = answer && c.accurate !== null
+    ? c.accurate.synOptionLength(c, wire.MAX_HEADER_LENGTH - length)
+    : 0;
+  length += ecn;
   if (data > 0) placePayload(c, packet, 0, data);
   const at = packet.push(length);
   const view = packet.view;
@@ -126,7 +131,10 @@ export function writeSyn(c: TcpConnection): boolean {
     view.setInt32(p + 4, timestamp(c));
     view.setInt32(p + 8, answer ? c.tsRecent : 0);
     p += 12;
-  } else if (sack) {
+  }
+  if (ecn > 0) c.accurate!.writeOption(view, p);
+  p += ecn;
+  if (sack && !stamps) {
     view.setInt32(p, 0x01010402);
     p += 4;
   }
@@ -150,6 +158,7 @@ export function writeSyn(c: TcpConnection): boolean {
 
 /** RFC 3168, section 6.1.1; a SYN that was lost is sent again without (section 6.1.1.1). */
 function ecnSetup(c: TcpConnection, answer: boolean): number {
+  if (c.accurate !== null) return c.accurate.setup(answer, c.timeouts);
   if (!c.ecn || c.timeouts > 0) return 0;
   return answer ? wire.ECE : wire.ECE | wire.CWR;
 }

@@ -12,6 +12,7 @@ import { transportChecksumOk } from "../link/offload.ts";
 import { GSO_NONE, type Packet, UNICAST } from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import * as wire from "../wire/tcp.ts";
+import { askForEcn } from "./accurate_ecn.ts";
 import {
   type Connection,
   type ConnectionHandler,
@@ -129,7 +130,8 @@ export class Tcp implements TcpApi, Transport {
 
   /** Whether connections that we open ask for congestion notification (RFC 3168); asked, we always agree. */
   get ecn(): boolean {
-    return this.settings.ecn === 1;
+    const { ecn } = this.settings;
+    return ecn === 1 || ecn === 3 || ecn === 4;
   }
 
   set ecn(ask: boolean) {
@@ -218,7 +220,7 @@ export class Tcp implements TcpApi, Transport {
     }
     const c = new TcpConnection(this, path, ours, port, hash);
     c.handler = handler;
-    c.ecn = this.ecn;
+    askForEcn(c);
     c.active = true;
     if (options.fastOpen !== undefined && options.fastOpen !== false) {
       c.fastOpen = new FastOpenState();

@@ -98,6 +98,7 @@ const FLAGS: [bit: number, letter: string][] = [
   [wire.URG, "U"],
   [wire.ECE, "E"],
   [wire.CWR, "W"],
+  [wire.AE, "A"],
   [wire.ACK, "."],
 ];
 

@@ -11,7 +11,7 @@
  * +---------------------------------------------------------------+
  * |                    Acknowledgment Number                      |
  * +-------+-------+-+-+-+-+-+-+-+-+-------------------------------+
- * | Offset|  Rsvd |C|E|U|A|P|R|S|F|            Window             |
+ * | Offset| Rsvd|A|C|E|U|A|P|R|S|F|            Window             |
  * +-------+-------+-+-+-+-+-+-+-+-+-------------------------------+
  * |           Checksum            |         Urgent Pointer        |
  * +-------------------------------+-------------------------------+
@@ -27,6 +27,8 @@ export const PROTOCOL = 6;
 export const HEADER_LENGTH = 20;
 /** Most bytes of a header with options. */
 export const MAX_HEADER_LENGTH = 60;
+/** Most bytes of options. */
+export const MOST_OPTIONS: number = MAX_HEADER_LENGTH - HEADER_LENGTH;
 /** Distance from the header to its checksum field. */
 export const CHECKSUM_OFFSET = 16;
 
@@ -46,6 +48,8 @@ export const URG = 0x20;
 export const ECE = 0x40;
 /** Congestion window reduced (RFC 3168). */
 export const CWR = 0x80;
+/** The third bit of the ACE field (RFC 9768), which {@link CWR} and {@link ECE} follow. */
+export const AE = 0x100;
 
 /** @returns The source port. */
 export function sourcePort(view: DataView, at: number): number {
@@ -77,9 +81,9 @@ export function headerLength(view: DataView, at: number): number {
   return view.getUint8(at + 12) >>> 4 << 2;
 }
 
-/** @returns The flags, CWR to FIN. */
+/** @returns The flags, AE to FIN. */
 export function flags(view: DataView, at: number): number {
-  return view.getUint8(at + 13);
+  return view.getUint16(at + 12) & 0x1ff;
 }
 
 /** @returns The window field, not scaled. */
@@ -147,6 +151,10 @@ export const OPTION_TIMESTAMPS = 8;
 
 /** Fast Open cookie (RFC 7413, section 4.1.1): 2 bytes to ask for one, 6 to 18 with one. */
 export const OPTION_FAST_OPEN = 34;
+/** Accurate ECN (RFC 9768, section 3.2.3), 2 + 3 × counters bytes: ECT(0), marks, ECT(1). */
+export const OPTION_ACCURATE_ECN_0 = 172;
+/** The same in the other order: ECT(1), marks, ECT(0). */
+export const OPTION_ACCURATE_ECN_1 = 174;
 /** Experiments that share one kind (RFC 6994): two bytes of {@link FAST_OPEN_MAGIC} make it a Fast Open cookie. */
 export const OPTION_EXPERIMENTAL = 254;
 /** The experiment's number under which Fast Open went before it had a kind of its own. */
@@ -179,6 +187,10 @@ export class TcpOptions {
   fastOpenExperimental = false;
   /** The Fast Open cookie. */
   readonly cookie: Uint8Array<ArrayBuffer> = new Uint8Array(MAX_COOKIE);
+  /** Counters in {@link ecnBytes}: 0 to 3; -1 when the option was absent or malformed. */
+  ecnCounters = -1;
+  /** 24-bit counters of bytes, by the number of their codepoint (1 to 3); -1 for one that was left out. */
+  readonly ecnBytes: Int32Array<ArrayBuffer> = new Int32Array(4);
   /** SACK blocks in {@link sack}: 0 to 4. */
   sackBlocks = 0;
   /** Left and right edges, signed, in the order received. */
@@ -195,6 +207,7 @@ export class TcpOptions {
     this.timestamps = false;
     this.sackBlocks = 0;
     this.fastOpen = -1;
+    this.ecnCounters = -1;
     if (at === end) return true;
     if (end - at === 12 && view.getInt32(at) === TIMESTAMPS_WORD) {
       this.timestamps = true;
@@ -235,6 +248,10 @@ export class TcpOptions {
         case OPTION_FAST_OPEN:
           this.#parseCookie(view, at + 2, length - 2, false);
           break;
+        case OPTION_ACCURATE_ECN_0:
+        case OPTION_ACCURATE_ECN_1:
+          if ((length - 2) % 3 === 0 && length <= 11) this.#parseEcn(view, at + 2, (length - 2) / 3, kind);
+          break;
         case OPTION_EXPERIMENTAL:
           if (length >= 4 && view.getUint16(at + 2) === FAST_OPEN_MAGIC) {
             this.#parseCookie(view, at + 4, length - 4, true);
@@ -250,6 +267,16 @@ export class TcpOptions {
     if (blocks > 4) blocks = 4;
     for (let i = 0; i < 2 * blocks; i++) this.sack[i] = view.getInt32(at + 4 * i);
     this.sackBlocks = blocks;
+  }
+
+  #parseEcn(view: DataView, at: number, counters: number, kind: number): void {
+    this.ecnCounters = counters;
+    this.ecnBytes.fill(-1);
+    for (let i = 0; i < counters; i++) {
+      // Codepoints 2, 3, 1 or 1, 3, 2.
+      const field = i === 1 ? 3 : (i === 0) === (kind === OPTION_ACCURATE_ECN_0) ? 2 : 1;
+      this.ecnBytes[field] = view.getInt32(at + 3 * i - 1) & 0xffffff;
+    }
   }
 
   #parseCookie(view: DataView, at: number, length: number, experimental: boolean): void {
@@ -277,6 +304,19 @@ export function writeFastOpen(view: DataView, at: number, cookie: Uint8Array, ex
   }
   for (let i = 0; i < cookie.length; i++) view.setUint8(at++, cookie[i]!);
   while (at < end) view.setUint8(at++, OPTION_NOP);
+}
+
+/** Writes the option of kind {@link OPTION_ACCURATE_ECN_1} with three counters, of which 24 bits count: 12 bytes with padding. */
+export function writeAccurateEcn(
+  view: DataView,
+  at: number,
+  ect1: number,
+  marked: number,
+  ect0: number,
+): void {
+  view.setInt32(at, OPTION_ACCURATE_ECN_1 << 24 | 11 << 16 | ect1 >>> 8 & 0xffff);
+  view.setInt32(at + 4, ect1 << 24 | marked & 0xffffff);
+  view.setInt32(at + 8, ect0 << 8 | OPTION_NOP);
 }
 
 /** Writes NOP, NOP, timestamps: 12 bytes. */

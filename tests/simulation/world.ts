@@ -442,6 +442,10 @@ function drawSettings(random: Random): Partial<TcpSettings> {
     pacing: random.chance(0.2),
   };
   if (random.chance(0.2)) settings.mtuProbing = 2;
+  if (random.chance(0.25)) {
+    settings.ecn = random.pick([3, 3, 3, 4, 5]);
+    settings.ecnOption = random.pick([0, 1, 2, 2]);
+  }
   if (random.chance(0.05)) settings.sack = false;
   if (random.chance(0.05)) settings.duplicateSack = false;
   if (random.chance(0.05)) settings.timestamps = false;

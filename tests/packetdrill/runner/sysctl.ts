@@ -47,6 +47,7 @@ const SETTERS: Record<string, Setter> = {
   tcp_invalid_ratelimit: count("invalidInterval", 1000),
   tcp_min_tso_segs: count("leastSuperSegments"),
   tcp_ecn: (s, value) => s.ecn = Number(value) as TcpSettings["ecn"],
+  tcp_ecn_option: (s, value) => s.ecnOption = Number(value) as TcpSettings["ecnOption"],
   tcp_rmem: (s, value) => {
     const [, middle, most] = value.trim().split(/\s+/).map(Number);
     if (middle !== undefined) s.receiveDefault = middle;
