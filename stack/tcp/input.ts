@@ -299,8 +299,10 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
   c.moreComing = false;
   const { options } = s;
   const data = s.length > 0 || (s.flags & (wire.SYN | wire.FIN)) !== 0;
-  const changed = updateWindow(c, s, now);
-  if (before(ack, c.sndUna)) {
+  const old = before(ack, c.sndUna);
+  // An old ACK tells an old window, which counts from an old edge (RFC 9293, section 3.10.7.4, fifth step).
+  const changed = !old && updateWindow(c, s, now);
+  if (old) {
     // Old news, but its SACK blocks may not be.
     if (s.options.sackBlocks > 0) {
       acknowledge(c, c.sndUna, s.options, true, changed, false, now);
