@@ -12,7 +12,7 @@ export class DnsDrops implements Record<Flaw, number> {
   truncated = 0;
   /** A name's pointers lead forwards, or on and on. */
   compressionLoop = 0;
-  /** A name that is too long, or has control characters. */
+  /** A name that is too long, has control characters, or is not UTF-8. */
   badName = 0;
   /** A record whose data is not as long as its type says. */
   badLength = 0;

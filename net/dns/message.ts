@@ -36,7 +36,7 @@ const MOST_RECORDS = 1024;
 const IN = 1, ANY_CLASS = 255, TOP = 0x8000;
 const RESPONSE = 0x8000, AUTHORITATIVE = 0x400, TRUNCATED = 0x200, RECURSE = 0x100, RECURSION = 0x80;
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * Takes a message apart.

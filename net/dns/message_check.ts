@@ -173,10 +173,25 @@ export class Walker {
 
   #label(at: number, length: number): void {
     const bytes = this.#bytes, copy = this.#copy;
+    let high = false;
     for (let i = at; i < at + length; i++) {
       const byte = bytes[i]!;
       if (byte < 0x20 || byte === 0x7f) throw new Malformed("badName");
       if (byte === 0x2e) copy[i] = DOT;
+      if (byte >= 0x80) high = true;
     }
+    // As text, what is not UTF-8 would be longer than it was, and two names be one.
+    if (high && !isText(bytes.subarray(at, at + length))) throw new Malformed("badName");
+  }
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+function isText(bytes: Uint8Array): boolean {
+  try {
+    // What ends a line is no more part of a name than control characters are.
+    return !/[\u2028\u2029]/.test(decoder.decode(bytes));
+  } catch {
+    return false;
   }
 }

@@ -180,3 +180,35 @@ Deno.test("decodeMessage() never throws, whatever becomes of a message", () => {
     numRuns: 2000,
   });
 });
+
+Deno.test("decodeMessage() gives names that encodeMessage() writes as they were, or drops the message", () => {
+  const label = fc.oneof(
+    fc.uint8Array({ minLength: 1, maxLength: 63 }),
+    fc.constantFrom([0xef, 0xbb, 0xbf], [0xe2, 0x80, 0xa8], [0x5c], [0x2e], [0x5c, 0x2e], [0xff]).map((
+      list,
+    ) => Uint8Array.from(list)),
+  );
+  const name = fc.array(label, { minLength: 1, maxLength: 3 }).map((labels) => [
+    ...labels.flatMap((one) => [one.length, ...one]),
+    0,
+  ]);
+  fc.assert(
+    fc.property(name, name, (question, target) => {
+      const data = [target.length >> 8, target.length & 255, ...target];
+      const message = Uint8Array.from([
+        ...header(1, 1),
+        ...question,
+        ...[0, 12, 0, 1],
+        ...question,
+        ...[0, 12, 0, 1, 0, 0, 0, 9],
+        ...data,
+      ]);
+      const decoded = decodeMessage(message);
+      if (typeof decoded === "string") return;
+      const { id, questions, answers } = decoded;
+      const again = encodeMessage({ id, response: true, questions, answers });
+      assert.deepEqual([...again.subarray(12)], [...message.subarray(12)]);
+    }),
+    { numRuns: 1000, seed: 3 },
+  );
+});

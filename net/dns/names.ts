@@ -47,7 +47,7 @@ export function canonicalName(name: string): string {
  */
 export function checkName(name: string): void {
   // deno-lint-ignore no-control-regex -- that is what is looked for
-  if (/[\x00-\x1f\x7f]/.test(name)) {
+  if (/[\x00-\x1f\x7f\u2028\u2029]/.test(name)) {
     throw new TypeError(`Name ${JSON.stringify(name)} has control characters`);
   }
   let total = 1;
