@@ -12,7 +12,7 @@ export class MdnsDrops implements Record<Flaw, number> {
   truncated = 0;
   /** A name's pointers lead forwards, or on and on. */
   compressionLoop = 0;
-  /** A name that is too long, or has control characters. */
+  /** A name that is too long, has control characters, or is not UTF-8. */
   badName = 0;
   /** A record whose data is not as long as its type says. */
   badLength = 0;
@@ -26,6 +26,8 @@ export class MdnsDrops implements Record<Flaw, number> {
   offLink = 0;
   /** An answer from another port than 5353 (section 6). */
   wrongPort = 0;
+  /** An answer to us alone that we had not asked for in the last two seconds (section 6). */
+  unasked = 0;
   /** With an opcode or code other than 0 (sections 18.3 and 18.11). */
   wrongCode = 0;
 }

@@ -79,3 +79,49 @@ Deno.test("Mdns answers no more than 64 questions of one message, and each once"
   assert.equal(host.mdns.counters.queries, 100);
   assert.equal(host.mdns.counters.responsesSent - before, 1);
 });
+
+Deno.test("Mdns takes an answer to it alone only when it has asked for one", async () => {
+  using link = new VirtualLink();
+  const host = link.host(["10.0.0.1/24"], { hostname: "printer" });
+  const stranger = link.host(["10.0.0.2/24"]);
+  await link.pass(4_000_000);
+  const browser = host.browse("_http._tcp");
+  await link.pass(10_000_000);
+  const socket = stranger.stack.udp.bind({ port: 5353 }, { receive() {} });
+  const tell = (answers: DnsRecord[]) => {
+    const bytes = encodeMessage({ response: true, authoritative: true, answers });
+    socket.send(bytes, 0, bytes.length, IpAddress.parse("10.0.0.1"), 5353, { hopLimit: 255 });
+  };
+  const { counters, sizes: { cached } } = host.mdns;
+  // The host's own name, taken away; a name that will be asked for; a service that was asked for long ago.
+  tell([{ name: "printer.local", type: "A", ttl: 120, data: "10.0.0.66", flush: true }]);
+  tell([{ name: "bank.local", type: "A", ttl: 120, data: "10.0.0.66", flush: true }]);
+  tell([{ name: "_http._tcp.local", type: "PTR", ttl: 120, data: "Web._http._tcp.local" }]);
+  await link.pass(100_000);
+  assert.deepEqual([counters.dropped.unasked, counters.conflicts, host.mdns.sizes.cached], [3, 0, cached]);
+  const asked = host.lookup("bank.local");
+  await link.pass(10_000);
+  tell([{ name: "bank.local", type: "A", ttl: 120, data: "10.0.0.3", flush: true }]);
+  assert.deepEqual(await link.until(asked), ["10.0.0.3"]);
+  assert.equal(counters.dropped.unasked, 3);
+  browser.end();
+});
+
+Deno.test("Mdns answers a simple resolver whose message has names that are no text", async () => {
+  using link = new VirtualLink();
+  const host = link.host(["10.0.0.1/24"], { hostname: "printer" });
+  const stranger = link.host(["10.0.0.2/24"]);
+  await link.pass(4_000_000);
+  const socket = stranger.stack.udp.bind({ port: 5000 }, { receive() {} });
+  const own = encodeMessage({ questions: [{ name: "printer.local", type: "A" }] });
+  const label = (bytes: number[]) => [bytes.length, ...bytes];
+  // Bytes that are not UTF-8, and a mark that a decoder may leave out.
+  for (const bytes of [new Array(63).fill(0xff), [0xef, 0xbb, 0xbf], [0xe2, 0x80, 0xa8]]) {
+    const message = Uint8Array.from([...own, ...label(bytes), ...label([120]), 0, 0, 1, 0, 1]);
+    message[5] = 2;
+    socket.send(message, 0, message.length, GROUP, 5353, { hopLimit: 255 });
+  }
+  await link.pass(1_000_000);
+  assert.equal(host.stack.handlerErrors, 0);
+  assert.deepEqual([host.mdns.counters.dropped.badName, host.mdns.counters.unicastSent], [2, 1]);
+});

@@ -12,6 +12,7 @@ import type { Stack } from "../../stack/stack.ts";
 import type { SendOptions } from "../../stack/udp/datagram.ts";
 import { destinationOf, sourceOf, sourcePortOf, type UdpSocket } from "../../stack/udp/socket.ts";
 import type { Clock } from "../clock.ts";
+import { lowerName } from "../dns/names.ts";
 import { decodeMessage, encodeMessage, type OutgoingMessage } from "../dns/message.ts";
 import type { DnsMessage, DnsQuestion, DnsRecord } from "../dns/records.ts";
 import type { MdnsCounters } from "./counters.ts";
@@ -30,6 +31,10 @@ const HOPS = 255;
 const HEADERS = 48;
 /** Bytes of a message, whatever the link takes (section 17). */
 const MOST_BYTES = 8952;
+/** µs in which an answer to us alone may come, when one was asked for (section 6). */
+const UNICAST_PATIENCE = 2_000_000;
+/** Names that are remembered for it. The oldest makes room. */
+const MOST_ASKED = 512;
 
 /** Who has sent a message. */
 export interface Sender {
@@ -64,6 +69,8 @@ export class MdnsLink {
   readonly #socket: UdpSocket;
   /** What is sent to a link-local address stays on this link. */
   readonly #options: SendOptions;
+  /** Names for which an answer to us alone was asked for, in lower case, and until when it is taken (µs). */
+  readonly #asked = new Map<string, number>();
 
   /**
    * Joins the groups of an interface.
@@ -142,6 +149,11 @@ export class MdnsLink {
       dropped.wrongPort++;
       return;
     }
+    // A packet to a group has to come from the link; one to us alone may come from anywhere, whatever source it tells.
+    if (from.unicast && !this.#awaited(message)) {
+      dropped.unasked++;
+      return;
+    }
     counters.responses++;
     const records = [...message.answers, ...message.additionals];
     for (const record of records) record.interface = this.interface;
@@ -155,6 +167,7 @@ export class MdnsLink {
     known: readonly DnsRecord[],
     authorities: readonly DnsRecord[] = [],
   ): void {
+    for (const { name, unicast } of questions) if (unicast) this.#expect(lowerName(name));
     const parts = this.#parts(known, encodeMessage({ questions, authorities }).length);
     parts.forEach((answers, i) => {
       const first = i === 0 ? { questions, authorities } : {};
@@ -223,6 +236,19 @@ export class MdnsLink {
 
   #has(version: 4 | 6): boolean {
     return this.interface.addresses.some(({ address }) => address.version === version);
+  }
+
+  /** Takes answers to us alone about a name for a while. */
+  #expect(name: string): void {
+    this.#asked.delete(name);
+    if (this.#asked.size >= MOST_ASKED) this.#asked.delete(this.#asked.keys().next().value!);
+    this.#asked.set(name, this.now + UNICAST_PATIENCE);
+  }
+
+  /** Whether an answer to us alone answers what we have asked lately. */
+  #awaited({ answers }: DnsMessage): boolean {
+    const { now } = this;
+    return answers.some(({ name }) => (this.#asked.get(lowerName(name)) ?? -1) >= now);
   }
 
   /** Link-local, or of one of the networks of the interface. */
