@@ -44,7 +44,7 @@ export class MdnsCache {
   readonly #random: () => number;
   readonly #watcher: CacheWatcher;
   readonly #most: number;
-  readonly #sets = new Map<string, Entry[]>();
+  readonly #sets = new Map<string, Map<string, Entry>>();
   readonly #alarm: Alarm;
   #size = 0;
 
@@ -65,14 +65,14 @@ export class MdnsCache {
   /** The records of a name and type, with the lifetimes that are left. */
   get(name: string, type: string): DnsRecord[] {
     const now = this.#clock.time();
-    return (this.#sets.get(questionKey(name, type)) ?? []).filter(({ expires }) => expires > now)
+    return this.#entries(name, type).filter(({ expires }) => expires > now)
       .map(({ record, expires }) => ({ ...record, ttl: Math.ceil((expires - now) / SECOND) }));
   }
 
   /** The records of a name and type that have more than half of their lives left: what a question tells as known. */
   known(name: string, type: string): DnsRecord[] {
     const now = this.#clock.time();
-    return (this.#sets.get(questionKey(name, type)) ?? [])
+    return this.#entries(name, type)
       .filter(({ record, expires }) => expires - now > record.ttl * SECOND / 2)
       .map(({ record, expires }) => ({ ...plain(record), ttl: Math.floor((expires - now) / SECOND) }));
   }
@@ -85,18 +85,20 @@ export class MdnsCache {
   take(records: readonly DnsRecord[]): number {
     const now = this.#clock.time();
     // What is told anew replaces what was known before, but not what has come in this very second (section 10.2).
+    const flushed = new Set<string>();
     for (const { name, type, flush, ttl } of records) {
-      if (!flush || ttl === 0) continue;
-      for (const entry of this.#sets.get(questionKey(name, type)) ?? []) {
+      if (flush && ttl > 0) flushed.add(questionKey(name, type));
+    }
+    for (const key of flushed) {
+      for (const entry of this.#sets.get(key)?.values() ?? []) {
         if (entry.received < now - SECOND) this.#expireIn(entry, SECOND, now);
       }
     }
-    let refused = 0;
+    let refused = 0, room = true;
     const added: DnsRecord[] = [];
     for (const record of records) {
       const key = recordKey(record);
-      const set = this.#sets.get(questionKey(record.name, record.type));
-      const found = set?.find((entry) => entry.key === key);
+      const found = this.#sets.get(questionKey(record.name, record.type))?.get(key);
       if (found !== undefined) {
         if (record.ttl === 0) {
           this.#expireIn(found, SECOND, now);
@@ -108,7 +110,8 @@ export class MdnsCache {
           this.#plan(found);
         }
       } else if (record.ttl > 0) {
-        if (this.#size >= this.#most && !this.#makeRoom()) {
+        // Looked for in vain once, room is not looked for again: hostile answers are to cost no more than others.
+        if (this.#size >= this.#most && !(room = room && this.#makeRoom())) {
           refused++;
           continue;
         }
@@ -129,11 +132,15 @@ export class MdnsCache {
     this.#alarm.cancel();
   }
 
+  #entries(name: string, type: string): Entry[] {
+    return [...this.#sets.get(questionKey(name, type))?.values() ?? []];
+  }
+
   #insert(entry: Entry): void {
     const key = questionKey(entry.record.name, entry.record.type);
     const set = this.#sets.get(key);
-    if (set === undefined) this.#sets.set(key, [entry]);
-    else set.push(entry);
+    if (set === undefined) this.#sets.set(key, new Map([[entry.key, entry]]));
+    else set.set(entry.key, entry);
     this.#size++;
     this.#plan(entry);
   }
@@ -141,10 +148,10 @@ export class MdnsCache {
   /** The oldest set of records that nobody wants makes room. */
   #makeRoom(): boolean {
     for (const [key, set] of this.#sets) {
-      const { name, type } = set[0]!.record;
+      const { name, type } = set.values().next().value!.record;
       if (this.#watcher.wants(name, type)) continue;
       this.#sets.delete(key);
-      this.#size -= set.length;
+      this.#size -= set.size;
       return true;
     }
     return false;
@@ -172,20 +179,19 @@ export class MdnsCache {
     const now = this.#clock.time();
     const removed: DnsRecord[] = [], fading: DnsRecord[] = [];
     for (const [key, set] of this.#sets) {
-      for (const entry of set) {
+      for (const entry of set.values()) {
         if (entry.due > now) continue;
         if (entry.expires <= now) {
           removed.push(entry.record);
+          set.delete(entry.key);
+          this.#size--;
         } else {
           entry.asked++;
           this.#plan(entry);
           fading.push(entry.record);
         }
       }
-      const left = set.filter(({ expires }) => expires > now);
-      this.#size -= set.length - left.length;
-      if (left.length === 0) this.#sets.delete(key);
-      else if (left.length < set.length) this.#sets.set(key, left);
+      if (set.size === 0) this.#sets.delete(key);
     }
     this.#arm();
     for (const record of removed) this.#watcher.removed(record);
@@ -194,7 +200,7 @@ export class MdnsCache {
 
   #arm(): void {
     let next = Infinity;
-    for (const set of this.#sets.values()) for (const { due } of set) next = Math.min(next, due);
+    for (const set of this.#sets.values()) for (const { due } of set.values()) next = Math.min(next, due);
     if (next === Infinity) this.#alarm.cancel();
     else if (next !== this.#alarm.deadline) this.#alarm.set(Math.max(0, next - this.#clock.time()));
   }

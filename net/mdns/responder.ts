@@ -110,9 +110,10 @@ export class Responder {
     const who = `${from.address} ${from.port}`;
     const held = this.#held.get(who);
     if (held !== undefined) {
-      held.message.questions.push(...message.questions);
-      // No more than a message may have, however many come.
-      held.message.answers.push(...message.answers.slice(0, Math.max(0, 1024 - held.message.answers.length)));
+      // No more than is answered, and than a message may have, however many come.
+      const { questions, answers } = held.message;
+      questions.push(...message.questions.slice(0, Math.max(0, MOST_QUESTIONS - questions.length)));
+      answers.push(...message.answers.slice(0, Math.max(0, 1024 - answers.length)));
       if (!message.truncated) held.alarm.set(0);
       return;
     }
