@@ -119,6 +119,11 @@ export class TcpExchange {
           signal: this.#abort.signal,
           ...(by === null ? {} : { interface: by }),
         });
+        if (this.#abort.signal.aborted) {
+          // Closed between the handshake's end and now.
+          conn.close();
+          throw this.#abort.signal.reason;
+        }
         this.#counters.tcpConnections++;
         this.#conn = conn;
         this.#idle.set(IDLE);
