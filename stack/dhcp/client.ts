@@ -134,8 +134,7 @@ export class DhcpClient implements TimerOwner, ClaimHandler, Tap {
       case DhcpState.Rebinding:
         if (now >= lease!.expiresAt) {
           this.counters.expired++;
-          this.#lose();
-          this.#restart(0);
+          if (this.#lose()) this.#restart(0);
         } else if (now >= lease!.rebindAt) this.#enter(DhcpState.Rebinding);
         else this.#enter(DhcpState.Renewing);
     }
@@ -151,10 +150,11 @@ export class DhcpClient implements TimerOwner, ClaimHandler, Tap {
     const lease = this.#checked ?? this.lease!;
     this.#claim = null;
     this.#transaction = this.#stack.random() | 0;
-    if (this.lease !== null) this.#lose();
+    const goesOn = this.lease === null || this.#lose();
     this.#offer = lease;
     this.#send(wire.MessageType.Decline, claim.address, lease.server);
-    this.#restart(DECLINE_WAIT);
+    this.#offer = null;
+    if (goesOn) this.#restart(DECLINE_WAIT);
   }
 
   receive(packet: Packet): boolean {
@@ -253,7 +253,7 @@ export class DhcpClient implements TimerOwner, ClaimHandler, Tap {
     }
     counters.delivered++;
     counters.refused++;
-    if (this.lease !== null) this.#lose();
+    if (this.lease !== null && !this.#lose()) return;
     // The first time at once; a server that goes on refusing is asked less and less.
     this.#restart(this.#refusals === 0 ? 0 : Math.min(SECOND << this.#refusals, MOST_RETRANSMIT));
     this.#refusals = Math.min(this.#refusals + 1, 6);
@@ -276,11 +276,14 @@ export class DhcpClient implements TimerOwner, ClaimHandler, Tap {
     this.#arm(this.lease!.renewAt);
   }
 
-  #lose(): void {
+  /** @returns Whether it goes on: its handler may have stopped it, or begun anew. */
+  #lose(): boolean {
     const { lease } = this;
     this.#clear();
+    this.state = DhcpState.Init;
     this.lease = null;
     this.#handler.lost(lease!);
+    return this.state === DhcpState.Init;
   }
 
   #restart(delay: number): void {

@@ -6,6 +6,7 @@ import { TestDhcpServer } from "../testing/dhcp_server.ts";
 import { Host } from "../testing/pair.ts";
 import { MessageType, Option } from "../wire/dhcp.ts";
 import { Ipv4Configuration, type Ipv4ConfigurationOptions } from "../configuration/ipv4.ts";
+import { DhcpClient } from "./client.ts";
 import { type DhcpOptions, DhcpState } from "./options.ts";
 
 class Client {
@@ -341,4 +342,26 @@ Deno.test("DhcpClient survives any bytes that are said to be for it", () => {
   );
   assert.equal(c.host.errors.length, 0);
   assert.equal(c.host.device.free, 64);
+});
+
+Deno.test("DhcpClient stays stopped when its handler stops it because a lease is lost", () => {
+  const host = new Host(1, "");
+  const server = new TestDhcpServer(host);
+  let lost = 0;
+  const client = new DhcpClient(host.interface, {
+    bound() {},
+    lost() {
+      lost++;
+      client.stop();
+    },
+  }, { probe: "off" });
+  client.start();
+  server.pass(1);
+  assert.equal(client.state, DhcpState.Bound);
+  server.answers.clear();
+  server.pass(server.lease + 10);
+  assert.deepEqual([lost, client.state], [1, DhcpState.Stopped]);
+  server.seen.length = 0;
+  server.pass(200);
+  assert.equal(server.seen.length, 0);
 });
