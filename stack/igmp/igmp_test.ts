@@ -249,3 +249,15 @@ Deno.test("decodeFloat() takes small codes as they are and others as floating po
   assert.deepEqual([0, 127, 128, 0xff].map((code) => decodeFloat(code, 4)), [0, 127, 128, 31744]);
   assert.deepEqual([32767, 32768, 0xffff].map((code) => decodeFloat(code, 12)), [32767, 32768, 8387584]);
 });
+
+Deno.test("Igmp answers for the group as a whole when more sources are asked about than are kept", () => {
+  const link = new Link();
+  const filter = new SourceFilter(false, [S1]);
+  link.host.stack.groups.join(GROUP, link.host.interface, filter);
+  link.pass(4 * SECOND);
+  const sources = Array.from({ length: 65 }, (_, i) => IpAddress.v4(0x0a000100 + i));
+  link.query(10, GROUP, sources);
+  assert.deepEqual(link.pass(2 * SECOND), [`is-in ${GROUP} {${S1}}`]);
+  link.query(10, GROUP, sources.slice(0, 64));
+  assert.deepEqual(link.pass(2 * SECOND), []);
+});

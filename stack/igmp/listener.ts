@@ -54,7 +54,9 @@ export class IgmpListener extends MembershipReporter {
     if (length < wire.QUERY_LENGTH + 4 * count || (group === null && count > 0)) return false;
     this.heardQuerier(wire.robustness(view, at), decodeFloat(wire.interval(view, at), 4));
     const sources: IpAddress[] = [];
-    for (let i = 0; i < count; i++) sources.push(IpAddress.v4(view.getInt32(at + wire.QUERY_LENGTH + 4 * i)));
+    // More than are kept is answered for the group as a whole.
+    const taken = count > this.stack.limits.groupSources ? 0 : count;
+    for (let i = 0; i < taken; i++) sources.push(IpAddress.v4(view.getInt32(at + wire.QUERY_LENGTH + 4 * i)));
     this.asked(group, sources, decodeFloat(code, 4) * TENTH);
     return true;
   }

@@ -60,7 +60,9 @@ export class MulticastListener extends MembershipReporter {
     if (length < QUERY_LENGTH + 16 * count || (group === null && count > 0)) return false;
     this.heardQuerier(view.getUint8(at + FLAGS) & 7, decodeFloat(view.getUint8(at + INTERVAL), 4));
     const sources: IpAddress[] = [];
-    for (let i = 0; i < count; i++) sources.push(IpAddress.read(6, view, at + QUERY_LENGTH + 16 * i));
+    // More than are kept is answered for the group as a whole.
+    const taken = count > this.stack.limits.groupSources ? 0 : count;
+    for (let i = 0; i < taken; i++) sources.push(IpAddress.read(6, view, at + QUERY_LENGTH + 16 * i));
     this.asked(group, sources, decodeFloat(code, 12) * MILLISECOND);
     return true;
   }

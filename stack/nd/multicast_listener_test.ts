@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { IpAddress } from "../ip/address.ts";
 import { SourceFilter } from "../multicast/source_filter.ts";
 import { checksumOkV6, icmpv6Frame } from "../testing/frames_v6.ts";
@@ -126,4 +127,50 @@ Deno.test("MulticastListener speaks version 1 while such a querier is on the lin
   );
   assert.deepEqual(pass(8, 10), []);
   assert.equal(made.interface.nd!.listener.counters.suppressed, 1);
+});
+
+Deno.test("MulticastListener takes any bytes without harm", () => {
+  const made = host();
+  made.stack.groups.join(GROUP, made.interface, new SourceFilter(false, [IpAddress.parse("fd00::7")]));
+  const groups = fc.constantFrom([...GROUP.toBytes()], new Array(16).fill(0), [...new Array(15).fill(0), 1]);
+  const cut = fc.option(fc.nat(120), { nil: 120 });
+  let now = 3 * SECOND;
+  fc.assert(
+    fc.property(
+      fc.constantFrom(130, 130, 131, 132, 143),
+      fc.nat(65535),
+      groups,
+      fc.uint8Array({ maxLength: 100 }),
+      cut,
+      (type, delay, group, rest, length) => {
+        const bytes = [delay >> 8, delay & 255, 0, 0, ...group, ...rest].slice(0, length);
+        made.device.deliver(
+          made.interface,
+          icmpv6Frame(type, 0, bytes, { ...FROM_ROUTER, destination: "ff02::1" }),
+        );
+        made.stack.poll(now += 50_000);
+      },
+    ),
+    { numRuns: 1000 },
+  );
+  made.stack.poll(now += 20_000 * SECOND);
+  assert.deepEqual(made.errors, []);
+  assert.equal(made.device.faults, 0);
+  made.device.take();
+  assert.equal(made.device.free, 64);
+});
+
+Deno.test("MulticastListener answers for the group as a whole when more sources are asked about than are kept", () => {
+  const made = host();
+  made.stack.groups.join(GROUP, made.interface, new SourceFilter(false, [IpAddress.parse("fd00::7")]));
+  for (const now of [2.1, 4]) made.stack.poll(now * SECOND);
+  made.device.take();
+  const sources = Array.from({ length: 65 }, () => [...IpAddress.parse("fd00::8").toBytes()]).flat();
+  const query = [0, 100, 0, 0, ...GROUP.toBytes(), 2, 125, 0, 65, ...sources];
+  made.device.deliver(
+    made.interface,
+    icmpv6Frame(130, 0, query, { ...FROM_ROUTER, destination: String(GROUP) }),
+  );
+  made.stack.poll(4.2 * SECOND);
+  assert.deepEqual([...made.device.take()[0]!.bytes.subarray(70, 74)], [1, 0, 0, 1]);
 });
