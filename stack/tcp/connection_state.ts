@@ -251,6 +251,12 @@ export abstract class ConnectionState implements TimerOwner {
   rackRtt = Infinity;
   /** Reordering was seen. */
   reordering = false;
+  /** Quarters of the least round trip by which a segment may be late. */
+  reorderSteps = 1;
+  /** Recoveries until {@link reorderSteps} is reset. */
+  reorderPersist = 0;
+  /** SND.NXT when it was widened last; valid while {@link reorderPersist} is not 0. */
+  reorderRound = 0;
   /** Highest sequence number that was selectively acknowledged. */
   fack = 0;
   /** SND.NXT when the tail loss probe was sent; valid while {@link probing}. */

@@ -12,6 +12,10 @@ import { APP_LIMITED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts"
 import { after, before } from "./sequence.ts";
 import { armSendTimer, LEAST_TIMER } from "./timers.ts";
 
+/** Quarters of the least round trip by which segments may be late, at most; the smoothed round trip bounds it first. */
+const MOST_STEPS = 255;
+/** Recoveries without a duplicate reported after which the reordering window is reset. */
+const RECOVERIES = 16;
 /**
  * Marks what is lost: sent long enough before something that was delivered (RFC 8985, section 6.2), and for peers
  * without SACK the first segment after three duplicate ACKs. Sets the reordering timer for the undecided.
@@ -25,7 +29,7 @@ export function detectLosses(c: TcpConnection, now: number): void {
   if (c.rackTime === -Infinity) return;
   let reorderWindow = 0;
   if (c.reordering || (c.recovery <= Recovery.Reduced && c.sackedOut < c.tcp.settings.reordering)) {
-    reorderWindow = Math.min(c.rtt.min / 4, c.rtt.srtt);
+    reorderWindow = Math.min(c.rtt.min / 4 * c.reorderSteps, c.rtt.srtt);
   }
   let wait = 0;
   for (let r = c.head; r >= 0; r = records.next[r]!) {
@@ -45,6 +49,23 @@ export function detectLosses(c: TcpConnection, now: number): void {
     c.sendTimer = SendTimer.None;
     armSendTimer(c, now);
   }
+}
+
+/**
+ * Something was sent again for nothing, as the peer reports: segments overtake each other by more than was allowed for,
+ * so more is allowed from now on, one step a round trip at most (RFC 8985, section 6.2.1).
+ */
+export function widenReordering(c: TcpConnection): void {
+  if (c.reorderPersist > 0 && before(c.sndUna, c.reorderRound)) return;
+  c.reorderRound = c.sndNxt;
+  c.reorderSteps = Math.min(c.reorderSteps + 1, MOST_STEPS);
+  c.reorderPersist = RECOVERIES;
+}
+
+/** A recovery is over: after some without such a report, the window is what it was. */
+export function narrowReordering(c: TcpConnection): void {
+  if (c.reorderPersist === 0) return;
+  if (--c.reorderPersist === 0) c.reorderSteps = 1;
 }
 
 function detectWithoutSack(c: TcpConnection): void {

@@ -9,7 +9,13 @@ import type { TcpOptions } from "../wire/tcp.ts";
 import type { TcpConnection } from "./connection.ts";
 import { Limit, Recovery, SendTimer } from "./connection_state.ts";
 import { RateSampler } from "./delivery_rate.ts";
-import { detectLosses, limitDuplicates, markLost } from "./loss_detection.ts";
+import {
+  detectLosses,
+  limitDuplicates,
+  markLost,
+  narrowReordering,
+  widenReordering,
+} from "./loss_detection.ts";
 import { mtuProbeAcknowledged, mtuProbeLost } from "./mtu_probing.ts";
 import { retransmit } from "./output.ts";
 import { updatePacingRate } from "./pacing.ts";
@@ -179,6 +185,7 @@ function markSacked(c: TcpConnection, options: TcpOptions, ack: number, now: num
     if (!after(right, ack)) {
       c.tcp.counters.receivedDuplicateSacks++;
       c.duplicateSacks++;
+      if (i === 0) widenReordering(c);
       // One of our retransmissions came where its first copy had been (RFC 2883; RFC 3708).
       if (i === 0 && c.undoRetransmits > 0 && !before(left, c.undoStart)) c.undoRetransmits--;
       continue;
@@ -398,6 +405,7 @@ function undo(c: TcpConnection): void {
 
 function leaveRecovery(c: TcpConnection): void {
   c.undoValid = c.frto = false;
+  narrowReordering(c);
   if (c.recovery !== Recovery.Loss && c.congestion.rateControl === null) c.cwnd = c.ssthresh;
   c.recovery = Recovery.Open;
   c.cwndCount = 0;
