@@ -4,6 +4,9 @@
  * @module
  */
 
+import { Ipv6Configuration } from "../stack/configuration/ipv6.ts";
+import type { Dhcpv6Options } from "../stack/dhcpv6/options.ts";
+import { type Dhcpv6Given, NOTHING_GIVEN } from "../stack/dhcpv6/options.ts";
 import { Ipv4Configuration, type Ipv4ConfigurationOptions } from "../stack/configuration/ipv4.ts";
 import type { DhcpLease } from "../stack/dhcp/options.ts";
 import { AddressState } from "../stack/ip/own_address.ts";
@@ -14,6 +17,8 @@ import { toldDomains, toldServers } from "./dns/told.ts";
 
 /** How an interface is configured by the link. */
 export interface ConfigureOptions extends Ipv4ConfigurationOptions {
+  /** Whether DHCPv6 servers are asked when routers say so (RFC 8415), and how. Default true. */
+  dhcpv6?: boolean | Dhcpv6Options;
   /** Whether leases are given back when the network is closed. Default false: the same address is likely next time. */
   release?: boolean;
 }
@@ -32,6 +37,8 @@ interface Configured {
   readonly interface: Interface;
   /** How it gets its IPv4 address; null for one with addresses by hand. */
   readonly ipv4: Ipv4Configuration | null;
+  /** What it gets over IPv6 beside router advertisements; null for nothing. */
+  readonly ipv6: Ipv6Configuration | null;
   readonly release: boolean;
   linkUp: boolean;
 }
@@ -77,6 +84,7 @@ export class Configuration extends EventTarget {
   get nameServers(): string[] {
     return unique([
       ...this.#leases().flatMap(({ nameServers }) => nameServers.map(String)),
+      ...this.#given().flatMap(({ nameServers }) => nameServers.map(String)),
       ...toldServers(this.#stack),
     ]);
   }
@@ -85,13 +93,21 @@ export class Configuration extends EventTarget {
   get searchDomains(): string[] {
     return unique([
       ...this.#leases().flatMap(({ searchDomains }) => [...searchDomains]),
+      ...this.#given().flatMap(({ searchDomains }) => [...searchDomains]),
       ...toldDomains(this.#stack),
     ]);
   }
 
   /** Servers of time (NTP). */
   get timeServers(): string[] {
-    return unique(this.#leases().flatMap(({ timeServers }) => timeServers.map(String)));
+    return unique(
+      [...this.#leases(), ...this.#given()].flatMap(({ timeServers }) => timeServers.map(String)),
+    );
+  }
+
+  /** Prefixes that DHCPv6 servers have delegated to the application, for its other links (`dhcpv6.prefixes` asks for them). */
+  get prefixes(): string[] {
+    return this.#given().flatMap(({ prefixes }) => prefixes.map(({ network }) => `${network}`));
   }
 
   /** Routes that are in force, those to the networks of the link among them. */
@@ -137,8 +153,18 @@ export class Configuration extends EventTarget {
     };
     const ipv4 = options === null ? null : new Ipv4Configuration(by, options, changed);
     const release = options?.release ?? false;
-    this.#list.push({ interface: by, ipv4, release, linkUp: by.device.linkUp });
-    if (by.nd !== null) by.nd.routers.onChange = changed;
+    const dhcpv6 = options?.dhcpv6 ?? true;
+    const { nd } = by;
+    const ipv6 = options === null || nd === null || dhcpv6 === false
+      ? null
+      : new Ipv6Configuration(by, nd, dhcpv6 === true ? {} : dhcpv6, changed);
+    this.#list.push({ interface: by, ipv4, ipv6, release, linkUp: by.device.linkUp });
+    if (nd !== null) {
+      nd.routers.onChange = () => {
+        ipv6?.heard();
+        changed();
+      };
+    }
     if (ipv4 === null) return;
     ipv4.start();
     if (!this.#watch.armed) this.#watch.set(WATCH);
@@ -149,7 +175,14 @@ export class Configuration extends EventTarget {
     this.#closed = true;
     this.#watch.cancel();
     this.#tell.cancel();
-    for (const { ipv4, release } of this.#list) ipv4?.stop(release);
+    for (const { ipv4, ipv6, release } of this.#list) {
+      ipv4?.stop(release);
+      ipv6?.stop(release);
+    }
+  }
+
+  #given(): Dhcpv6Given[] {
+    return this.#list.map(({ ipv6 }) => ipv6?.given ?? NOTHING_GIVEN);
   }
 
   #leases(): DhcpLease[] {
@@ -164,14 +197,15 @@ export class Configuration extends EventTarget {
       one.linkUp = linkUp;
       if (!linkUp || one.ipv4 === null) continue;
       one.ipv4.linkUp();
+      one.ipv6?.linkUp();
       one.interface.nd?.routers.start(0);
     }
     this.#watch.set(WATCH);
   }
 
   #changed(): void {
-    const { addresses, nameServers, searchDomains, timeServers, routes } = this;
-    const now = JSON.stringify([addresses, nameServers, searchDomains, timeServers, routes]);
+    const { addresses, nameServers, searchDomains, timeServers, prefixes, routes } = this;
+    const now = JSON.stringify([addresses, nameServers, searchDomains, timeServers, prefixes, routes]);
     if (now === this.#told) return;
     this.#told = now;
     try {

@@ -5,9 +5,12 @@
  */
 
 export * from "./configuration/ipv4.ts";
+export * from "./configuration/ipv6.ts";
 export * from "./counters.ts";
 export * from "./device.ts";
 export * from "./dhcp/client.ts";
+export * from "./dhcpv6/client.ts";
+export * from "./dhcpv6/options.ts";
 export * from "./dhcp/counters.ts";
 export type { DhcpOffer, DhcpRoute } from "./dhcp/message.ts";
 export * from "./dhcp/options.ts";
