@@ -459,8 +459,12 @@ Deno.test("HttpServer leaves a slow handler alone", async () => {
 Deno.test("HttpServer.shutdown() closes idle connections and lets the others end", async () => {
   let answer = () => {};
   const waiting = new Promise<void>((resolve) => answer = resolve);
+  const asked = Promise.withResolvers<void>();
   const fixture = new Fixture(async (request) => {
-    if (request.url.endsWith("/slow")) await waiting;
+    if (request.url.endsWith("/slow")) {
+      asked.resolve();
+      await waiting;
+    }
     return new Response("done");
   });
   const idle = await fixture.client();
@@ -468,7 +472,7 @@ Deno.test("HttpServer.shutdown() closes idle connections and lets the others end
   await idle.expect(/done$/);
   const busy = await fixture.client();
   await busy.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await asked.promise;
   const ended = fixture.server.shutdown();
   assert.equal(await idle.rest(), "");
   await assert.rejects(fixture.client(), Deno.errors.ConnectionRefused);
@@ -483,10 +487,14 @@ Deno.test("HttpServer.shutdown() closes idle connections and lets the others end
 
 Deno.test("HttpServer closes everything when its signal is aborted", async () => {
   const controller = new AbortController();
-  const fixture = new Fixture(() => new Promise(() => {}), { signal: controller.signal });
+  const asked = Promise.withResolvers<void>();
+  const fixture = new Fixture(() => {
+    asked.resolve();
+    return new Promise(() => {});
+  }, { signal: controller.signal });
   const client = await fixture.client();
   await client.send(GET);
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await asked.promise;
   controller.abort();
   await assert.rejects(client.rest(), Deno.errors.ConnectionReset);
   client.conn.close();

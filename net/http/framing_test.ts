@@ -11,8 +11,9 @@ async function talk(
   pieces: readonly string[],
   handler: ServeHandler,
   limits: ServeOptions["limits"] = {},
+  network = new FakeTcp(),
 ): Promise<string> {
-  using tcp = new FakeTcp();
+  using tcp = network;
   const server = new HttpServer(tcp, tcp, {
     port: 80,
     onListen() {},
@@ -217,6 +218,31 @@ Deno.test("HttpServer answers pipelined requests in order, and takes no more tha
   assert.equal(most, 1);
   const paths = [...answer.matchAll(/\r\n\r\n\/(\d+) x/g)].map((match) => Number(match[1]));
   assert.deepEqual(paths, Array.from({ length: 500 }, (_, i) => i));
+});
+
+Deno.test("HttpServer does not take a client for idle whose next request waits while the event loop is busy", async () => {
+  const tcp = new FakeTcp();
+  let ahead = 0;
+  tcp.time = () => performance.now() * 1000 + ahead;
+  const late = async () => {
+    // Behind the answer, before the turn that offers the second request.
+    for (let i = 0; i < 50; i++) await null;
+    ahead = 10_000_000;
+    tcp.timers.advance(tcp.time());
+  };
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\n${HOST}\r\n`;
+  const answer = await talk(
+    [get("/1") + get("/2")],
+    (request) => {
+      const { pathname } = new URL(request.url);
+      if (pathname === "/1") late();
+      return Promise.resolve(new Response(pathname));
+    },
+    {},
+    tcp,
+  );
+  assert.deepEqual(statuses(answer), [200, 200]);
+  assert.match(answer, /\/2$/);
 });
 
 Deno.test("HttpServer goes on behind a body that nobody read", async () => {

@@ -416,6 +416,11 @@ export class ServedConnection implements ConnectionHandler {
     }
     if (this.#reading === Reading.Rest) return this.#close();
     if (this.#exchange === null && this.#body === null) {
+      // Nobody is idle whose next request is there and only waits for the event loop, which was busy that long.
+      if (this.#headBytes === 0 && this.#connection.readable > 0) {
+        this.#allow(this.#owner.options.limits.keepAliveTimeout);
+        return this.#connection.resume();
+      }
       if (this.#timingHead) this.#refuse(408);
       else this.#close();
       return;

@@ -95,8 +95,10 @@ class FakeConnection implements Connection {
   close(): void {
     if (this.orphan || this.state === State.Closed) return;
     this.orphan = true;
-    if (this.readable > 0) this.reset(null);
-    else this.closeWrite();
+    if (this.readable > 0) {
+      this.readable = 0;
+      this.reset(null);
+    } else this.closeWrite();
   }
 
   trace(): void {
@@ -223,9 +225,11 @@ export class FakeTcp implements TcpApi, Clock, Disposable {
     this.#woken = true;
     setImmediate(() => {
       this.#woken = false;
-      this.timers.advance(this.time());
       for (const connection of this.#connections) connection.turn();
       this.#connections = this.#connections.filter((connection) => !connection.told);
+      // Bytes take no time: nobody is late because the machine was busy with something else.
+      if (this.#woken) return;
+      this.timers.advance(this.time());
       const next = this.timers.next();
       clearTimeout(this.#timer);
       if (next !== Infinity && !this.#disposed) {
