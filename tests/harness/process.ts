@@ -6,7 +6,7 @@
 
 /** How to start a program. */
 export interface ProcessOptions {
-  /** Milliseconds after which it is killed and counted as a failure; 30,000 by default. */
+  /** Milliseconds after which it is killed and counted as a failure; 60,000 by default. */
   deadline?: number;
   /** What it reads from its standard input; nothing by default, `"piped"` for {@link Process.write}. */
   input?: string | Uint8Array<ArrayBuffer> | "piped";
@@ -33,7 +33,7 @@ export class ProcessFailed extends Error {
 
 const KEPT = 4 * 1024 * 1024;
 /** Milliseconds between asking a program to end and killing it. */
-const GRACE = 3_000;
+const GRACE = 10_000;
 
 interface Waiter {
   pattern: RegExp;
@@ -60,7 +60,7 @@ export class Process implements AsyncDisposable {
    * @param options Deadline, input, directory and environment.
    */
   constructor(command: string, args: readonly string[], options: ProcessOptions = {}) {
-    const deadline = options.deadline ?? 30_000;
+    const deadline = options.deadline ?? 60_000;
     this.#what = [command, ...args].map((word) => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`).join(
       " ",
     );
@@ -123,7 +123,7 @@ export class Process implements AsyncDisposable {
    * @param timeout Milliseconds to wait.
    * @throws {ProcessFailed} If it ends, or the time passes, before that. The message holds what it printed.
    */
-  async printed(pattern: RegExp, timeout = 15_000): Promise<RegExpMatchArray> {
+  async printed(pattern: RegExp, timeout = 60_000): Promise<RegExpMatchArray> {
     const match = this.#match(pattern);
     if (match !== null) return match;
     if (!this.#alive) throw this.#failure(`ended without printing ${pattern}`);
@@ -153,7 +153,7 @@ export class Process implements AsyncDisposable {
     await this.#writer?.close();
   }
 
-  /** Asks it to end (SIGTERM, or the signal given), kills it after 3 seconds, and resolves when it is gone. */
+  /** Asks it to end (SIGTERM, or the signal given), kills it after 10 seconds, and resolves when it is gone. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<Result> {
     this.#signal(signal);
     const timer = setTimeout(() => this.#signal("SIGKILL"), GRACE);

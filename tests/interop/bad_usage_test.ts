@@ -18,7 +18,7 @@ Deno.test("services.ts says in one line what is wrong with its arguments", async
   await requireTools("ip");
   await using namespace = await Namespace.create();
   await namespace.tap("tap0");
-  const attempt = (...args: string[]) => namespace.deno(MODULE, args, { deadline: 20_000 }).ended;
+  const attempt = (...args: string[]) => namespace.deno(MODULE, args, { deadline: 90_000 }).ended;
   assertOneClearLine(await attempt("--device", "tap:tap0", "--address", "10.0.0.2/33"), /10\.0\.0\.2\/33/);
   assertOneClearLine(await attempt("--device", "tap:tap0", "--address", "10.0.0.256/24"), /10\.0\.0\.256/);
   assertOneClearLine(
@@ -53,7 +53,7 @@ Deno.test("services.ts says who may open a TAP when it may not, and leaves nothi
   ];
   for (const name of ["tap0", "tap1"]) {
     const args = [...unprivileged, "--quiet", MODULE, "--device", `tap:${name}`, "--address", "10.0.0.2/24"];
-    const result = await namespace.attempt("setpriv", args, { deadline: 20_000, cwd: ROOT });
+    const result = await namespace.attempt("setpriv", args, { deadline: 90_000, cwd: ROOT });
     assertOneClearLine(result, new RegExp(`${name}.*(root|owner|permission|permitted)`, "i"));
   }
   assert.deepEqual((await namespace.interfaces()).sort(), ["lo", "tap0"]);
@@ -63,8 +63,8 @@ Deno.test("services.ts says so when the TAP is in use", async () => {
   await requireTools("ip", "ping");
   await using host = await Host.start(MODULE);
   const args = ["--device", "tap:tap0", "--address", "10.80.0.3/24"];
-  assertOneClearLine(await host.namespace.deno(MODULE, args, { deadline: 20_000 }).ended, /tap0/);
-  await host.namespace.run("ping", ["-c", "1", "-W", "3", HOST]);
+  assertOneClearLine(await host.namespace.deno(MODULE, args, { deadline: 90_000 }).ended, /tap0/);
+  await host.namespace.run("ping", ["-c", "1", "-W", "10", HOST]);
 });
 
 Deno.test("services.ts ends with one line when its TAP is deleted", async () => {

@@ -123,7 +123,7 @@ Deno.test("resolve.ts prints addresses in the order in which they are tried, and
   await using here = await home();
   const resolve = (...args: string[]) => {
     const options = ["--device", "tap:tap0", ...ADDRESSES, "--dns", KERNEL, ...args];
-    return here.namespace.deno("examples/resolve.ts", options, { deadline: 30_000 }).ended;
+    return here.namespace.deno("examples/resolve.ts", options, { deadline: 90_000 }).ended;
   };
   const { stdout, stderr } = await resolve("--all", "www.example");
   assert.equal(stdout, `${KERNEL_V6}\n${KERNEL}\n`, stderr);
@@ -140,7 +140,7 @@ Deno.test("curl.ts fetches by name, over the version that answers", async () => 
   await server.printed(/Listening/);
   const curl = async (url: string) => {
     const options = ["--device", "tap:tap0", ...ADDRESSES, "--dns", KERNEL, url];
-    const { stdout, stderr } = await namespace.deno("examples/curl.ts", options, { deadline: 30_000 }).ended;
+    const { stdout, stderr } = await namespace.deno("examples/curl.ts", options, { deadline: 90_000 }).ended;
     return stdout + stderr;
   };
   assert.match(await curl("http://www.example:8000/"), /2001:db8:82::2/);

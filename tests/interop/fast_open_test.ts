@@ -28,7 +28,7 @@ Deno.test("Tcp takes data from the SYN of a kernel that has our cookie", async (
   const { namespace, host } = await setUp();
   await using _ = namespace;
   const ask = async (text: string) => {
-    const { stdout } = await namespace.deno(PROGRAM, ["connect", OURS, "7", text], { deadline: 30_000 })
+    const { stdout } = await namespace.deno(PROGRAM, ["connect", OURS, "7", text], { deadline: 90_000 })
       .ended;
     return JSON.parse(stdout);
   };

@@ -121,7 +121,7 @@ Deno.test("The kernel gives up an address that a host has, and a host one that t
   await host.reach(HOST);
   await namespace.ip("address", "add", `${HOST}/64`, "dev", "tap0");
   let flags = "";
-  for (let attempt = 0; attempt < 40 && !flags.includes("dadfailed"); attempt++) {
+  for (let attempt = 0; attempt < 300 && !flags.includes("dadfailed"); attempt++) {
     flags = await namespace.ip("-6", "address", "show", "dev", "tap0");
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

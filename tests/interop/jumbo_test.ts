@@ -21,7 +21,7 @@ for (const mtu of [1500, 9000, 65521]) {
     };
     // The first makes sure that both are there: the address of ours is used when nobody has objected to it.
     await ping("10.88.0.2", 56);
-    await namespace.run("ping", ["-c", "1", "-w", "20", "fd88::2"], { deadline: 30_000 });
+    await namespace.run("ping", ["-c", "1", "-w", "20", "fd88::2"], { deadline: 90_000 });
     await ping("10.88.0.2", mtu - 28, "-M", "do");
     await ping("fd88::2", mtu - 48, "-M", "do");
     await ping("10.88.0.2", 65507);

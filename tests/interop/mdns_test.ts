@@ -29,7 +29,7 @@ Deno.test("mdns.ts answers dig: addresses, names of addresses, services, and wha
   await program.printed(/Listening as "Our web\.v2" of ethox\.local/);
   const dig = async (...question: string[]) => {
     const options = ["+short", "+tries=3", "+time=3", "-p", "5353", `@${HOST}`, ...question];
-    return (await namespace.run("dig", options, { deadline: 30_000 })).stdout.trim();
+    return (await namespace.run("dig", options, { deadline: 90_000 })).stdout.trim();
   };
   assert.equal(await dig("ethox.local", "A"), HOST);
   assert.equal(await dig("-x", HOST), "ethox.local.");
@@ -44,7 +44,7 @@ Deno.test("mdns.ts answers dig: addresses, names of addresses, services, and wha
     await socket.send(Uint8Array.fromHex("${query.toHex()}"), to);
     const [bytes, from] = await socket.receive();
     console.log(from.hostname, bytes.toHex());`;
-  const asked = await namespace.run(Deno.execPath(), ["eval", "--unstable-net", code], { deadline: 30_000 });
+  const asked = await namespace.run(Deno.execPath(), ["eval", "--unstable-net", code], { deadline: 90_000 });
   const [from, bytes] = asked.stdout.trim().split(" ");
   assert.equal(from, HOST);
   const answer = decodeMessage(Uint8Array.fromHex(bytes!)) as DnsMessage;

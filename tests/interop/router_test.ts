@@ -70,7 +70,7 @@ Deno.test("router.ts carries TCP and UDP between two networks, over both version
     await reach(left, address);
     for (const how of [[], ["-R"], ["-u", "-b", "20M", "-l", "1200"]]) {
       const { stdout } = await left.run("iperf3", ["-J", "-c", address, "-t", "1", ...how], {
-        deadline: 30_000,
+        deadline: 90_000,
       });
       const { end } = JSON.parse(stdout);
       const received = end.sum_received ?? end.sum;
@@ -97,7 +97,7 @@ Deno.test("traceroute names router.ts, over both versions and with every kind of
         "5",
         far,
       ], {
-        deadline: 30_000,
+        deadline: 90_000,
       });
       const hops = stdout.trim().split("\n").slice(1).map((line) => line.trim().split(/\s+/)[1]);
       assert.deepEqual(hops, [near, far], `${kind}: ${stdout}`);

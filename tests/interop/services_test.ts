@@ -70,7 +70,7 @@ Deno.test("services.ts refuses a port that nobody listens on, and says so for da
   // An ICMP error reaches nc as a failure of its next write.
   await using client = host.namespace.spawn("nc", ["-u", "-v", HOST, "4444"], { input: "piped" });
   await client.write("one\n");
-  await host.namespace.run("ping", ["-c", "1", "-W", "3", HOST]);
+  await host.namespace.run("ping", ["-c", "1", "-W", "10", HOST]);
   await client.write("two\n").catch(() => {});
   const { code } = await client.ended;
   assert.equal(code, 1);
@@ -81,6 +81,6 @@ Deno.test("services.ts is seen by arping, and by the kernel as a reachable neigh
   await using host = await Host.start(MODULE);
   const { stdout } = await host.namespace.run("arping", ["-c", "2", "-i", "tap0", HOST]);
   assert.match(stdout, /0% unanswered/);
-  await host.namespace.run("ping", ["-c", "1", "-W", "3", HOST]);
+  await host.namespace.run("ping", ["-c", "1", "-W", "10", HOST]);
   assert.match(await host.namespace.ip("neighbour", "show", HOST), /REACHABLE/);
 });
