@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { IpAddress } from "../../stack/ip/address.ts";
-import { encodeMessage } from "../dns/message.ts";
+import { decodeMessage, encodeMessage } from "../dns/message.ts";
 import type { DnsRecord } from "../dns/records.ts";
 import { VirtualLink } from "../testing/virtual_link.ts";
 
@@ -124,4 +124,31 @@ Deno.test("Mdns answers a simple resolver whose message has names that are no te
   await link.pass(1_000_000);
   assert.equal(host.stack.handlerErrors, 0);
   assert.deepEqual([host.mdns.counters.dropped.badName, host.mdns.counters.unicastSent], [2, 1]);
+});
+
+Deno.test("Mdns asks the same question no more than once a second, however short-lived the answers are", async () => {
+  using link = new VirtualLink();
+  const host = link.host(["10.0.0.1/24"]);
+  const stranger = link.host(["10.0.0.2/24"]);
+  const browser = host.browse("_http._tcp");
+  await link.pass(10_000_000);
+  let asked = 0;
+  const socket = stranger.stack.udp.bind({ port: 5353 }, {
+    receive(packet) {
+      const message = decodeMessage(packet.bytes.subarray(packet.offset, packet.end));
+      if (typeof message === "string") return;
+      if (message.questions.some(({ type }) => type === "PTR")) asked++;
+    },
+  });
+  socket.groups.join(GROUP);
+  socket.multicastLoop = false;
+  for (let i = 0; i < 60; i++) {
+    const data = `${i}.elsewhere.local`;
+    const answers: DnsRecord[] = [{ name: "_http._tcp.local", type: "PTR", ttl: 1, data }];
+    const bytes = encodeMessage({ response: true, authoritative: true, answers });
+    socket.send(bytes, 0, bytes.length, GROUP, 5353, { hopLimit: 255 });
+    await link.pass(50_000);
+  }
+  assert.ok(asked > 0 && asked <= 4, `${asked}`);
+  browser.end();
 });

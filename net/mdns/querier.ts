@@ -33,6 +33,8 @@ interface Question {
   interval: number;
   due: number;
   sent: number;
+  /** When it was asked last, in µs. */
+  last: number;
 }
 
 /** The questions of one link, and what was heard. */
@@ -74,6 +76,7 @@ export class Querier implements CacheWatcher {
         interval: FIRST_INTERVAL,
         due: this.#link.now + delay,
         sent: 0,
+        last: -Infinity,
       };
       this.#questions.set(key, question);
       this.#arm();
@@ -146,7 +149,8 @@ export class Querier implements CacheWatcher {
   fading(record: DnsRecord): void {
     const question = this.#questions.get(questionKey(record.name, record.type));
     if (question === undefined) return;
-    question.due = this.#link.now;
+    // Never twice within a second, however short the lives are that others give their records (section 5.2).
+    question.due = Math.min(question.due, Math.max(this.#link.now, question.last + FIRST_INTERVAL));
     this.#arm();
   }
 
@@ -168,6 +172,7 @@ export class Querier implements CacheWatcher {
       questions.push(question.sent === 0 ? { name, type, unicast: true } : { name, type });
       known.push(...this.cache.known(name, type));
       question.sent++;
+      question.last = now;
       this.#postpone(question);
     }
     if (questions.length > 0) {
