@@ -345,6 +345,8 @@ export class IgmpDrops {
   badChecksum = 0;
   /** The time to live is not 1: it may come from off the link. */
   badTimeToLive = 0;
+  /** To one address of ours, from one that is of no network of the interface. */
+  offLink = 0;
   /** A query about no group, or shorter than its sources. */
   malformed = 0;
   /** Not for hosts: reports of version 3, leaves, and whatever else. */

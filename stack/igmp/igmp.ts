@@ -6,7 +6,7 @@
 
 import { IgmpCounters } from "../counters.ts";
 import type { Transport } from "../ip/path.ts";
-import type { Packet } from "../packet.ts";
+import { type Packet, UNICAST } from "../packet.ts";
 import { sum } from "../wire/checksum.ts";
 import * as wire from "../wire/igmp.ts";
 import * as ipv4 from "../wire/ipv4.ts";
@@ -32,6 +32,11 @@ export class Igmp implements Transport {
     // What crosses routers is none of them (RFC 3376, section 4).
     if (ipv4.timeToLive(view, network) !== 1) {
       dropped.badTimeToLive++;
+      return;
+    }
+    // A group's packets have come from the link; one to us alone may have been sent with just as many hops as it takes.
+    if (packet.cast === UNICAST && !packet.interface!.reachesV4(ipv4.source(view, network))) {
+      dropped.offLink++;
       return;
     }
     const listener = packet.interface!.igmp;

@@ -261,3 +261,19 @@ Deno.test("Igmp answers for the group as a whole when more sources are asked abo
   link.query(10, GROUP, sources.slice(0, 64));
   assert.deepEqual(link.pass(2 * SECOND), []);
 });
+
+Deno.test("Igmp takes no query that was sent to one address of ours from afar", () => {
+  const link = new Link();
+  link.host.stack.groups.join(GROUP, link.host.interface);
+  link.pass(4 * SECOND);
+  const region = new Region(new Uint8Array([0x11, 0, 0, 0, 0, 0, 0, 0]).buffer);
+  region.view.setUint16(2, ~sum(region, 0, 8));
+  const query = (source: string) => {
+    const frame = ipv4Frame(2, region.bytes, { source, ttl: 1, options: [0x94, 4, 0, 0] });
+    link.host.device.deliver(link.host.interface, frame);
+    return link.host.interface.igmp!.level;
+  };
+  assert.equal(query("192.0.2.1"), QuerierLevel.Sources);
+  assert.equal(link.host.stack.igmp.counters.dropped.offLink, 1);
+  assert.equal(query("10.0.0.2"), QuerierLevel.First);
+});
