@@ -11,7 +11,8 @@ import { Bottleneck } from "./bottleneck.ts";
 const EFFICIENCY = 1448 / 1514;
 const RATE = 100e6;
 
-for (const loss of [0.001, 0.01, 0.03]) {
+// Above 2% of loss BBR gives way by its own rules (draft-ietf-ccwg-bbr, BBR.LossThresh).
+for (const loss of [0.001, 0.01]) {
   for (const lateness of [5_000, 12_000]) {
     Deno.test(`BBR keeps its rate at ${loss * 100}% loss in turns up to ${lateness / 1000} ms late`, () => {
       const world = new Bottleneck({
