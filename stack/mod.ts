@@ -58,6 +58,7 @@ export * from "./nd/identifier.ts";
 export * from "./nd/multicast_listener.ts";
 export * from "./nd/redirect.ts";
 export * from "./nd/routers.ts";
+export * from "./nd/temporary.ts";
 export * from "./packet.ts";
 export * from "./stack.ts";
 export * from "./tcp/api.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { AddressState } from "../../stack/ip/own_address.ts";
+import { AddressOrigin, AddressState } from "../../stack/ip/own_address.ts";
 import type { Interface } from "../../stack/link/interface.ts";
 import { escapeLabel, reverseName } from "../dns/names.ts";
 import { HOST_TTL, OTHER_TTL, OwnRecord } from "./own_record.ts";
@@ -76,7 +76,9 @@ export class HostPublication extends Publication {
     const { name } = this, { stack } = link;
     const records: OwnRecord[] = [];
     for (const { address } of link.addresses) {
-      const own = address.version === 6 ? stack.ipv6.own(address) : null;
+      const own = address.version === 6 ? stack.ipv6.own(address, link) : null;
+      // Nobody shall know that a temporary address is ours.
+      if (own?.origin === AddressOrigin.Temporary) continue;
       // An address that may turn out to be another's is told to nobody.
       if (
         address.version === 6 && own?.state !== AddressState.Preferred &&

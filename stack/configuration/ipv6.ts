@@ -71,10 +71,10 @@ export class Ipv6Configuration {
         own = this.#nd.addresses.find((other) => other.address.equals(address));
       }
       if (own === undefined) continue;
-      own.preferredUntil = preferredUntil;
-      own.validUntil = validUntil;
+      if (own.live(owner.stack.now, preferredUntil, validUntil)) owner.stack.generation++;
       this.#addresses.push(address);
     }
+    this.#nd.routers.arm();
     this.#changed();
   }
 }

@@ -30,6 +30,8 @@ export enum AddressOrigin {
   LinkLocal,
   /** Made of a prefix that a router has advertised (RFC 4862, section 5.5). */
   Router,
+  /** As {@link Router}, of chance and for a while (RFC 8981). */
+  Temporary,
 }
 
 /** One IPv6 address of one interface. */
@@ -48,6 +50,12 @@ export class OwnAddress {
   preferredUntil: number = Infinity;
   /** When it goes, in µs. */
   validUntil: number = Infinity;
+  /** Latest {@link preferredUntil} that it may be given, in µs: nobody shall keep a temporary address for long. */
+  preferredLimit: number = Infinity;
+  /** Latest {@link validUntil} that it may be given, in µs. */
+  validLimit: number = Infinity;
+  /** Goes first as a source when it is larger (RFC 6724, section 5, rule 7): 1 or -1 for temporary addresses, 0 for others. */
+  preference = 0;
 
   /** Listens to its solicited-node group. */
   listener: GroupListener | null = null;
@@ -67,5 +75,20 @@ export class OwnAddress {
   /** Whether packets come from it and are taken to it. */
   get usable(): boolean {
     return this.state !== AddressState.Tentative && this.state !== AddressState.Duplicate;
+  }
+  /** Gives it lifetimes, within its limits. @param now The time. All in µs. @returns Whether it may be used further, or less far, than before. */
+  live(now: number, preferredUntil: number, validUntil: number): boolean {
+    this.preferredUntil = Math.min(preferredUntil, this.preferredLimit);
+    this.validUntil = Math.min(validUntil, this.validLimit);
+    return this.age(now);
+  }
+
+  /** Becomes deprecated when it is time, or preferred again. @param now The time, in µs. @returns Whether it did. */
+  age(now: number): boolean {
+    const state = this.preferredUntil > now ? AddressState.Preferred : AddressState.Deprecated;
+    if (this.state === state) return false;
+    if (this.state !== AddressState.Preferred && this.state !== AddressState.Deprecated) return false;
+    this.state = state;
+    return true;
   }
 }

@@ -74,6 +74,8 @@ function isBetter(one: OwnAddress, other: OwnAddress, destination: IpAddress): b
   const label = labelOf(destination);
   const same = Number(labelOf(one.address) === label) - Number(labelOf(other.address) === label);
   if (same !== 0) return same > 0;
+  // Rule 7: temporary addresses, or others, as the interface was told.
+  if (one.preference !== other.preference) return one.preference > other.preference;
   // Rule 8: the longest common prefix, not beyond the source's own.
   return Math.min(one.cidr.prefix, commonPrefix(one.address, destination)) >
     Math.min(other.cidr.prefix, commonPrefix(other.address, destination));

@@ -21,10 +21,11 @@ import * as icmp from "../wire/icmpv6.ts";
 import * as ipv6 from "../wire/ipv6.ts";
 import * as wire from "../wire/nd.ts";
 import { DuplicateProbe, type ProbeOwner } from "./duplicate_probe.ts";
-import { type Identifiers, makeAddress, solicitedNode } from "./identifier.ts";
+import { type Identifiers, makeAddress, makeTemporaryAddress, solicitedNode } from "./identifier.ts";
 import { MulticastListener } from "./multicast_listener.ts";
 import { RedirectProtocol } from "./redirect.ts";
 import { RouterDiscovery } from "./routers.ts";
+import { TemporaryAddresses, type TemporaryOptions } from "./temporary.ts";
 
 /** How an interface speaks IPv6. */
 export interface Ipv6Options {
@@ -42,6 +43,11 @@ export interface Ipv6Options {
   redirects?: boolean;
   /** How the addresses end that it makes for itself. Default: `stable` when the stack has a secret, else `eui64`. */
   identifiers?: Identifiers;
+  /**
+   * Whether it makes itself addresses of chance beside those, which change day by day, so that nobody can follow it (RFC 8981), and
+   * how long each is used. A server has little of them. Default false.
+   */
+  temporary?: boolean | TemporaryOptions;
 }
 
 /** The group of all routers of a link, ff02::2. */
@@ -61,6 +67,8 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
   readonly neighbours: NeighbourCache;
   /** What the routers of the link have told. */
   readonly routers: RouterDiscovery;
+  /** Addresses of chance, for a while. */
+  readonly temporary: TemporaryAddresses;
   /** What routers have said of better first hops, and what a router says. */
   readonly redirects: RedirectProtocol;
   /** Which groups the interface listens to, as routers are told. */
@@ -90,6 +98,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     this.redirects = new RedirectProtocol(stack, owner);
     this.listener = new MulticastListener(owner, stack);
     this.routers = new RouterDiscovery(this, owner, stack, options.routers ?? true);
+    this.temporary = new TemporaryAddresses(this, stack, options.temporary ?? false);
   }
 
   /** The interface's IPv6 addresses, in whatever state. */
@@ -116,6 +125,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
   /** @internal Forgets everything. */
   stop(): void {
     this.routers.stop();
+    this.temporary.stop();
     this.redirects.taken.clear();
     this.listener.stop();
     this.neighbours.clear();
@@ -128,10 +138,13 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
       this.counters.refused++;
       return null;
     }
-    const kind = this.#options.identifiers ?? (this.#stack.secret === null ? "eui64" : "stable");
+    const kind = origin === AddressOrigin.Temporary
+      ? "temporary"
+      : this.#options.identifiers ?? (this.#stack.secret === null ? "eui64" : "stable");
     if (kind === "eui64" && attempt > 0) return null;
-    const secret = kind === "eui64" ? null : this.#stack.stableSecret();
-    const address = makeAddress(prefix, this.#interface, secret, attempt);
+    const address = kind === "temporary"
+      ? makeTemporaryAddress(prefix, this.#stack.random)
+      : makeAddress(prefix, this.#interface, kind === "eui64" ? null : this.#stack.stableSecret(), attempt);
     if (this.#stack.isLocal(address, this.#interface)) return null;
     this.#interface.addAddress(new Cidr(address, 64), origin);
     return this.#addresses.find((own) => own.address.equals(address)) ?? null;
@@ -407,10 +420,16 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     const prefix = IpAddress.v6(address.a, address.b, 0, 0);
     const attempt = own.attempt + 1;
     const next = this.makeAddress(prefix, origin, attempt);
-    if (next === null) return;
+    if (next === null) {
+      if (origin === AddressOrigin.Temporary) this.temporary.fail();
+      return;
+    }
     next.attempt = attempt;
     next.preferredUntil = own.preferredUntil;
     next.validUntil = own.validUntil;
+    next.preferredLimit = own.preferredLimit;
+    next.validLimit = own.validLimit;
+    next.preference = own.preference;
   }
 
   #endProbe(own: OwnAddress): void {

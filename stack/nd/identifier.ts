@@ -49,6 +49,16 @@ export function makeAddress(
   }
 }
 
+/** An address of `prefix` (64 bits) that nobody can tell from another host's (RFC 8981, section 3.3.1). @param random 32 random bits. */
+export function makeTemporaryAddress(prefix: IpAddress, random: () => number): IpAddress {
+  let c = random() | 0, d = random() | 0;
+  for (let i = 0; isReserved(c, d) && i < 16; i++) {
+    c = random() | 0;
+    d = random() | 0;
+  }
+  return IpAddress.v6(prefix.a, prefix.b, c, d);
+}
+
 /** Identifiers with a meaning of their own (RFC 5453): of routers, of anycast, and those that end like a group. */
 function isReserved(c: number, d: number): boolean {
   return (c === 0 && d === 0) || (c === (0xfdffffff | 0) && d >>> 7 === 0x1ffffff) ||

@@ -8,7 +8,7 @@
  */
 
 import { Cidr, IpAddress } from "../ip/address.ts";
-import { AddressOrigin, AddressState } from "../ip/own_address.ts";
+import { AddressOrigin, type OwnAddress } from "../ip/own_address.ts";
 import type { Route } from "../ip/routes.ts";
 import type { Interface } from "../link/interface.ts";
 import type { Packet } from "../packet.ts";
@@ -105,6 +105,7 @@ export class RouterDiscovery implements TimerOwner {
   /** @internal Asks for routers after `delay` µs, a few times until one has answered. */
   start(delay: number): void {
     this.#solicitations = 0;
+    this.#discovery.temporary.restart();
     if (this.#enabled) this.#stack.timers.arm(this.#solicit, this.#stack.now + delay);
   }
 
@@ -182,7 +183,7 @@ export class RouterDiscovery implements TimerOwner {
     for (let option = options; option < end; option += wire.optionLength(view, option)) {
       this.#option(view, option, source);
     }
-    this.#armSweep();
+    this.arm();
     this.onChange?.();
   }
 
@@ -262,19 +263,15 @@ export class RouterDiscovery implements TimerOwner {
     if (known === undefined) {
       if (valid === 0) return;
       const made = this.#discovery.makeAddress(prefix, AddressOrigin.Router, 0);
-      if (made !== null) {
-        made.validUntil = validUntil;
-        made.preferredUntil = preferredUntil;
-      }
+      if (made === null) return;
+      made.live(now, preferredUntil, validUntil);
+      this.#discovery.temporary.follow(made);
       return;
     }
-    known.preferredUntil = preferredUntil;
-    if (known.state === AddressState.Deprecated && preferredUntil > now) {
-      known.state = AddressState.Preferred;
-      this.#stack.generation++;
-    }
-    if (validUntil > known.validUntil || validUntil - now > TWO_HOURS) known.validUntil = validUntil;
-    else if (known.validUntil - now > TWO_HOURS) known.validUntil = now + TWO_HOURS;
+    const longer = validUntil > known.validUntil || validUntil - now > TWO_HOURS;
+    const end = longer ? validUntil : Math.min(known.validUntil, now + TWO_HOURS);
+    if (known.live(now, preferredUntil, end)) this.#stack.generation++;
+    this.#discovery.temporary.follow(known);
   }
 
   /** A route to more than the default (RFC 4191, section 2.3). */
@@ -374,29 +371,31 @@ export class RouterDiscovery implements TimerOwner {
     this.#servers = this.#servers.filter((entry) => entry.until > now);
     this.#domains = this.#domains.filter((entry) => entry.until > now);
     for (const own of this.#discovery.addresses) {
-      if (own.origin !== AddressOrigin.Router) continue;
-      if (own.validUntil <= now) this.#interface.removeAddress(own.address);
-      else if (own.preferredUntil <= now && own.state === AddressState.Preferred) {
-        own.state = AddressState.Deprecated;
-        this.#stack.generation++;
-      }
+      if (isTold(own) && own.validUntil <= now) this.#interface.removeAddress(own.address);
+      else if (own.age(now)) this.#stack.generation++;
     }
-    this.#armSweep();
+    this.arm();
     this.onChange?.();
   }
 
-  #armSweep(): void {
+  /** @internal Sees to it that what has an end is looked at then. Called when an address has got other lifetimes. */
+  arm(): void {
     const { now, timers } = this.#stack;
     let next = Infinity;
     const lists = [this.#routers, this.#prefixes, this.#routes, this.#servers, this.#domains];
     for (const list of lists) for (const entry of list) next = Math.min(next, entry.until);
     for (const own of this.#discovery.addresses) {
-      next = Math.min(next, own.validUntil);
+      if (isTold(own)) next = Math.min(next, own.validUntil);
       if (own.preferredUntil > now) next = Math.min(next, own.preferredUntil);
     }
     if (next === Infinity) timers.cancel(this.#sweep);
     else timers.arm(this.#sweep, next);
   }
+}
+
+/** Whether an address goes by itself when its time is over. */
+function isTold({ origin }: OwnAddress): boolean {
+  return origin === AddressOrigin.Router || origin === AddressOrigin.Temporary;
 }
 
 /** When a lifetime in seconds ends, in µs. */

@@ -1,56 +1,21 @@
 import assert from "node:assert/strict";
 import { IpAddress } from "../ip/address.ts";
 import { AddressState } from "../ip/own_address.ts";
+import {
+  advertise,
+  linkHost as host,
+  passUntil as pass,
+  prefixOption as prefix,
+  word,
+} from "../testing/advertisement.ts";
 import { bytesOf, describeV6, icmpv6Frame, linkOption } from "../testing/frames_v6.ts";
 import { Host } from "../testing/pair.ts";
 
 const SECOND = 1_000_000;
 const FAR = IpAddress.parse("2001:db8:ffff::1");
-const word = (value: number) => [value >>> 24, value >>> 16 & 255, value >>> 8 & 255, value & 255];
-
-/** A host that has only its link-local address, which nobody else has for sure. */
-function host(limits = {}): Host {
-  const made = new Host(1, "", {}, { limits }, true);
-  for (let now = 0; now < 3 * SECOND; now += SECOND / 10) made.stack.poll(now);
-  made.device.take();
-  return made;
-}
-
-interface Advertisement {
-  source?: string;
-  from?: number;
-  hopLimit?: number;
-  lifetime?: number;
-  flags?: number;
-  options?: number[];
-}
-
-function advertise(made: Host, told: Advertisement): void {
-  const { lifetime = 1800, flags = 0, options = [], from = 2 } = told;
-  const body = [told.hopLimit ?? 0, flags, lifetime >> 8, lifetime & 255, ...word(0), ...word(0), ...options];
-  made.device.deliver(
-    made.interface,
-    icmpv6Frame(134, 0, [...body, ...linkOption(1, from)], {
-      source: told.source ?? "fe80::2",
-      from,
-      destination: "ff02::1",
-      hopLimit: 255,
-    }),
-  );
-}
-
-function prefix(address: string, valid: number, preferred: number, flags = 0xc0, bits = 64): number[] {
-  return [3, 4, bits, flags, ...word(valid), ...word(preferred), ...word(0), ...bytesOf(address)];
-}
 
 function addresses(made: Host): string[] {
   return made.interface.addresses.map(String);
-}
-
-/** Polls second by second until `at` (s). */
-function pass(made: Host, at: number): void {
-  for (let now = made.stack.now; now < at * SECOND; now += SECOND) made.stack.poll(now);
-  made.stack.poll(at * SECOND);
 }
 
 Deno.test("RouterDiscovery asks three times, and not after an answer", () => {
@@ -107,6 +72,8 @@ Deno.test("RouterDiscovery lets addresses grow old, and does not let a liar take
   assert.equal(made.stack.isLocal(own.address), true);
   advertise(made, { options: prefix("2001:db8::", 100_000, 50) });
   assert.equal(own.state, AddressState.Preferred);
+  advertise(made, { options: prefix("2001:db8::", 100_000, 0) });
+  assert.equal(own.state, AddressState.Deprecated, "at once, since a router says so");
   // Less than two hours leaves two hours (RFC 4862, section 5.5.3).
   advertise(made, { options: prefix("2001:db8::", 1, 1) });
   assert.equal(own.validUntil, made.stack.now + 7200 * SECOND);
