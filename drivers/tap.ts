@@ -31,6 +31,7 @@ import { inNamespace } from "./ffi/namespace.ts";
 import {
   interfaceMac,
   interfaceMtu,
+  LinkProbe,
   openTun,
   setOffload,
   type Tun,
@@ -39,7 +40,6 @@ import {
   TUN_F_TSO6,
   TUN_F_TSO_ECN,
   TUN_F_USO,
-  UpProbe,
   VNET_HEADER,
 } from "./ffi/tun.ts";
 import { openWaiter, type Waiter, type WaitMethod } from "./ffi/waiter.ts";
@@ -71,6 +71,9 @@ const DATA_VALID = 2;
 /** Bytes for messages about interfaces; their content does not matter, only that they are read. */
 const LINK_MESSAGES = 65536;
 
+/** Failed reads in a row, none of them explained, after which the device is given up. */
+const UNEXPLAINED = 100;
+
 /** Where the virtio_net_hdr of a received frame lies in its slot. */
 const READ_OFFSET = RECEIVE_OFFSET - VNET_HEADER;
 
@@ -87,7 +90,7 @@ export class TapDevice implements Device {
   readonly deadline: number = Infinity;
   readonly #calls: Libc;
   readonly #fd: number;
-  readonly #probe: UpProbe;
+  readonly #probe: LinkProbe;
   readonly #pool: SlotPool;
   readonly #vectors = new IoVectors(3);
   readonly #received: Packet;
@@ -112,6 +115,8 @@ export class TapDevice implements Device {
   #up: boolean;
   #closed = false;
   #failure: Error | null = null;
+  /** Reads in a row that failed for no reason that is known. */
+  #unexplained = 0;
 
   private constructor(tun: Tun, offloads: number, mac: Uint8Array, options: TapDeviceOptions) {
     this.#calls = libc();
@@ -120,7 +125,7 @@ export class TapDevice implements Device {
     this.mac = mac;
     this.mtu = interfaceMtu(tun);
     this.offloads = offloads;
-    this.#probe = new UpProbe(tun);
+    this.#probe = new LinkProbe(tun);
     this.#up = this.#probe.up();
     const size = slotSizeFor(MAX_SUPER_FRAME);
     this.#pool = new SlotPool(this, options.slots ?? 256, size);
@@ -257,6 +262,7 @@ export class TapDevice implements Device {
       this.counters.receiveErrors++;
       return false;
     }
+    this.#unexplained = 0;
     const packet = this.#received;
     const { view } = packet;
     packet.reset(RECEIVE_OFFSET, READ_OFFSET + length);
@@ -320,16 +326,20 @@ export class TapDevice implements Device {
     if (this.#calls.writev(this.#fd, vectors.pointer, vectors.count) >= 0) return true;
     const number = errno();
     if (number === EIO) this.#up = false;
-    else if (number === EBADFD) this.#fail(number);
+    else if (number === EBADFD && !this.#probe.attached()) this.#fail(number);
     return false;
   }
 
   /** @returns True if nothing more can be read now. */
   #readFailed(number: number): boolean {
-    if (number === EAGAIN) return true;
+    if (number === EAGAIN) {
+      this.#unexplained = 0;
+      return true;
+    }
     if (number === EINTR) return false;
     if (number === EIO) this.#up = false;
-    else this.#fail(number);
+    // The number may not be that of the read (see `errno`): one alone does not end a device that is there.
+    else if (!this.#probe.attached() || ++this.#unexplained >= UNEXPLAINED) this.#fail(number);
     return true;
   }
 

@@ -3,7 +3,8 @@ import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../stack/device.ts
 import { Namespace } from "../tests/harness/namespace.ts";
 import { deviceConformance, type DevicePair } from "./device_conformance.ts";
 import { Collector, fillFrame } from "./device_conformance_frames.ts";
-import { libc } from "./ffi/libc.ts";
+import { EBADFD, EIO, ENOENT } from "./ffi/errno.ts";
+import { type Libc, libc } from "./ffi/libc.ts";
 import { formatLinkAddress } from "./link_address.ts";
 import { TapDevice, type TapDeviceOptions } from "./tap.ts";
 
@@ -62,6 +63,49 @@ Deno.test("TapDevice.open() takes the kernel's MTU and offloads, and a link addr
     const [link] = JSON.parse(await namespace.ip("-json", "link", "show", "tap7")) as { address: string }[];
     assert.notEqual(formatLinkAddress(device.mac), link!.address);
   } finally {
+    device.close();
+  }
+});
+
+Deno.test("TapDevice goes on when errno is not that of its read any more", async () => {
+  await using namespace = await Namespace.create();
+  await namespace.tap("tap0");
+  const calls: { read: Libc["read"] } = libc();
+  const errno = new Int32Array(
+    Deno.UnsafePointerView.getArrayBuffer(libc().__errno_location()!, 4) as ArrayBuffer,
+  );
+  const { read } = calls;
+  let changed = 0;
+  // As V8 does it now and then, when it compiles or collects garbage right there.
+  calls.read = (fd, pointer, length) => {
+    const result = read(fd, pointer, length);
+    if (result < 0 && changed++ % 7 !== 6) errno[0] = [ENOENT, EIO, EBADFD][changed % 3]!;
+    return result;
+  };
+  const device = TapDevice.open({ name: "tap0", namespace: namespace.name });
+  const frames = new Collector();
+  try {
+    await namespace.ip("address", "add", "10.0.0.1/24", "dev", "tap0");
+    // Somebody who has to be asked for by ARP.
+    const ping = namespace.run("ping", ["-c", "1", "-W", "1", "10.0.0.2"]).catch(() => {});
+    const end = performance.now() + 60_000;
+    while (frames.seen === 0 || changed < 50) {
+      device.poll(frames, 64, 0);
+      assert.ok(performance.now() < end, `${frames.seen} frames after ${changed} failures`);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    assert.equal(device.failure, null);
+    assert.ok(device.linkUp);
+    await ping;
+    await namespace.ip("link", "delete", "tap0");
+    while (!device.closed) {
+      device.poll(frames, 64, 0);
+      assert.ok(performance.now() < end, "the device that was deleted is not closed");
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    assert.match(String(device.failure), /tap0/);
+  } finally {
+    calls.read = read;
     device.close();
   }
 });

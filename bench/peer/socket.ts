@@ -13,6 +13,7 @@ const libc = Deno.dlopen("libc.so.6", {
   send: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   recv: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   write: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   sendfile: { parameters: ["i32", "i32", "buffer", "u32"], result: "i32" },
@@ -27,6 +28,7 @@ const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0x800;
 const SOL_SOCKET = 1;
+const SO_ERROR = 4;
 const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
 const SO_LINGER = 13;
@@ -36,20 +38,24 @@ const TCP_CONGESTION = 13;
 const SHUT_WR = 1;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_TRUNC = 0x20;
-const EINPROGRESS = 115;
 const POLLIN = 1;
 const POLLOUT = 4;
+const POLLERR = 8;
+const POLLHUP = 16;
 
 /** Seconds after which a blocked call gives up: a peer never hangs. */
 const TIMEOUT = 5;
 
-function errno(): number {
-  const location = libc.symbols.__errno_location();
-  return location === null ? 0 : new Deno.UnsafePointerView(location).getInt32();
-}
+const errno = new Int32Array(
+  Deno.UnsafePointerView.getArrayBuffer(libc.symbols.__errno_location()!, 4) as ArrayBuffer,
+);
 
+/**
+ * For people to read, never to decide by: between a call and this V8 may compile or collect garbage, and then errno is
+ * that of a call of its own.
+ */
 function failed(what: string): Error {
-  return new Error(`${what} failed with errno ${errno()}`);
+  return new Error(`${what} failed, it seems with errno ${errno[0]}`);
 }
 
 /** A `sockaddr_in` or `sockaddr_in6`. */
@@ -118,12 +124,10 @@ export class Socket implements Disposable {
     return socket;
   }
 
-  /** Starts to connect and returns at once; {@link wait} for it to become writable. */
+  /** Starts to connect and returns at once; {@link wait} for it to become writable, which tells how it went. */
   static start(address: Uint8Array<ArrayBuffer>): Socket {
     const socket = new Socket(libc.symbols.socket(address[0]!, SOCK_STREAM | SOCK_NONBLOCK, 0));
-    if (libc.symbols.connect(socket.#fd, address, address.length) !== 0 && errno() !== EINPROGRESS) {
-      throw failed("Connecting");
-    }
+    libc.symbols.connect(socket.#fd, address, address.length);
     return socket;
   }
 
@@ -161,7 +165,10 @@ export class Socket implements Disposable {
     return received;
   }
 
-  /** Waits until it is readable or writable, `timeout` in milliseconds. */
+  /**
+   * Waits until it is readable or writable, `timeout` in milliseconds. Throws if that does not happen, or the
+   * connection has failed.
+   */
   wait(event: "readable" | "writable", timeout = TIMEOUT * 1000): void {
     const view = new DataView(new ArrayBuffer(8));
     view.setInt32(0, this.#fd, true);
@@ -169,6 +176,18 @@ export class Socket implements Disposable {
     if (libc.symbols.poll(new Uint8Array(view.buffer), 1, timeout) !== 1) {
       throw failed(`Waiting to be ${event}`);
     }
+    // What could not even be begun hangs up at once; a refusal comes with an error.
+    if ((view.getInt16(6, true) & (POLLERR | POLLHUP)) !== 0) {
+      throw new Error(`Waiting to be ${event}: the connection failed with error ${this.#error()}`);
+    }
+  }
+
+  /** The kernel's pending error of the socket; 0 for none, or for a connection that could not be begun. */
+  #error(): number {
+    const value = new Int32Array(1);
+    const length = new Uint8Array(Int32Array.of(4).buffer);
+    libc.symbols.getsockopt(this.#fd, SOL_SOCKET, SO_ERROR, new Uint8Array(value.buffer), length);
+    return value[0]!;
   }
 
   /** Ends the sending direction. */

@@ -77,10 +77,17 @@ export function libc(): Libc {
   const location = symbols.__errno_location();
   errnoView = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(location!, 4) as ArrayBuffer);
   loaded = { ...symbols, ioctlValue: byValue.ioctl };
+  // Its first call compiles it, which must not happen between a failure and its number.
+  errno();
   return loaded;
 }
 
-/** Why the last call failed; see `errno.ts`. Valid right after a synchronous call that returned -1. */
+/**
+ * Why the last call failed, most likely; see `errno.ts`. To be read right after a synchronous call that returned -1. Between
+ * the two V8 may compile or collect garbage, and leaves the number of a failed call of its own there (seen: ENOENT, at
+ * the first reads of a process, by programs that read it through a call). So nothing final is decided by this number alone: a call that failed in
+ * a way which would end something is repeated, or the kernel asked in another way.
+ */
 export function errno(): number {
   return errnoView === null ? 0 : errnoView[0]!;
 }

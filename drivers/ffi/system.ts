@@ -36,6 +36,7 @@ export const POWER_OFF = 0x4321fedc | 0;
 export const RESTART = 0x01234567;
 
 const SYS_FINIT_MODULE = 313;
+const EEXIST = 17;
 const CLOCK_MONOTONIC = 1;
 
 function load() {
@@ -59,10 +60,16 @@ function load() {
 }
 
 let symbols: ReturnType<typeof load> | null = null;
+let errnoView: Int32Array | null = null;
 
 /** The library, loaded with the first call: importing this module has no effect and needs no permission. */
 function libc(): ReturnType<typeof load> {
-  return symbols ??= load();
+  if (symbols !== null) return symbols;
+  symbols = load();
+  errnoView = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(symbols.__errno_location()!, 4));
+  // Its first call compiles it, which must not happen between a failure and its number.
+  errno();
+  return symbols;
 }
 
 /** A system call that failed. */
@@ -78,10 +85,9 @@ export class SystemCallError extends Error {
   }
 }
 
-/** @returns errno of the last call on this thread. Read it at once. */
+/** @returns errno of the last call on this thread, most likely: see the one in `libc.ts`. Read it at once. */
 function errno(): number {
-  const place = libc().__errno_location();
-  return new Deno.UnsafePointerView(place!).getInt32();
+  return errnoView === null ? 0 : errnoView[0]!;
 }
 
 function fail(what: string): never {
@@ -123,7 +129,9 @@ export function drain(fd: number): void {
 export function loadModule(path: string): void {
   const fd = openFile(path, O_RDONLY | O_CLOEXEC);
   try {
-    if (libc().syscall(BigInt(SYS_FINIT_MODULE), BigInt(fd), cString(""), 0n) !== 0n && errno() !== 17) {
+    const attempt = () => libc().syscall(BigInt(SYS_FINIT_MODULE), BigInt(fd), cString(""), 0n) === 0n;
+    // Tried twice, because V8 may have changed errno before it was read.
+    if (!attempt() && errno() !== EEXIST && !attempt() && errno() !== EEXIST) {
       fail(`Cannot load the kernel module "${path}"`);
     }
   } finally {

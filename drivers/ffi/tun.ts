@@ -29,6 +29,7 @@ export const TUN_F_USO: number = 0x20 | 0x40;
 
 const IFF_TAP = 2, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
 const TUNSETIFF = 0x400454ca, TUNSETOFFLOAD = 0x400454d0, TUNSETVNETHDRSZ = 0x400454d8;
+const TUNGETIFF = 0x800454d2;
 const SIOCGIFFLAGS = 0x8913, SIOCGIFMTU = 0x8921, SIOCGIFHWADDR = 0x8927;
 const IFF_UP = 1;
 /** Bytes of a name with its terminating zero. */
@@ -155,8 +156,8 @@ export function interfaceMac(tun: Tun): Uint8Array {
   return new Uint8Array(ask(tun, SIOCGIFHWADDR, "link address").buffer.slice(IFNAMSIZ + 2, IFNAMSIZ + 8));
 }
 
-/** Asks again and again whether the kernel's side is up, without allocating. */
-export class UpProbe {
+/** Asks again and again how the kernel's side is, without allocating. */
+export class LinkProbe {
   readonly #tun: Tun;
   readonly #request: Uint8Array<ArrayBuffer>;
 
@@ -170,6 +171,11 @@ export class UpProbe {
   up(): boolean {
     return libc().ioctl(this.#tun.socket, SIOCGIFFLAGS, this.#request) === 0 &&
       (this.#request[IFNAMSIZ]! & IFF_UP) !== 0;
+  }
+
+  /** Whether the interface is still there. Tells so by its result, not by errno. */
+  attached(): boolean {
+    return libc().ioctl(this.#tun.fd, TUNGETIFF, this.#request) === 0;
   }
 }
 
