@@ -5,8 +5,8 @@
  */
 
 import { parseArgs, type ParseArgsConfig } from "node:util";
-import { DEVICE_SYNTAX } from "../drivers/open.ts";
-import { Network } from "../net/mod.ts";
+import { DEVICE_SYNTAX, openDevice } from "../drivers/open.ts";
+import { Network, type NetworkOptions } from "../net/mod.ts";
 import { Cidr, IpAddress } from "../stack/ip/address.ts";
 import { AddressState } from "../stack/ip/own_address.ts";
 
@@ -54,6 +54,11 @@ export interface Run {
 
 const COMMON: Record<string, OptionSpec> = {
   device: { type: "string", value: DEVICE_SYNTAX.replaceAll(" ", ""), help: "the network device" },
+  offloads: {
+    type: "string",
+    value: "all|none",
+    help: "none: whole frames with complete checksums, as on a wire",
+  },
   address: { type: "string", value: "CIDR", help: "an address, as 10.0.0.2/24; may be repeated" },
   gateway: { type: "string", value: "IP", help: "the router to other networks" },
   dns: { type: "string", value: "IP", help: "a name server, as 10.0.0.1 or [fd00::1]:53; may be repeated" },
@@ -111,6 +116,10 @@ async function start(program: Program, body: (run: Run) => Promise<number | void
     console.error(`${program.name}: ${(error as Error).message}`);
     Deno.exit(1);
   };
+  const offloads = values["offloads"] as string | undefined;
+  if (offloads !== undefined && offloads !== "all" && offloads !== "none") {
+    throw new UsageError(`Option --offloads is "${offloads}": give all or none`);
+  }
   const servers = values["dns"] as string[] | undefined;
   const hostname = values["hostname"] as string | undefined;
   const options = {
@@ -121,7 +130,7 @@ async function start(program: Program, body: (run: Run) => Promise<number | void
     ...servers !== undefined && { dns: { servers } },
     ...hostname !== undefined && { hostname },
   };
-  await using network = await open(options);
+  await using network = await open(options, offloads ?? "all");
   const controller = new AbortController();
   let status: number | null = null;
   const interrupted = (code: number) => {
@@ -142,9 +151,12 @@ async function start(program: Program, body: (run: Run) => Promise<number | void
   return result ?? status ?? 0;
 }
 
-async function open(options: Parameters<typeof Network.open>[0]): Promise<Network> {
+async function open(
+  options: NetworkOptions & { device: string },
+  offloads: "all" | "none",
+): Promise<Network> {
   try {
-    return await Network.open(options);
+    return await Network.open({ ...options, device: await openDevice(options.device, { offloads }) });
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) throw new UsageError(error.message);
     throw new Failure(error instanceof Error ? error.message : String(error), { cause: error });

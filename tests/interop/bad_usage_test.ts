@@ -35,6 +35,7 @@ Deno.test("services.ts says in one line what is wrong with its arguments", async
     await attempt("--device", "tap:a-name-of-twenty-bytes", "--address", "10.0.0.2/24"),
     /a-name-of-twenty-bytes/,
   );
+  assertOneClearLine(await attempt("--device", "tap:tap0", "--offloads", "some"), /"some"/);
   assert.deepEqual((await namespace.interfaces()).sort(), ["lo", "tap0"]);
 });
 
