@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Device, DeviceCounters } from "../stack/device.ts";
+import type { Device, DeviceCounters, Medium } from "../stack/device.ts";
 import { FREE, type Handler, type Packet, RECEIVED, RESERVED } from "../stack/packet.ts";
 import { MAX_SUPER_FRAME } from "./frame.ts";
 import { copyMetadata, type MirrorPacket, Mirrors } from "./mirror.ts";
@@ -61,6 +61,10 @@ export class CaptureDevice implements Device {
 
   get name(): string {
     return this.#inner.name;
+  }
+
+  get medium(): Medium {
+    return this.#inner.medium ?? "ethernet";
   }
 
   get mac(): Uint8Array {

@@ -12,15 +12,17 @@ import {
   HEADROOM,
   type Packet,
 } from "../stack/packet.ts";
-import { ETHERNET_HEADER } from "./frame.ts";
+import { linkHeader } from "./frame.ts";
 
 /** EtherType for experiments on a local network (IEEE 802, local experimental 1). */
 export const ETHERTYPE = 0x88b5;
 
 const IPV4 = 0x0800;
 const TCP = 6;
-/** Ethernet, IPv4 and TCP without options. */
-const SEGMENT_HEADERS = ETHERNET_HEADER + 40;
+/** Protocol for experiments (RFC 3692), of the suite's packets where there is no link header. */
+const PROTOCOL = 253;
+/** Bytes of an IPv4 header, and of one with a TCP header. Neither has options. */
+const IP_HEADER = 20, SEGMENT_HEADERS = 40;
 /** A port that nothing else uses (RFC 863 discard), in the addresses of RFC 2544 for tests. */
 const PORT = 9;
 const SOURCE = 0xc6120001, DESTINATION = 0xc6120002;
@@ -31,6 +33,8 @@ export interface Captured {
   bytes: Bytes;
   /** Bytes of it. */
   length: number;
+  /** Bytes of its link header. */
+  header: number;
   /** {@link Packet.flags}. */
   flags: number;
   /** {@link Packet.gsoType}. */
@@ -62,6 +66,7 @@ export class Collector implements Handler {
     const frame: Captured = {
       bytes: packet.bytes.slice(packet.offset, packet.end),
       length: packet.length,
+      header: linkHeader(packet.device),
       flags: packet.flags,
       gsoType: packet.gsoType,
       gsoSize: packet.gsoSize,
@@ -74,18 +79,33 @@ export class Collector implements Handler {
 
   /** The numbers that the frames were sent with. */
   sequences(): number[] {
-    return this.frames.map(({ bytes }) => new DataView(bytes.buffer).getUint32(16));
+    return this.frames.map(({ bytes, header }) => new DataView(bytes.buffer).getUint32(dataAt(header) + 2));
   }
 }
 
 /** Whether it is a frame that {@link fillFrame} made. */
 export function isTestFrame(packet: Packet): boolean {
-  return packet.length >= 20 && packet.view.getUint16(packet.offset + 12) === ETHERTYPE;
+  const { view, offset } = packet;
+  const header = linkHeader(packet.device);
+  if (packet.length < dataAt(header) + 6) return false;
+  return header === 0
+    ? view.getUint8(offset) === 0x45 && view.getUint8(offset + 9) === PROTOCOL
+    : view.getUint16(offset + 12) === ETHERTYPE;
+}
+
+/** The number that {@link fillFrame} gave a frame. */
+export function sequenceOf(packet: Packet): number {
+  return packet.view.getUint32(packet.offset + dataAt(linkHeader(packet.device)) + 2);
+}
+
+/** Where the suite's own bytes begin: behind the link header, or an IP header in its place. */
+function dataAt(header: number): number {
+  return header === 0 ? IP_HEADER : header;
 }
 
 /**
- * Lays out a numbered frame of `length` bytes: addresses, type, length, number and a pattern. Pieces that are there
- * already are filled as part of it.
+ * Lays out a numbered frame of `length` bytes: addresses, type, length, number and a pattern; on a medium without link
+ * header, an IPv4 packet. Pieces that are there already are filled as part of it.
  * @param start Where it begins; by default where frames of a fresh slot do, or the cursor of a used one.
  */
 export function fillFrame(
@@ -94,18 +114,23 @@ export function fillFrame(
   from: Uint8Array,
   sequence: number,
   length: number,
-  start: number = packet.length === 0 ? packet.base + HEADROOM - ETHERNET_HEADER : packet.offset,
+  start: number = packet.length === 0 ? packet.base + HEADROOM - linkHeader(packet.device) : packet.offset,
 ): void {
   const { bytes, view } = packet;
   const pieces = packet.piece0Length;
   packet.offset = start;
   packet.end = start + length - pieces;
-  bytes.set(to, start);
-  bytes.set(from, start + 6);
-  view.setUint16(start + 12, ETHERTYPE);
-  view.setUint16(start + 14, length);
-  view.setUint32(start + 16, sequence);
-  for (let at = 20; at < length - pieces; at++) bytes[start + at] = patternAt(sequence, at);
+  const header = linkHeader(packet.device);
+  const data = dataAt(header);
+  if (header === 0) fillIpHeader(packet, start, PROTOCOL, length);
+  else {
+    bytes.set(to, start);
+    bytes.set(from, start + 6);
+    view.setUint16(start + 12, ETHERTYPE);
+  }
+  view.setUint16(start + data, length);
+  view.setUint32(start + data + 2, sequence);
+  for (let at = data + 6; at < length - pieces; at++) bytes[start + at] = patternAt(sequence, at);
   for (let at = 0; at < pieces; at++) {
     packet.piece0!.bytes[packet.piece0Offset + at] = patternAt(sequence, length - pieces + at);
   }
@@ -118,11 +143,12 @@ function patternAt(sequence: number, at: number): number {
 function checkFrame(frame: Captured, faults: string[]): void {
   const { bytes, length } = frame;
   const view = new DataView(bytes.buffer);
-  const sequence = view.getUint32(16);
-  if (view.getUint16(14) !== length) {
-    faults.push(`Frame ${sequence} came with ${length} bytes, sent with ${view.getUint16(14)}`);
+  const data = dataAt(frame.header);
+  const sequence = view.getUint32(data + 2);
+  if (view.getUint16(data) !== length) {
+    faults.push(`Frame ${sequence} came with ${length} bytes, sent with ${view.getUint16(data)}`);
   }
-  for (let at = 20; at < length; at++) {
+  for (let at = data + 6; at < length; at++) {
     if (bytes[at] !== patternAt(sequence, at)) {
       faults.push(`Frame ${sequence} of ${length} bytes is damaged at ${at}`);
       return;
@@ -132,8 +158,23 @@ function checkFrame(frame: Captured, faults: string[]): void {
 
 function isSegment(packet: Packet): boolean {
   const { view, offset } = packet;
-  return packet.length >= SEGMENT_HEADERS && view.getUint16(offset + 12) === IPV4 &&
-    view.getUint8(offset + 23) === TCP && view.getUint16(offset + 36) === PORT;
+  const header = linkHeader(packet.device);
+  const ip = offset + header;
+  return packet.length >= header + SEGMENT_HEADERS &&
+    (header === 0 ? view.getUint8(ip) === 0x45 : view.getUint16(offset + 12) === IPV4) &&
+    view.getUint8(ip + 9) === TCP && view.getUint16(ip + 22) === PORT;
+}
+
+/** Writes an IPv4 header for a packet of `length` bytes. */
+function fillIpHeader({ bytes, view }: Packet, at: number, protocol: number, length: number): void {
+  bytes.fill(0, at, at + IP_HEADER);
+  view.setUint8(at, 0x45);
+  view.setUint16(at + 2, length);
+  view.setUint8(at + 8, 64);
+  view.setUint8(at + 9, protocol);
+  view.setUint32(at + 12, SOURCE);
+  view.setUint32(at + 16, DESTINATION);
+  view.setUint16(at + 10, ~sum(bytes, at, IP_HEADER, 0) & 0xffff);
 }
 
 /**
@@ -148,21 +189,17 @@ export function fillSegment(
   payload: number,
 ): void {
   const { bytes, view } = packet;
-  const start = packet.base + HEADROOM - ETHERNET_HEADER;
+  const ip = packet.base + HEADROOM;
+  const start = ip - linkHeader(packet.device);
   packet.offset = start;
-  packet.end = start + SEGMENT_HEADERS + payload;
-  bytes.fill(0, start, start + SEGMENT_HEADERS);
-  bytes.set(to, start);
-  bytes.set(from, start + 6);
-  view.setUint16(start + 12, IPV4);
-  const ip = start + ETHERNET_HEADER;
-  view.setUint8(ip, 0x45);
-  view.setUint16(ip + 2, 40 + payload);
-  view.setUint8(ip + 8, 64);
-  view.setUint8(ip + 9, TCP);
-  view.setUint32(ip + 12, SOURCE);
-  view.setUint32(ip + 16, DESTINATION);
-  view.setUint16(ip + 10, ~sum(bytes, ip, 20, 0) & 0xffff);
+  packet.end = ip + SEGMENT_HEADERS + payload;
+  bytes.fill(0, start, ip + SEGMENT_HEADERS);
+  if (start < ip) {
+    bytes.set(to, start);
+    bytes.set(from, start + 6);
+    view.setUint16(start + 12, IPV4);
+  }
+  fillIpHeader(packet, ip, TCP, SEGMENT_HEADERS + payload);
   const tcp = ip + 20;
   view.setUint16(tcp, PORT);
   view.setUint16(tcp + 2, PORT);
@@ -179,10 +216,10 @@ export function fillSegment(
 
 /** Whether the TCP checksum of a frame is complete, or left to be completed at the right place. */
 export function checksumState(frame: Captured): "good" | "bad" {
-  const { bytes } = frame;
-  const payload = new DataView(bytes.buffer).getUint16(16) - 20;
-  const pseudo = sum(bytes, ETHERNET_HEADER + 12, 8, TCP + payload);
-  const tcp = ETHERNET_HEADER + 20;
+  const { bytes, header: ip } = frame;
+  const payload = new DataView(bytes.buffer).getUint16(ip + 2) - IP_HEADER;
+  const pseudo = sum(bytes, ip + 12, 8, TCP + payload);
+  const tcp = ip + IP_HEADER;
   if ((frame.flags & CHECKSUM_PARTIAL) !== 0) {
     if ((frame.flags & CHECKSUM_VALID) === 0) return "bad";
     const field = new DataView(bytes.buffer).getUint16(tcp + 16);
@@ -196,11 +233,11 @@ export function segmentPayload(frames: readonly Captured[]): { bytes: number; fa
   let bytes = 0, faults = 0;
   for (const frame of frames) {
     const view = new DataView(frame.bytes.buffer);
-    const sequence = view.getUint32(ETHERNET_HEADER + 20 + 4);
-    const length = view.getUint16(16) - 40;
+    const sequence = view.getUint32(frame.header + IP_HEADER + 4);
+    const length = view.getUint16(frame.header + 2) - SEGMENT_HEADERS;
     if (sequence !== bytes) faults++;
     for (let at = 0; at < length; at++) {
-      if (frame.bytes[SEGMENT_HEADERS + at] !== patternAt(0, sequence + at)) faults++;
+      if (frame.bytes[frame.header + SEGMENT_HEADERS + at] !== patternAt(0, sequence + at)) faults++;
     }
     bytes += length;
   }

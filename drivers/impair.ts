@@ -4,9 +4,9 @@
  * @module
  */
 
-import { type Device, DeviceCounters } from "../stack/device.ts";
+import { type Device, DeviceCounters, type Medium } from "../stack/device.ts";
 import { FREE, type Handler, type Packet, RECEIVED, RESERVED, SENT } from "../stack/packet.ts";
-import { FRAME_OVERHEAD, MAX_SUPER_FRAME, sendable } from "./frame.ts";
+import { FRAME_OVERHEAD, linkHeader, MAX_SUPER_FRAME, sendable } from "./frame.ts";
 import { ImpairedDirection, type Impairment } from "./impairment.ts";
 import { misused, SlotPool, slotSizeFor } from "./slot_pool.ts";
 
@@ -48,6 +48,7 @@ const RESERVABLE = 256;
  * ```
  */
 export class ImpairDevice implements Device {
+  readonly medium: Medium;
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly offloads: number = 0;
@@ -57,6 +58,8 @@ export class ImpairDevice implements Device {
   /** The way in. */
   readonly receive: ImpairedDirection;
   readonly #inner: Device;
+  /** Bytes of a link header. */
+  readonly #header: number;
   readonly #pool: SlotPool;
   readonly #relay: Handler = { receive: (packet) => this.receive.offer(packet, this.#now) };
   #now = 0;
@@ -79,6 +82,8 @@ export class ImpairDevice implements Device {
       throw new RangeError(`Option slots is "${slots}"; give a whole number from 1 to 65536`);
     }
     this.#inner = inner;
+    this.medium = inner.medium ?? "ethernet";
+    this.#header = linkHeader(inner);
     this.mac = inner.mac;
     this.mtu = inner.mtu;
     this.#pool = new SlotPool(this, RESERVABLE, slotSizeFor(MAX_SUPER_FRAME));
@@ -156,7 +161,7 @@ export class ImpairDevice implements Device {
       misused("transmit", this, packet);
     }
     packet.state = SENT;
-    const sent = sendable(packet, 0, this.mtu);
+    const sent = sendable(packet, 0, this.mtu, this.#header);
     if (sent) {
       this.counters.sentFrames++;
       this.counters.sentBytes += packet.length;
@@ -206,7 +211,7 @@ export class ImpairDevice implements Device {
       const copy = this.#inner.reserve();
       if (copy === null) return;
       const length = packet.length;
-      copy.offset -= 14;
+      copy.offset -= this.#header;
       copy.end = copy.offset + length;
       packet.copyTo(copy.bytes, copy.offset);
       this.#inner.transmit(copy);

@@ -6,7 +6,7 @@
 
 import type { Device } from "../stack/device.ts";
 import type { Packet } from "../stack/packet.ts";
-import { ETHERNET_HEADER } from "./frame.ts";
+import { linkHeader } from "./frame.ts";
 import { FrameSchedule } from "./frame_schedule.ts";
 import { SeededRandom } from "./random.ts";
 
@@ -104,6 +104,8 @@ export class ImpairedDirection {
   readonly #random: SeededRandom;
   readonly #schedule: FrameSchedule;
   readonly #longest: number;
+  /** Bytes of a link header, which is never damaged. */
+  readonly #header: number;
   #settings: Settings = PERFECT;
   /** The burst model is in its bad state. */
   #bad = false;
@@ -121,6 +123,7 @@ export class ImpairedDirection {
     this.#random = new SeededRandom(seed);
     this.#schedule = new FrameSchedule(device, slots, length);
     this.#longest = length;
+    this.#header = linkHeader(device);
     this.change(impairment);
   }
 
@@ -155,7 +158,7 @@ export class ImpairedDirection {
       return;
     }
     const length = packet.length;
-    if (length - ETHERNET_HEADER > settings.mtu || length > this.#longest) {
+    if (length - this.#header > settings.mtu || length > this.#longest) {
       counters.tooLong++;
       return;
     }
@@ -203,9 +206,9 @@ export class ImpairedDirection {
       this.counters.slotsFull++;
       return false;
     }
-    if (this.#random.chance(this.#settings.corrupt) && copy.length > ETHERNET_HEADER) {
-      const bit = this.#random.below((copy.length - ETHERNET_HEADER) * 8);
-      const at = copy.offset + ETHERNET_HEADER + (bit >> 3);
+    if (this.#random.chance(this.#settings.corrupt) && copy.length > this.#header) {
+      const bit = this.#random.below((copy.length - this.#header) * 8);
+      const at = copy.offset + this.#header + (bit >> 3);
       copy.bytes[at] = copy.bytes[at]! ^ (1 << (bit & 7));
       this.counters.corrupted++;
     }

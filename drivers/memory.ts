@@ -5,19 +5,20 @@
  * @module
  */
 
-import { type Device, DeviceCounters } from "../stack/device.ts";
+import { type Device, DeviceCounters, type Medium as FrameMedium } from "../stack/device.ts";
 import {
   CHECKSUM_PARTIAL,
   CHECKSUM_VALID,
   FREE,
   type Handler,
+  HEADROOM,
   Packet,
   RECEIVED,
   Region,
   RESERVED,
   SENT,
 } from "../stack/packet.ts";
-import { FRAME_OVERHEAD, MAX_SUPER_FRAME, RECEIVE_OFFSET, sendable } from "./frame.ts";
+import { FRAME_OVERHEAD, linkHeader, MAX_SUPER_FRAME, sendable } from "./frame.ts";
 import { numberedLinkAddress } from "./link_address.ts";
 import { misused, SlotPool, slotSizeFor } from "./slot_pool.ts";
 
@@ -25,6 +26,8 @@ import { misused, SlotPool, slotSizeFor } from "./slot_pool.ts";
 export interface MemoryOptions {
   /** Prefix of the devices' names; `memory` by default, which gives `memory0`, `memory1`, … */
   name?: string;
+  /** What the frames are; `ethernet` by default. On `ip` nobody has a link address, and a cable is all there can be. */
+  medium?: FrameMedium;
   /** Largest IP packet, in bytes, 68 to 65535; 1500 by default. */
   mtu?: number;
   /** `OFFLOAD_*` bits; none by default. What they leave undone stays metadata of the packet on the way across. */
@@ -52,6 +55,7 @@ interface Medium {
 /** One end of a {@link MemoryDevice.pair}, or one port of a {@link MemoryHub}. */
 export class MemoryDevice implements Device {
   readonly name: string;
+  readonly medium: FrameMedium;
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly offloads: number;
@@ -61,6 +65,8 @@ export class MemoryDevice implements Device {
   /** @internal The device's place on its medium. */
   readonly port: number;
   readonly #medium: Medium;
+  /** Bytes of a link header. */
+  readonly #header: number;
   readonly #pool: SlotPool;
   /** Frames that came, in a ring: `#head` to `#visible` can be delivered, `#visible` to `#tail` wait for a flush. */
   readonly #queue: Packet[] = [];
@@ -78,11 +84,13 @@ export class MemoryDevice implements Device {
     checkRange("slots", slots, 1, 65536);
     checkRange("queue", queue, 1, 65536);
     this.#medium = medium;
+    this.medium = options.medium ?? "ethernet";
+    this.#header = linkHeader(this);
     this.port = port;
     this.name = `${name}${port}`;
     this.mtu = mtu;
     this.offloads = offloads;
-    this.mac = options.macs?.[port] ?? numberedLinkAddress(port);
+    this.mac = this.medium === "ip" ? new Uint8Array(6) : options.macs?.[port] ?? numberedLinkAddress(port);
     this.#pool = new SlotPool(this, slots, slotSizeFor(MAX_SUPER_FRAME));
     const frame = offloads === 0 ? mtu + FRAME_OVERHEAD : MAX_SUPER_FRAME;
     const size = slotSizeFor(frame);
@@ -168,7 +176,7 @@ export class MemoryDevice implements Device {
     }
     packet.state = SENT;
     const length = packet.length;
-    const sent = sendable(packet, this.offloads, this.mtu) && this.#medium.carry(this, packet);
+    const sent = sendable(packet, this.offloads, this.mtu, this.#header) && this.#medium.carry(this, packet);
     if (sent) {
       this.counters.sentFrames++;
       this.counters.sentBytes += length;
@@ -219,7 +227,7 @@ export class MemoryDevice implements Device {
     const size = this.#queue.length;
     if (this.#closed || (used < 0 ? used + 2 * size : used) === size) return false;
     const copy = this.#queue[this.#slotOf(tail)]!;
-    const start = copy.base + RECEIVE_OFFSET;
+    const start = copy.base + HEADROOM - this.#header;
     const length = packet.length;
     if (start + length > copy.limit) return false;
     packet.copyTo(copy.bytes, start);
@@ -310,8 +318,14 @@ export class MemoryHub {
   /** The devices. */
   readonly ports: readonly MemoryDevice[];
 
-  /** Makes the hub and its devices. @param options Of them all. @throws {RangeError} If one is out of range. */
+  /**
+   * Makes the hub and its devices.
+   * @param options Of them all. @throws {RangeError} If one is out of range. @throws {TypeError} For a medium other than Ethernet.
+   */
   constructor(options: MemoryHubOptions) {
+    if (options.medium === "ip") {
+      throw new TypeError("A hub joins devices by link addresses; on IP there are none");
+    }
     checkRange("ports", options.ports, 2, 4096);
     const ports: MemoryDevice[] = [];
     const medium = new HubMedium(ports, options.learn === true);

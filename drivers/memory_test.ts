@@ -17,6 +17,11 @@ deviceConformance("MemoryDevice with offloads and a large MTU", () => {
   return { a, b };
 });
 
+deviceConformance("MemoryDevice without link header", () => {
+  const [a, b] = MemoryDevice.pair({ medium: "ip", offloads: ALL, slots: 16 });
+  return { a, b };
+});
+
 deviceConformance("MemoryHub", () => {
   const hub = new MemoryHub({ ports: 3, slots: 32 });
   return { a: hub.port(0), b: hub.port(2) };

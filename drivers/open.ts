@@ -6,6 +6,7 @@
 
 import type { Device } from "../stack/device.ts";
 import { TapDevice } from "./tap.ts";
+import { TunDevice } from "./tun.ts";
 
 /** Options of {@link openDevice}; a kind of device that has no use for one ignores it. */
 export interface OpenDeviceOptions {
@@ -13,17 +14,18 @@ export interface OpenDeviceOptions {
   mac?: Uint8Array;
   /** `all` that the device has (the default), or `none`: every frame as on a wire. */
   offloads?: "all" | "none";
-  /** Network namespace of a TAP device, by its `ip netns` name. */
+  /** Network namespace of a TAP or TUN device, by its `ip netns` name. */
   namespace?: string;
 }
 
 /** What {@link openDevice} understands, for the help text of a program. */
-export const DEVICE_SYNTAX = "tap:NAME | qemu:PATH | virtio:auto";
+export const DEVICE_SYNTAX = "tap:NAME | tun:NAME | qemu:PATH | virtio:auto";
 
 /**
  * Opens a device.
  *
  * - `tap:NAME`: the TAP device of that name, which is made if it does not exist (`tap:` takes any name).
+ * - `tun:NAME`: as `tap:NAME`, for bare IP packets (layer 3).
  * - `qemu:PATH`: connects to the stream socket of a QEMU at PATH; `qemu:listen:PATH` waits for QEMU to connect.
  * - `virtio:auto`, or `virtio:0000:00:03.0`: the virtio-net device on the PCI bus, or the one at that address.
  * @throws {TypeError} If `spec` is none of these. @throws {Error} If the device can't be opened; the message says what to do.
@@ -41,6 +43,8 @@ export async function openDevice(spec: string, options: OpenDeviceOptions = {}):
         ...offloads && { offloads },
         ...namespace && { namespace },
       });
+    case "tun":
+      return TunDevice.open({ name: rest, ...offloads && { offloads }, ...namespace && { namespace } });
     case "qemu": {
       if (rest === "" || rest === "listen:") break;
       const { QemuDevice } = await import("./qemu.ts");

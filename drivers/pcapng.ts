@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Medium } from "../stack/device.ts";
 import { CHECKSUM_PARTIAL, type Packet, Region } from "../stack/packet.ts";
 import { sumPacket } from "../stack/wire/checksum.ts";
 
@@ -22,11 +23,14 @@ export interface CaptureInterface {
   name: string;
   /** Its link address, 6 bytes. */
   mac: Uint8Array;
+  /** What its frames are; `ethernet` by default. */
+  medium?: Medium;
 }
 
 const SECTION_HEADER = 0x0a0d0d0a, INTERFACE_DESCRIPTION = 1, ENHANCED_PACKET = 6;
 const BYTE_ORDER = 0x1a2b3c4d;
-const LINKTYPE_ETHERNET = 1;
+/** Frames of Ethernet, and IP packets of either version. */
+const LINKTYPE_ETHERNET = 1, LINKTYPE_RAW = 101;
 const OPTION_END = 0, IF_NAME = 2, EPB_FLAGS = 2, USER_APPLICATION = 4, IF_MAC = 6, IF_TSRESOL = 9;
 /** Time stamps count 10⁻⁶ s. */
 const MICROSECONDS = 6;
@@ -124,7 +128,7 @@ export class PcapngWriter {
     }
   }
 
-  #writeHeaders({ name, mac }: CaptureInterface): void {
+  #writeHeaders({ name, mac, medium }: CaptureInterface): void {
     this.#block(SECTION_HEADER, (body) => {
       body.word(BYTE_ORDER);
       body.half(1);
@@ -137,11 +141,11 @@ export class PcapngWriter {
       body.half(0);
     });
     this.#block(INTERFACE_DESCRIPTION, (body) => {
-      body.half(LINKTYPE_ETHERNET);
+      body.half(medium === "ip" ? LINKTYPE_RAW : LINKTYPE_ETHERNET);
       body.half(0);
       body.word(this.#snapLength);
       body.option(IF_NAME, new TextEncoder().encode(name.slice(0, 64)));
-      body.option(IF_MAC, mac);
+      if (medium !== "ip") body.option(IF_MAC, mac);
       body.option(IF_TSRESOL, new Uint8Array([MICROSECONDS]));
       body.half(OPTION_END);
       body.half(0);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../stack/device.ts";
 import { Namespace } from "../tests/harness/namespace.ts";
-import { deviceConformance, type DevicePair } from "./device_conformance.ts";
+import { deviceConformance, type DevicePair, passable } from "./device_conformance.ts";
 import { Collector, fillFrame } from "./device_conformance_frames.ts";
 import { EBADFD, EIO, ENOENT } from "./ffi/errno.ts";
 import { type Libc, libc } from "./ffi/libc.ts";
@@ -24,22 +24,7 @@ async function bridged(options: TapDeviceOptions, mtu = 1500): Promise<DevicePai
     const a = TapDevice.open({ ...options, name: "left", namespace: namespace.name });
     const b = TapDevice.open({ ...options, name: "right", namespace: namespace.name });
     // A port forwards once its carrier has come up; until then what is sent is lost.
-    const collector = new Collector();
-    for (let round = 0; round < 1000 && collector.frames.length < 2; round++) {
-      for (const [from, to] of [[a, b], [b, a]] as const) {
-        const packet = from.reserve()!;
-        fillFrame(packet, to.mac, from.mac, 0, 60);
-        from.transmit(packet);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      const seen = new Collector(), back = new Collector();
-      while (b.poll(seen, 64, 0) > 0);
-      while (a.poll(back, 64, 0) > 0);
-      if (seen.frames.length > 0 && back.frames.length > 0) {
-        collector.frames.push(...seen.frames, ...back.frames);
-      }
-    }
-    assert.ok(collector.frames.length >= 2, "the bridge does not forward");
+    await passable({ a, b });
     return { a, b, dispose: () => namespace[Symbol.asyncDispose]() };
   } catch (error) {
     await namespace[Symbol.asyncDispose]();

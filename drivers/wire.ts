@@ -6,12 +6,13 @@
 
 import type { Device } from "../stack/device.ts";
 import { CHECKSUM_PARTIAL, type Handler, type Packet } from "../stack/packet.ts";
-import { ETHERNET_HEADER } from "./frame.ts";
+import { linkHeader } from "./frame.ts";
 import { Loop, type LoopOptions, type Pollable } from "./loop.ts";
 
 /**
  * Copies each frame that one device receives to the other, both ways. A frame that the other has no slot for, or
  * refuses (a super-frame that it does not cut), is lost and in its counters.
+ * @throws {TypeError} If they carry different things: frames of Ethernet, and packets without a link header.
  * @returns The loop that does it; it closes both devices in the end.
  * @example Two kernels, 20 ms apart
  * ```ts ignore
@@ -23,6 +24,11 @@ import { Loop, type LoopOptions, type Pollable } from "./loop.ts";
  * ```
  */
 export function joinDevices(one: Device, other: Device, options: LoopOptions = {}): Loop {
+  if ((one.medium ?? "ethernet") !== (other.medium ?? "ethernet")) {
+    throw new TypeError(
+      `Cannot join "${one.name}" and "${other.name}": one has link headers, the other has not`,
+    );
+  }
   const loop = new Loop(new Nothing(), options);
   loop.add(one, new Forwarder(other));
   loop.add(other, new Forwarder(one));
@@ -50,7 +56,7 @@ class Forwarder implements Handler {
   receive(packet: Packet): void {
     const copy = this.#to.reserve();
     if (copy === null) return;
-    const start = copy.offset - ETHERNET_HEADER;
+    const start = copy.offset - linkHeader(this.#to);
     const length = packet.length;
     if (start + length > copy.limit) {
       this.#to.release(copy);

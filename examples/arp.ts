@@ -61,6 +61,9 @@ await main({
 }, async (run) => {
   const { network, positionals: [text, ...more], signal } = run;
   if (more.length > 0) throw new UsageError("Give one range");
+  if (!network.interface.addressed) {
+    throw new UsageError(`Device ${network.interface.name} has no link addresses to ask for`);
+  }
   const own = network.interface.addresses.find((cidr) => cidr.address.version === 4);
   if (own === undefined) throw new UsageError("No IPv4 address is given to ask from: add --address CIDR");
   const { first, last } = parseRange(text ?? own.network.toString());

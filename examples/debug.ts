@@ -136,12 +136,16 @@ function mac(view: DataView, at: number): string {
   return Array.from({ length: 6 }, (_, i) => view.getUint8(at + i).toString(16).padStart(2, "0")).join(":");
 }
 
-function describe(packet: Packet): string {
+/** @param addressed Whether there is a link header. */
+function describe(packet: Packet, addressed: boolean): string {
   const { view, offset } = packet;
+  const gso = packet.gsoType === GSO_NONE ? "" : ` (super-frame of ${packet.gsoSize})`;
+  if (!addressed) {
+    return (view.getUint8(offset) >>> 4 === 6 ? describeIpv6 : describeIpv4)(packet, offset) + gso;
+  }
   if (packet.end - offset < ethernet.HEADER_LENGTH) return "frame, truncated";
   const type = ethernet.ethertype(view, offset);
   const at = offset + ethernet.HEADER_LENGTH;
-  const gso = packet.gsoType === GSO_NONE ? "" : ` (super-frame of ${packet.gsoSize})`;
   if (type === ethernet.IPV4) return describeIpv4(packet, at) + gso;
   if (type === ethernet.IPV6) return describeIpv6(packet, at) + gso;
   if (type === ethernet.ARP) return describeArp(packet, at);
@@ -165,7 +169,7 @@ await main({
     receive(packet: Packet): boolean {
       if (seen >= count) return false;
       const time = ((performance.now() - started) / 1000).toFixed(6).padStart(10);
-      console.log(`${time} ${direction.padEnd(3)} ${describe(packet)}`);
+      console.log(`${time} ${direction.padEnd(3)} ${describe(packet, network.interface.addressed)}`);
       if (++seen === count) enough();
       return false;
     },

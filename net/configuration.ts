@@ -151,11 +151,12 @@ export class Configuration extends EventTarget {
     const changed = () => {
       if (!this.#tell.armed && !this.#closed) this.#tell.set(TOGETHER);
     };
-    const ipv4 = options === null ? null : new Ipv4Configuration(by, options, changed);
+    // Servers know hosts by their link addresses.
+    const ipv4 = options === null || !by.addressed ? null : new Ipv4Configuration(by, options, changed);
     const release = options?.release ?? false;
     const dhcpv6 = options?.dhcpv6 ?? true;
     const { nd } = by;
-    const ipv6 = options === null || nd === null || dhcpv6 === false
+    const ipv6 = options === null || nd === null || !by.addressed || dhcpv6 === false
       ? null
       : new Ipv6Configuration(by, nd, dhcpv6 === true ? {} : dhcpv6, changed);
     this.#list.push({ interface: by, ipv4, ipv6, release, linkUp: by.device.linkUp });

@@ -7,7 +7,7 @@
 
 /** Why an interface dropped a frame that came in. */
 export class LinkDrops {
-  /** Shorter than an Ethernet header. */
+  /** Shorter than a link header, or empty. */
   truncated = 0;
   /** The source is a group address. */
   badSource = 0;
@@ -17,7 +17,7 @@ export class LinkDrops {
   notEthernet2 = 0;
   /** An IEEE 802.3 length that is more than there is, or less than a header. */
   badLength = 0;
-  /** Nobody is attached to its ethertype. */
+  /** Nobody is attached to its ethertype, or it is of no IP version that is spoken. */
   unknownEthertype = 0;
 }
 
@@ -67,7 +67,7 @@ export class LinkCounters {
   readonly llc: LlcCounters = new LlcCounters();
   /** Frames given to the device; a super-frame that is cut here counts each part. */
   sent = 0;
-  /** Frames that the device refused. */
+  /** Frames that the device refused, or that are none of IP where there is no link header. */
   sendRefused = 0;
   /** Frames that an outgoing tap took. */
   sendTaken = 0;

@@ -16,6 +16,12 @@ export const OFFLOAD_TSO6 = 4;
 /** {@link Device.offloads}: cuts UDP super-frames, and may deliver them. */
 export const OFFLOAD_USO = 8;
 
+/**
+ * What a device's frames are: `ethernet` frames, or `ip` packets as they are, between two ends that have no link
+ * addresses (layer 3: Linux's TUN).
+ */
+export type Medium = "ethernet" | "ip";
+
 /** What a device has done, in frames and bytes (link header included, checksum trailer not). */
 export class DeviceCounters {
   /** Frames delivered to the receiver. */
@@ -35,14 +41,16 @@ export class DeviceCounters {
 }
 
 /**
- * A network device that moves Ethernet frames between a medium and slots of its own memory. Everything is
+ * A network device that moves frames between a medium and slots of its own memory. Everything is
  * synchronous. Methods other than the constructor never allocate in the steady state and never throw because of
  * what the medium delivers; a medium that is gone sets {@link closed} and {@link failure}.
  */
 export interface Device {
   /** What a person calls it: `tap0`, `virtio0`. */
   readonly name: string;
-  /** Link address, 6 bytes. */
+  /** What its frames are; `ethernet` by default. */
+  readonly medium?: Medium;
+  /** Link address, 6 bytes; all of them 0 on a medium without link addresses. */
   readonly mac: Uint8Array;
   /** Largest IP packet of one frame on the wire, in bytes. */
   readonly mtu: number;
@@ -65,7 +73,7 @@ export interface Device {
 
   /**
    * Delivers frames that have arrived, in order.
-   * @param receiver Gets each frame, its cursor over the Ethernet header to the end. The frame is lent: when
+   * @param receiver Gets each frame, its cursor over the link header, if the medium has one, to the end. The frame is lent: when
    *   `receive` returns, the device takes the slot back unless the receiver passed it to {@link transmit}.
    * @param budget Most frames to deliver, at least 1.
    * @param now The time, in µs; never goes back.

@@ -5,6 +5,7 @@
  */
 
 import type { Device } from "./device.ts";
+import { StackError } from "./errors.ts";
 import { KeyedHash } from "./hash.ts";
 import { EchoSessions } from "./icmp/echo.ts";
 import { Icmpv4 } from "./icmp/icmpv4.ts";
@@ -216,9 +217,16 @@ export class Stack {
   /**
    * Adds an interface for a VLAN on top of one; further tags go on top of it (802.1ad, "Q-in-Q"). It goes with the
    * interface below.
-   * @throws {StackError} `AddressInUse` when there is one. @throws {RangeError} An identifier, priority or MTU out of range.
+   * @throws {StackError} `AddressInUse` when there is one, `AddressNotAvailable` on a link without link addresses.
+   * @throws {RangeError} An identifier, priority or MTU out of range.
    */
   addVlan(parent: Interface, options: VlanOptions): Interface {
+    if (!parent.addressed) {
+      throw new StackError(
+        "AddressNotAvailable",
+        `Cannot add VLAN ${options.id} on ${parent.name}: its packets have no link header`,
+      );
+    }
     const device = new VlanDevice(parent, options);
     parent.vlans.add(device);
     try {

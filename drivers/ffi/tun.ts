@@ -15,6 +15,7 @@ import {
   O_RDWR,
   SOCK_RAW_NONBLOCK,
 } from "./libc.ts";
+import { inNamespace } from "./namespace.ts";
 
 /** Checksums may be left to us and to the kernel. */
 export const TUN_F_CSUM = 1;
@@ -27,7 +28,7 @@ export const TUN_F_TSO_ECN = 8;
 /** UDP may come and go in super-frames; Linux wants it for both IP versions or for none. */
 export const TUN_F_USO: number = 0x20 | 0x40;
 
-const IFF_TAP = 2, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
+const IFF_TUN = 1, IFF_TAP = 2, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
 const TUNSETIFF = 0x400454ca, TUNSETOFFLOAD = 0x400454d0, TUNSETVNETHDRSZ = 0x400454d8;
 const TUNGETIFF = 0x800454d2;
 const SIOCGIFFLAGS = 0x8913, SIOCGIFMTU = 0x8921, SIOCGIFHWADDR = 0x8927;
@@ -43,8 +44,13 @@ const CONTROL = "/dev/net/tun";
 /** Bytes of the virtio_net_hdr in front of each frame. */
 export const VNET_HEADER = 10;
 
-/** An open TAP device. */
+/** What a device carries: frames of Ethernet (`tap`), or bare IP packets (`tun`). */
+export type TunKind = "tap" | "tun";
+
+/** An open TAP or TUN device. */
 export interface Tun {
+  /** What it carries. */
+  readonly kind: TunKind;
   /** The non-blocking descriptor that frames go through. */
   readonly fd: number;
   /** The interface's name. */
@@ -56,32 +62,44 @@ export interface Tun {
   readonly socket: number;
 }
 
+/** As {@link openTun}, in the network namespace of that `ip netns` name; undefined for the current one. */
+export function openTunIn(namespace: string | undefined, name: string, kind: TunKind): Tun {
+  return namespace === undefined ? openTun(name, kind) : inNamespace(namespace, () => openTun(name, kind));
+}
+
 /**
- * Opens, or makes, a TAP device with a virtio_net_hdr in front of each frame.
- * @param name Of the interface, at most 15 bytes; empty for one that the kernel chooses.
+ * Opens, or makes, a TAP or TUN device with a virtio_net_hdr in front of each frame.
+ * @param kind Which of them. @param name Of the interface, at most 15 bytes; empty for one that the kernel chooses.
  * @throws {TypeError} If the name cannot be one.
  * @throws {Deno.errors.PermissionDenied | Deno.errors.NotFound | Deno.errors.Busy | Error} If it cannot be opened.
  */
-export function openTun(name: string): Tun {
+export function openTun(name: string, kind: TunKind): Tun {
+  const what = kind.toUpperCase();
   const encoded = new TextEncoder().encode(name);
   if (encoded.length >= IFNAMSIZ) {
     throw new TypeError(
-      `TAP name "${name}" has ${encoded.length} bytes; Linux allows ${IFNAMSIZ - 1}, choose a shorter one`,
+      `${what} name "${name}" has ${encoded.length} bytes; Linux allows ${
+        IFNAMSIZ - 1
+      }, choose a shorter one`,
     );
   }
   if (/[\s/:\0]/.test(name) || name === "." || name === "..") {
-    throw new TypeError(`TAP name "${name}" is not valid for an interface; use letters and digits`);
+    throw new TypeError(`${what} name "${name}" is not valid for an interface; use letters and digits`);
   }
   const calls = libc();
   const fd = calls.open(cString(CONTROL), O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
   if (fd < 0) throw controlFailure(errno());
   const request = new Uint8Array(new ArrayBuffer(IFREQ));
   request.set(encoded);
-  new DataView(request.buffer).setUint16(IFNAMSIZ, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, true);
+  new DataView(request.buffer).setUint16(
+    IFNAMSIZ,
+    (kind === "tap" ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR,
+    true,
+  );
   if (calls.ioctl(fd, TUNSETIFF, request) < 0) {
     const number = errno();
     calls.close(fd);
-    throw attachFailure(name, number);
+    throw attachFailure(name, kind, number);
   }
   const size = new Uint8Array(new ArrayBuffer(4));
   size[0] = VNET_HEADER;
@@ -92,9 +110,9 @@ export function openTun(name: string): Tun {
     const number = errno();
     calls.close(fd);
     if (socket >= 0) calls.close(socket);
-    throw new Error(`Cannot set up the TAP device "${name}": ${errnoText(number)}`);
+    throw new Error(`Cannot set up the ${what} device "${name}": ${errnoText(number)}`);
   }
-  return { fd, name: decodeName(request), socket };
+  return { kind, fd, name: decodeName(request), socket };
 }
 
 /** The netlink address that gets a message whenever an interface changes. */
@@ -122,19 +140,21 @@ function controlFailure(number: number): Error {
   }
 }
 
-function attachFailure(name: string, number: number): Error {
-  const what = `Cannot open the TAP device "${name}": ${errnoText(number)}`;
+function attachFailure(name: string, kind: TunKind, number: number): Error {
+  const what = `Cannot open the ${kind.toUpperCase()} device "${name}": ${errnoText(number)}`;
   switch (number) {
     case EPERM:
     case EACCES:
       return new Deno.errors.PermissionDenied(
-        `${what}; run as root, or let root run "ip tuntap add dev ${name || "tap0"} mode tap user $USER"`,
+        `${what}; run as root, or let root run "ip tuntap add dev ${
+          name || `${kind}0`
+        } mode ${kind} user $USER"`,
       );
     case EBUSY:
       return new Deno.errors.Busy(`${what}; another program has it open: end that one, or use another name`);
     case EINVAL:
       return new Error(
-        `${what}; an interface of that name exists which is no TAP device with one queue: use another name`,
+        `${what}; an interface of that name exists which is no ${kind.toUpperCase()} device with one queue: use another name`,
       );
     default:
       return new Error(what);

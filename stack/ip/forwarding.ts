@@ -69,6 +69,8 @@ export class ForwardDrops {
   blackhole = 0;
   /** The route says that it is forbidden. The sender is told. */
   prohibited = 0;
+  /** It came in from the other end of a link without link addresses, and would go back there. The sender is told. */
+  backwards = 0;
   /** No hops are left. The sender is told. */
   hopsExceeded = 0;
   /** Larger than the next link takes, and not to be cut. The sender is told. */

@@ -17,13 +17,13 @@ import * as udp from "../wire/udp.ts";
 const END = 0, FILL = 1, COPIED = 0x80;
 
 /**
- * Sends a packet (cursor at its IP header) to a neighbour in fragments of at most `mtu` bytes. The first carries all
+ * Sends a packet (cursor at its IP header) to a neighbour, or null as in {@link Interface.sendTo}, in fragments of at most `mtu` bytes. The first carries all
  * options, the others those that are to be copied. The packet itself is left to the caller.
  * @returns False when one was lost; the rest is not sent then.
  */
 export function forwardFragments(
   packet: Packet,
-  neighbour: Neighbour,
+  neighbour: Neighbour | null,
   output: Interface,
   mtu: number,
 ): boolean {
@@ -61,7 +61,7 @@ export function forwardFragments(
     part.view.setUint16(start + 2, header + length);
     part.view.setUint16(start + 6, ((field & 0x1fff) + (at >> 3)) | more);
     wire.writeChecksum(part.view, start, header);
-    if (!neighbour.send(part, ethernet.IPV4)) return false;
+    if (!output.sendTo(part, neighbour, ethernet.IPV4)) return false;
     at += length;
   }
   return true;
@@ -75,7 +75,7 @@ export function forwardFragments(
  */
 export function forwardDatagrams(
   packet: Packet,
-  neighbour: Neighbour,
+  neighbour: Neighbour | null,
   output: Interface,
   mtu: number,
   reserve: () => Packet | null,

@@ -50,7 +50,7 @@ export abstract class IpPath implements Path {
   mtu: number;
   local = false;
   group = false;
-  /** The next hop is one host to be resolved, and not a group or ourselves. */
+  /** The next hop is one host to be resolved, and not a group, ourselves, or all that there is at the other end. */
   resolves = false;
   /** The next hop's address, when {@link resolves}. */
   hop: IpAddress;

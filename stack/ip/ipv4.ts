@@ -320,7 +320,7 @@ export class Ipv4 extends IpLayer {
       path.groupHigh = 0xffff;
       path.groupLow = -1;
     } else {
-      path.resolves = true;
+      path.resolves = route.interface.addressed;
       path.hop = route.gateway ?? destination;
     }
     return true;

@@ -75,6 +75,12 @@ export class Ipv4Forwarder implements Handler {
     }
     let route = this.#route(packet, source, destination);
     if (route === null) return;
+    if (route.interface === by && !by.addressed && route.gateway === null) {
+      // Nobody at the other end has it, or it would not have come: it would go to and fro (as RFC 4443, section 3.1, has it).
+      dropped.backwards++;
+      this.#stack.icmp.sendError(packet, icmp.UNREACHABLE, icmp.HOST, 0);
+      return;
+    }
     if (wire.timeToLive(view, at) <= 1) {
       dropped.hopsExceeded++;
       this.#stack.icmp.sendError(packet, icmp.TIME_EXCEEDED, icmp.IN_TRANSIT, 0);
@@ -115,7 +121,7 @@ export class Ipv4Forwarder implements Handler {
     }
     packet.offset = at;
     packet.flags &= CHECKSUM_PARTIAL;
-    const neighbour = this.#neighbour(route, out, packet);
+    const neighbour = out.addressed ? this.#neighbour(route, out, packet) : null;
     let sent: boolean;
     if (cut > 0 && packet.gsoType === GSO_NONE) {
       counters.fragmented++;
@@ -123,7 +129,7 @@ export class Ipv4Forwarder implements Handler {
     } else if (cut > 0 && (packet.gsoType & ~GSO_ECN) === GSO_UDP) {
       counters.fragmented++;
       sent = forwardDatagrams(packet, neighbour, out, cut, this.#reserve);
-    } else sent = neighbour.send(packet, ethernet.IPV4);
+    } else sent = out.sendTo(packet, neighbour, ethernet.IPV4);
     if (sent) counters.forwarded++;
     else dropped.sendFailed++;
   }

@@ -278,7 +278,8 @@ export class Ipv6 extends IpLayer {
       path.interface = route.interface;
       path.hop = route.gateway ?? destination;
     }
-    return path.resolves = true;
+    path.resolves = path.interface.addressed;
+    return true;
   }
 
   /** @internal Nobody shall guess what comes next (RFC 7739). */

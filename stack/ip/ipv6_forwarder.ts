@@ -61,6 +61,12 @@ export class Ipv6Forwarder implements Handler {
     }
     let route = this.#route(packet);
     if (route === null) return;
+    if (route.interface === by && !by.addressed && route.gateway === null) {
+      // Nobody at the other end has it, or it would not have come (RFC 4443, section 3.1).
+      dropped.backwards++;
+      this.#tell(packet, icmp.UNREACHABLE, icmp.ADDRESS, 0);
+      return;
+    }
     if (wire.hopLimit(view, at) <= 1) {
       dropped.hopsExceeded++;
       this.#tell(packet, icmp.TIME_EXCEEDED, icmp.IN_TRANSIT, 0);
@@ -100,7 +106,8 @@ export class Ipv6Forwarder implements Handler {
     packet.flags &= CHECKSUM_PARTIAL;
     // Where a super-frame is cut is where its transport is, behind extension headers that nobody has looked at.
     if (packet.gsoType !== GSO_NONE && packet.flags !== 0) packet.transport = packet.checksumStart;
-    if (this.#neighbour(route, out, packet).send(packet, ethernet.IPV6)) counters.forwarded++;
+    const neighbour = out.addressed ? this.#neighbour(route, out, packet) : null;
+    if (out.sendTo(packet, neighbour, ethernet.IPV6)) counters.forwarded++;
     else dropped.sendFailed++;
   }
 

@@ -1,5 +1,5 @@
 /**
- * One network interface: Ethernet II over a device, with the addresses it goes by.
+ * One network interface: Ethernet II, or bare IP packets, over a device, with the addresses it goes by.
  *
  * @module
  */
@@ -33,10 +33,10 @@ import { AddressOrigin } from "../ip/own_address.ts";
 import { type Ipv6Options, NeighbourDiscovery } from "../nd/discovery.ts";
 import { LEAST_MTU } from "../wire/ipv6.ts";
 import { Arp } from "./arp.ts";
+import { countLlc } from "./llc.ts";
 import type { Neighbour } from "./neighbour.ts";
 import { completeChecksum, MALFORMED, segment } from "./offload.ts";
 import { Vlans } from "./vlan.ts";
-import * as llc from "../wire/llc.ts";
 
 /** What `Stack.addInterface` takes. */
 export interface InterfaceOptions {
@@ -78,6 +78,11 @@ export class Interface implements Handler {
   #mtuV4 = 0;
   /** True for the stack's own interface to itself, which resolves nothing. */
   readonly loopback: boolean;
+  /**
+   * False for one end of a link between two without link addresses (a TUN device): packets go out as they are, and nothing is
+   * resolved, claimed or asked for. There are no VLANs on it either.
+   */
+  readonly addressed: boolean;
   /** First 16 bits of its link address. */
   readonly macHigh: number;
   /** Last 32 bits of its link address, signed. */
@@ -128,6 +133,7 @@ export class Interface implements Handler {
     this.acceptRedirects = options.acceptRedirects ?? false;
     this.redirects = new Redirects(stack, this);
     this.reversePath = options.reversePath ?? ReversePath.Off;
+    this.addressed = device.medium !== "ip";
     const mac = device.mac;
     this.macHigh = mac[0]! << 8 | mac[1]!;
     this.macLow = mac[2]! << 24 | mac[3]! << 16 | mac[4]! << 8 | mac[5]!;
@@ -135,10 +141,10 @@ export class Interface implements Handler {
     const report = (error: unknown, where: string) => stack.report(error, where);
     this.#tapsIn = new Taps(`tap on ${this.name}`, report);
     this.#tapsOut = new Taps(`tap on ${this.name}`, report);
-    this.#announce = (options.announce ?? true) && !loopback;
+    this.#announce = (options.announce ?? true) && !loopback && this.addressed;
     this.arp = new Arp(this, stack);
     this.igmp = loopback ? null : new IgmpListener(this, stack);
-    if (!loopback) {
+    if (!loopback && this.addressed) {
       this.attach(ethernet.ARP, this.arp);
       this.attach(ethernet.VLAN, this.vlans);
       this.attach(ethernet.SERVICE_VLAN, this.vlans);
@@ -241,7 +247,7 @@ export class Interface implements Handler {
       else this.nd.add(cidr, origin);
     }
     this.stack.addressesChanged(this, cidr, true, origin === AddressOrigin.Manual);
-    if (address.version === 4 && !this.loopback) this.arp.hold(address, this.#announce);
+    if (address.version === 4 && !this.loopback && this.addressed) this.arp.hold(address, this.#announce);
   }
 
   /** Takes an address away. Paths that use it find another or none. Does nothing when it is not there. */
@@ -255,7 +261,7 @@ export class Interface implements Handler {
     this.stack.addressesChanged(this, cidr, false, address.version === 4 || manual);
   }
 
-  /** Gives frames of an ethertype (0x600 to 0xffff) to `handler`, its cursor behind the link header. Replaces. */
+  /** Gives frames of an ethertype (0x600 to 0xffff; IPv4 and IPv6 alone come in without link addresses) to `handler`, its cursor behind the link header. Replaces. */
   attach(ethertype: number, handler: Handler): void {
     if (!Number.isInteger(ethertype) || ethertype < ethernet.LEAST_ETHERTYPE || ethertype > 0xffff) {
       throw new RangeError(`Ethertype must be from 0x600 to 0xffff, got ${ethertype}`);
@@ -273,7 +279,7 @@ export class Interface implements Handler {
   }
 
   /**
-   * Shows every frame to `tap` first, cursor at the link header: what comes in (for other stations too), or what
+   * Shows every frame to `tap` first, cursor at the link header (the IP header where there is none): what comes in (for other stations too), or what
    * goes out. In order of registration.
    * @returns Takes it away again.
    */
@@ -285,6 +291,10 @@ export class Interface implements Handler {
     const { counters } = this;
     const { view, offset: at } = packet;
     counters.received++;
+    if (!this.addressed) {
+      this.#receiveBare(packet);
+      return;
+    }
     if (packet.end - at < ethernet.HEADER_LENGTH) {
       counters.dropped.truncated++;
       return;
@@ -313,7 +323,7 @@ export class Interface implements Handler {
     if (ethertype === ethernet.IPV4) handler = this.#ipv4;
     else if (ethertype === ethernet.IPV6) handler = this.#ipv6;
     else if (ethertype < ethernet.LEAST_ETHERTYPE) {
-      this.#countLlc(packet, ethertype);
+      countLlc(packet, ethertype, counters);
       return;
     } else handler = this.#handlers.get(ethertype) ?? null;
     if (handler === null) {
@@ -329,27 +339,32 @@ export class Interface implements Handler {
     }
   }
 
-  /** Counts a frame that has a length for an ethertype (IEEE 802.3 with 802.2): nothing that we speak. */
-  #countLlc(packet: Packet, length: number): void {
-    const { dropped, llc: counters } = this.counters;
-    const at = packet.offset + ethernet.HEADER_LENGTH;
-    if (length < llc.HEADER_LENGTH || at + length > packet.end) {
-      dropped.badLength++;
+  /** Takes a packet that has no link header: the first four bits tell the version. */
+  #receiveBare(packet: Packet): void {
+    const { counters } = this;
+    const { offset: at } = packet;
+    if (packet.end <= at) {
+      counters.dropped.truncated++;
       return;
     }
-    dropped.notEthernet2++;
-    switch (llc.services(packet.view, at)) {
-      case llc.SPANNING_TREE:
-        counters.spanningTree++;
-        break;
-      case llc.SNAP:
-        counters.snap++;
-        break;
-      case llc.RAW_IPX:
-        counters.rawIpx++;
-        break;
-      default:
-        counters.other++;
+    packet.interface = this;
+    packet.link = packet.network = at;
+    packet.cast = UNICAST;
+    if (this.#tapsIn.show(packet)) {
+      counters.delivered++;
+      return;
+    }
+    const version = packet.view.getUint8(at) >>> 4;
+    const handler = version === 4 ? this.#ipv4 : version === 6 ? this.#ipv6 : null;
+    if (handler === null) {
+      counters.dropped.unknownEthertype++;
+      return;
+    }
+    counters.delivered++;
+    try {
+      handler.receive(packet);
+    } catch (error) {
+      this.stack.report(error, `IPv${version} on ${this.name}`);
     }
   }
 
@@ -360,8 +375,12 @@ export class Interface implements Handler {
     return packet;
   }
 
-  /** Puts the link header in front and sends. Takes ownership. @returns False when the frame was dropped. */
+  /**
+   * Puts the link header in front, if the link has one, and sends. Takes ownership.
+   * @returns False when the frame was dropped.
+   */
   send(packet: Packet, destinationHigh: number, destinationLow: number, ethertype: number): boolean {
+    if (!this.addressed) return this.#sendBare(packet, ethertype);
     const at = packet.link = packet.offset -= ethernet.HEADER_LENGTH;
     ethernet.write(
       packet.view,
@@ -375,7 +394,18 @@ export class Interface implements Handler {
     return this.output(packet);
   }
 
-  /** As {@link send}, to the neighbour that has `neighbour`'s address, or to itself on the loopback interface. */
+  #sendBare(packet: Packet, ethertype: number): boolean {
+    // Nothing tells the other end what a packet is but its first four bits.
+    if (ethertype !== ethernet.IPV4 && ethertype !== ethernet.IPV6) {
+      this.counters.sendRefused++;
+      packet.discard();
+      return false;
+    }
+    packet.link = packet.offset;
+    return this.output(packet);
+  }
+
+  /** As {@link send}, to a neighbour; null for the other end of a link without link addresses, and for the loopback interface. */
   sendTo(packet: Packet, neighbour: Neighbour | null, ethertype: number): boolean {
     return neighbour === null ? this.send(packet, 0, 0, ethertype) : neighbour.send(packet, ethertype);
   }

@@ -138,9 +138,10 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
       this.counters.refused++;
       return null;
     }
-    const kind = origin === AddressOrigin.Temporary
-      ? "temporary"
-      : this.#options.identifiers ?? (this.#stack.secret === null ? "eui64" : "stable");
+    const known = this.#interface.addressed
+      ? this.#options.identifiers ?? (this.#stack.secret === null ? "eui64" : "stable")
+      : "stable";
+    const kind = origin === AddressOrigin.Temporary ? "temporary" : known;
     if (kind === "eui64" && attempt > 0) return null;
     const address = kind === "temporary"
       ? makeTemporaryAddress(prefix, this.#stack.random)
@@ -154,7 +155,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
   add(cidr: Cidr, origin: AddressOrigin): void {
     const mode = this.#options.duplicates ?? (origin === AddressOrigin.Manual ? "strict" : "optimistic");
     const { limits, timers, random, now } = this.#stack;
-    const asks = mode !== "off" && limits.duplicateProbes > 0;
+    const asks = mode !== "off" && limits.duplicateProbes > 0 && this.#interface.addressed;
     const state = !asks
       ? AddressState.Preferred
       : mode === "optimistic"
@@ -306,7 +307,9 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     const { view, offset: at, end, network } = packet;
     const options = at + wire.NEIGHBOUR_LENGTH;
     const source = IpAddress.read(6, view, network + ipv6.SOURCE);
-    const link = wire.findOption(view, options, end, wire.SOURCE_LINK_ADDRESS);
+    const link = this.#interface.addressed
+      ? wire.findOption(view, options, end, wire.SOURCE_LINK_ADDRESS)
+      : -1;
     if (
       view.getUint8(at + wire.TARGET) === 0xff ||
       // A probe goes to the solicited-node group and says no link address (section 7.1.1).
@@ -461,6 +464,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
 
   #appendLink(packet: Packet, option: number): void {
     const own = this.#interface;
+    if (!own.addressed) return;
     wire.writeLinkAddress(packet.view, packet.end, option, own.macHigh, own.macLow);
     packet.end += wire.LINK_ADDRESS_LENGTH;
   }

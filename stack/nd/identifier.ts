@@ -27,7 +27,9 @@ export function makeAddress(
   secret: Uint8Array | null,
   attempt: number,
 ): IpAddress {
-  const { macHigh, macLow } = owner;
+  const { macHigh } = owner;
+  // What names the interface in the secret's terms: its number where it has no link address.
+  const macLow = owner.addressed ? owner.macLow : owner.index;
   if (secret === null) {
     return IpAddress.v6(
       prefix.a,

@@ -52,7 +52,7 @@ export class RedirectProtocol {
     if (!target.isLinkLocal && !target.equals(destination)) return false;
     if (!this.taken.learn(destination, source, target)) return false;
     const link = wire.findOption(view, at + wire.REDIRECT_LENGTH, end, wire.TARGET_LINK_ADDRESS);
-    if (link >= 0 && !ethernet.isGroup(wire.linkHigh(view, link))) {
+    if (link >= 0 && this.#interface.addressed && !ethernet.isGroup(wire.linkHigh(view, link))) {
       const { neighbours } = this.#interface.nd!;
       const high = wire.linkHigh(view, link), low = wire.linkLow(view, link);
       const entry = neighbours.find(target);

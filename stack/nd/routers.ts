@@ -164,7 +164,7 @@ export class RouterDiscovery implements TimerOwner {
     const source = IpAddress.read(6, view, network + ipv6.SOURCE);
     const options = at + wire.ADVERTISEMENT_LENGTH;
     const link = wire.findOption(view, options, end, wire.SOURCE_LINK_ADDRESS);
-    if (link >= 0 && !ethernet.isGroup(wire.linkHigh(view, link))) {
+    if (link >= 0 && this.#interface.addressed && !ethernet.isGroup(wire.linkHigh(view, link))) {
       const high = wire.linkHigh(view, link), low = wire.linkLow(view, link);
       const entry = neighbours.find(source);
       if (entry === null) neighbours.add(source, high, low);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Device, DeviceCounters } from "../device.ts";
+import { type Device, DeviceCounters, type Medium } from "../device.ts";
 import { type Bytes, FREE, type Handler, HEADROOM, Packet, RECEIVED, Region, RESERVED } from "../packet.ts";
 
 /** A frame as it left, with what the virtio header would say. */
@@ -21,6 +21,8 @@ export interface SentFrame {
 
 /** What {@link TestDevice} takes. */
 export interface TestDeviceOptions {
+  /** `ip` for one without link header and link address. */
+  medium?: Medium;
   /** Last byte of the link address 02:00:00:00:00:xx. Default 1. */
   mac?: number;
   /** Default 1500. */
@@ -36,6 +38,7 @@ export interface TestDeviceOptions {
 /** Collects what is sent in {@link sent}; {@link deliver} lets a frame come in. */
 export class TestDevice implements Device {
   readonly name: string = "test";
+  readonly medium: Medium;
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly offloads: number;
@@ -54,7 +57,8 @@ export class TestDevice implements Device {
   faults = 0;
 
   constructor(options: TestDeviceOptions = {}) {
-    this.mac = new Uint8Array([2, 0, 0, 0, 0, options.mac ?? 1]);
+    this.medium = options.medium ?? "ethernet";
+    this.mac = this.medium === "ip" ? new Uint8Array(6) : new Uint8Array([2, 0, 0, 0, 0, options.mac ?? 1]);
     this.mtu = options.mtu ?? 1500;
     this.offloads = options.offloads ?? 0;
     const size = options.slotSize ?? ((HEADROOM + 14 + this.mtu + 63) & ~63);
@@ -83,7 +87,7 @@ export class TestDevice implements Device {
     while (done < budget && this.#incoming.length > 0) {
       const { bytes, prepare } = this.#incoming.shift()!;
       const packet = this.#packets.pop()!;
-      const at = packet.base + HEADROOM - 14;
+      const at = packet.base + HEADROOM - (this.medium === "ip" ? 0 : 14);
       packet.bytes.set(bytes, at);
       packet.reset(at, at + bytes.length);
       packet.state = RECEIVED;

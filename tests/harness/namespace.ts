@@ -16,6 +16,8 @@ export interface TapOptions {
   addresses?: readonly string[];
   /** MTU of the kernel's side, in bytes; 1500 by default. */
   mtu?: number;
+  /** `tun` for one that carries bare IP packets; `tap` by default. */
+  mode?: "tap" | "tun";
   /** The user that may open it without being root. */
   user?: string;
 }
@@ -70,12 +72,12 @@ export class Namespace implements AsyncDisposable {
   }
 
   /**
-   * Makes a TAP device that outlives the programs which open it, sets it up, and gives the kernel its addresses.
+   * Makes a TAP or TUN device that outlives the programs which open it, sets it up, and gives the kernel its addresses.
    * It has no link until a program opens it.
    */
   async tap(name: string, options: TapOptions = {}): Promise<void> {
     const owner = options.user === undefined ? [] : ["user", options.user];
-    await this.ip("tuntap", "add", "dev", name, "mode", "tap", "vnet_hdr", ...owner);
+    await this.ip("tuntap", "add", "dev", name, "mode", options.mode ?? "tap", "vnet_hdr", ...owner);
     for (const address of options.addresses ?? []) await this.ip("address", "add", address, "dev", name);
     await this.ip("link", "set", name, "mtu", String(options.mtu ?? 1500), "up");
   }

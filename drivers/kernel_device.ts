@@ -1,0 +1,355 @@
+/**
+ * What Linux's TAP and TUN devices have in common: the kernel's network on the other side of a descriptor.
+ *
+ * @module
+ */
+
+import {
+  type Device,
+  DeviceCounters,
+  type Medium,
+  OFFLOAD_CHECKSUM,
+  OFFLOAD_TSO4,
+  OFFLOAD_TSO6,
+  OFFLOAD_USO,
+} from "../stack/device.ts";
+import {
+  CHECKSUM_PARTIAL,
+  CHECKSUM_VALID,
+  FREE,
+  GSO_NONE,
+  type Handler,
+  HEADROOM,
+  Packet,
+  RECEIVED,
+  Region,
+  RESERVED,
+  SENT,
+} from "../stack/packet.ts";
+import { EAGAIN, EBADFD, EINTR, EIO, errnoText } from "./ffi/errno.ts";
+import { errno, type Libc, libc } from "./ffi/libc.ts";
+import { IoVectors, pointerTo } from "./ffi/memory.ts";
+import {
+  interfaceMtu,
+  LinkProbe,
+  setOffload,
+  type Tun,
+  TUN_F_CSUM,
+  TUN_F_TSO4,
+  TUN_F_TSO6,
+  TUN_F_TSO_ECN,
+  TUN_F_USO,
+  type TunKind,
+  VNET_HEADER,
+} from "./ffi/tun.ts";
+import { openWaiter, type Waiter, type WaitMethod } from "./ffi/waiter.ts";
+import { linkHeader, MAX_SUPER_FRAME, sendable } from "./frame.ts";
+import { misused, SlotPool, slotSizeFor } from "./slot_pool.ts";
+
+/** Options of both. */
+export interface KernelDeviceOptions {
+  /** Interface to open, or to make if it does not exist; the kernel chooses one (`tap0`, `tun0`, …) by default. */
+  name?: string;
+  /** The network namespace the interface is in, by its `ip netns` name; the current one by default. */
+  namespace?: string;
+  /** `all` that the kernel has (the default), or `none`: every frame as on a wire. */
+  offloads?: "all" | "none";
+  /** Slots that can be reserved at a time, 1 to 65536; 256 by default. */
+  slots?: number;
+  /** How to wait for frames; see `ffi/waiter.ts`. */
+  wait?: WaitMethod;
+}
+
+/** `virtio_net_hdr.flags`: the checksum is left to whoever takes the frame. */
+const NEEDS_CSUM = 1;
+/** `virtio_net_hdr.flags`: the checksum was verified. */
+const DATA_VALID = 2;
+
+/** Bytes for messages about interfaces; their content does not matter, only that they are read. */
+const LINK_MESSAGES = 65536;
+
+/** Failed reads in a row, none of them explained, after which the device is given up. */
+const UNEXPLAINED = 100;
+
+/**
+ * Frames go in and out by one system call each, at once. The frame that was received lies in the only receive slot:
+ * whoever answers in place sends it before the next one is read.
+ */
+export abstract class KernelDevice implements Device {
+  readonly name: string;
+  readonly medium: Medium;
+  readonly mac: Uint8Array;
+  readonly mtu: number;
+  readonly offloads: number;
+  readonly counters: DeviceCounters = new DeviceCounters();
+  readonly deadline: number = Infinity;
+  readonly #calls: Libc;
+  readonly #fd: number;
+  readonly #kind: TunKind;
+  /** Bytes of a link header. */
+  readonly #header: number;
+  /** Where a received frame starts in its slot, and the virtio_net_hdr in front of it. */
+  readonly #start: number;
+  readonly #readOffset: number;
+  readonly #probe: LinkProbe;
+  readonly #pool: SlotPool;
+  readonly #vectors = new IoVectors(3);
+  readonly #received: Packet;
+  readonly #readPointer: Deno.PointerObject;
+  readonly #readLength: number;
+  readonly #waiter: Waiter;
+  /** Tells that an interface has changed: up, down or deleted. */
+  readonly #watcher: Waiter;
+  readonly #linkChanged = (): void => {
+    this.#watcher.pending = 0;
+    this.#up = this.#probe.up();
+    const wake = this.#wake;
+    this.disarm();
+    wake?.();
+  };
+  readonly #framesCame = (): void => {
+    const wake = this.#wake;
+    this.disarm();
+    wake?.();
+  };
+  #wake: (() => void) | null = null;
+  #up: boolean;
+  #closed = false;
+  #failure: Error | null = null;
+  /** Reads in a row that failed for no reason that is known. */
+  #unexplained = 0;
+
+  /** Takes an open device over. @param mac Our link address; all 0 for TUN. @throws {Error} If the interface is gone. */
+  protected constructor(tun: Tun, mac: Uint8Array, options: KernelDeviceOptions) {
+    this.#calls = libc();
+    this.#fd = tun.fd;
+    this.#kind = tun.kind;
+    this.name = tun.name;
+    this.medium = tun.kind === "tun" ? "ip" : "ethernet";
+    this.#header = linkHeader(this);
+    this.#start = HEADROOM - this.#header;
+    this.#readOffset = this.#start - VNET_HEADER;
+    this.mac = mac;
+    this.mtu = interfaceMtu(tun);
+    this.offloads = negotiate(tun, options.offloads ?? "all");
+    this.#probe = new LinkProbe(tun);
+    this.#up = this.#probe.up();
+    const size = slotSizeFor(MAX_SUPER_FRAME);
+    this.#pool = new SlotPool(this, options.slots ?? 256, size);
+    const region = new Region(new ArrayBuffer(size));
+    this.#received = new Packet(this, region, 0, 0, size);
+    this.#readPointer = pointerTo(region.bytes, this.#readOffset);
+    this.#readLength = size - this.#readOffset;
+    this.#waiter = openWaiter(tun.fd, region.bytes.subarray(this.#readOffset), options.wait);
+    this.#watcher = openWaiter(tun.socket, new Uint8Array(new ArrayBuffer(LINK_MESSAGES)), options.wait);
+  }
+
+  get linkUp(): boolean {
+    if (this.#closed) return false;
+    // The kernel does not tell when its side comes up; so whoever asks while it is down makes us look.
+    if (!this.#up) this.#up = this.#probe.up();
+    return this.#up;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get failure(): Error | null {
+    return this.#failure;
+  }
+
+  get free(): number {
+    return this.#closed ? 0 : this.#pool.free;
+  }
+
+  poll(receiver: Handler, budget: number, _now: number): number {
+    let delivered = 0;
+    const pending = this.#waiter.pending;
+    if (pending !== 0 && !this.#closed) {
+      // What the wake-up has read already.
+      this.#waiter.pending = 0;
+      if (pending < 0) this.#readFailed(-pending);
+      else if (this.#deliver(receiver, pending)) delivered++;
+    }
+    while (delivered < budget && !this.#closed) {
+      const length = this.#calls.read(this.#fd, this.#readPointer, this.#readLength);
+      if (length < 0) {
+        if (this.#readFailed(errno())) break;
+      } else if (this.#deliver(receiver, length)) {
+        delivered++;
+      }
+    }
+    return delivered;
+  }
+
+  reserve(): Packet | null {
+    if (this.#closed) return null;
+    const packet = this.#pool.take();
+    if (packet === null) this.counters.transmitExhausted++;
+    return packet;
+  }
+
+  transmit(packet: Packet): boolean {
+    if (this.#closed) return false;
+    const state = packet.state;
+    if (packet.device !== this || (state !== RESERVED && state !== RECEIVED)) {
+      misused("transmit", this, packet);
+    }
+    packet.state = SENT;
+    const length = packet.length;
+    const sent = sendable(packet, this.offloads, this.mtu, this.#header) && this.#write(packet);
+    if (sent) {
+      this.counters.sentFrames++;
+      this.counters.sentBytes += length;
+    } else {
+      this.counters.transmitErrors++;
+    }
+    if (state === RESERVED) this.#pool.give(packet);
+    else if (packet.piece0Length !== 0) packet.dropPieces();
+    return sent;
+  }
+
+  release(packet: Packet): void {
+    if (this.#closed) return;
+    if (packet.device !== this || packet.state !== RESERVED) misused("release", this, packet);
+    this.#pool.give(packet);
+  }
+
+  /** Nothing to do: {@link transmit} has written the frame. */
+  flush(): void {}
+
+  arm(wake: () => void): boolean {
+    if (this.#closed) return true;
+    if (this.#waiter.pending !== 0) return false;
+    this.#wake = wake;
+    this.#waiter.start(this.#framesCame);
+    this.#watcher.start(this.#linkChanged);
+    return true;
+  }
+
+  disarm(): void {
+    if (this.#closed) return;
+    this.#wake = null;
+    this.#waiter.stop();
+    this.#watcher.stop();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#wake = null;
+    this.#waiter.close();
+    this.#watcher.close();
+  }
+
+  /** Hands on what was read into the receive slot. @returns False if it was no frame. */
+  #deliver(receiver: Handler, length: number): boolean {
+    if (length <= VNET_HEADER + this.#header || length >= this.#readLength) {
+      this.counters.receiveErrors++;
+      return false;
+    }
+    this.#unexplained = 0;
+    const packet = this.#received;
+    const { view } = packet;
+    packet.reset(this.#start, this.#readOffset + length);
+    packet.interface = null;
+    // Most frames have neither; one load tells.
+    const kind = view.getUint16(this.#readOffset, true);
+    if (kind !== 0) this.#readHeader(packet, kind & 255, kind >> 8);
+    this.counters.receivedFrames++;
+    this.counters.receivedBytes += length - VNET_HEADER;
+    packet.state = RECEIVED;
+    try {
+      receiver.receive(packet);
+    } finally {
+      packet.state = FREE;
+    }
+    return true;
+  }
+
+  #readHeader(packet: Packet, flags: number, gsoType: number): void {
+    const { view } = packet;
+    if ((flags & NEEDS_CSUM) !== 0) {
+      // It never was on a wire, so it counts as verified.
+      packet.flags = CHECKSUM_PARTIAL | CHECKSUM_VALID;
+      packet.checksumStart = this.#start + view.getUint16(this.#readOffset + 6, true);
+      packet.checksumOffset = view.getUint16(this.#readOffset + 8, true);
+    } else if ((flags & DATA_VALID) !== 0) {
+      packet.flags = CHECKSUM_VALID;
+    }
+    packet.gsoType = gsoType;
+    if (gsoType !== GSO_NONE) packet.gsoSize = view.getUint16(this.#readOffset + 4, true);
+  }
+
+  /** Puts the virtio_net_hdr in front of the frame and writes both, in one call. */
+  #write(packet: Packet): boolean {
+    const { view, region } = packet;
+    const start = packet.offset - VNET_HEADER;
+    if (start < packet.base) return false;
+    view.setInt32(start, 0);
+    view.setInt32(start + 4, 0);
+    view.setInt16(start + 8, 0);
+    if ((packet.flags & CHECKSUM_PARTIAL) !== 0) {
+      view.setUint8(start, NEEDS_CSUM);
+      view.setUint16(start + 6, packet.checksumStart - packet.offset, true);
+      view.setUint16(start + 8, packet.checksumOffset, true);
+      if (packet.gsoType !== GSO_NONE) {
+        view.setUint8(start + 1, packet.gsoType);
+        // A hint of how long the headers are; the kernel looks for itself.
+        view.setUint16(start + 2, packet.checksumStart - packet.offset + 8, true);
+        view.setUint16(start + 4, packet.gsoSize, true);
+      }
+    } else if (packet.gsoType !== GSO_NONE) {
+      return false;
+    }
+    const vectors = this.#vectors;
+    vectors.clear();
+    vectors.add(region, start, packet.end - start);
+    if (packet.piece0Length !== 0) {
+      vectors.add(packet.piece0!, packet.piece0Offset, packet.piece0Length);
+      if (packet.piece1Length !== 0) vectors.add(packet.piece1!, packet.piece1Offset, packet.piece1Length);
+    }
+    if (this.#calls.writev(this.#fd, vectors.pointer, vectors.count) >= 0) return true;
+    const number = errno();
+    if (number === EIO) this.#up = false;
+    else if (number === EBADFD && !this.#probe.attached()) this.#fail(number);
+    return false;
+  }
+
+  /** @returns True if nothing more can be read now. */
+  #readFailed(number: number): boolean {
+    if (number === EAGAIN) {
+      this.#unexplained = 0;
+      return true;
+    }
+    if (number === EINTR) return false;
+    if (number === EIO) this.#up = false;
+    // The number may not be that of the read (see `errno`): one alone does not end a device that is there.
+    else if (!this.#probe.attached() || ++this.#unexplained >= UNEXPLAINED) this.#fail(number);
+    return true;
+  }
+
+  #fail(number: number): void {
+    this.#failure = new Error(
+      `${this.#kind.toUpperCase()} device "${this.name}" failed: ${
+        errnoText(number)
+      }; create it again and open it anew`,
+    );
+    this.close();
+  }
+}
+
+/** Turns on what the kernel has, most first. */
+function negotiate(tun: Tun, wanted: "all" | "none"): number {
+  if (wanted === "all") {
+    const tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+    const base = OFFLOAD_CHECKSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6;
+    if (setOffload(tun, tso | TUN_F_USO)) return base | OFFLOAD_USO;
+    if (setOffload(tun, tso)) return base;
+    if (setOffload(tun, TUN_F_CSUM)) return OFFLOAD_CHECKSUM;
+  }
+  // Also turns off what a former user of a persistent device has set.
+  setOffload(tun, 0);
+  return 0;
+}
