@@ -83,3 +83,39 @@ Deno.test("packetdrill warns of what it passes over", () => {
   assert.equal(run("x", text, warnings), "PASS x");
   assert.equal(warnings.length, 3, warnings.join("\n"));
 });
+
+Deno.test("packetdrill takes options wherever they stand, and words that they define", () => {
+  const text = `// A comment first.
+--mtu=1500 --tolerance_usecs=5000
+--local_ip=10.0.0.1
+--remote_ip=1.2.3.0/24
+--gateway_ip=10.0.0.1
+--netmask_ip=255.255.0.0
+--send_omit_free
+--code_command=/usr/bin/python3
+--define=LENGTH=10
+--define="TEXT=reno" // with a comment behind
+${OPEN}
++0 write(4, ..., LENGTH) = LENGTH
++0 > P. 1:11(LENGTH) ack 1
++0 setsockopt(4, SOL_TCP, TCP_CONGESTION, "TEXT", 4) = 0
+`;
+  const warnings: string[] = [];
+  assert.equal(run("x", text, warnings), "PASS x");
+  assert.deepEqual(warnings, []);
+  assert.equal(run("x", `${OPEN}+0 write(4, ..., N) = N\n`, [], [["define", "N=7"]]), "PASS x");
+});
+
+Deno.test("packetdrill says which assertion of a code block failed, and where", () => {
+  const cases: [string, RegExp][] = [
+    [`+0 %{ assert tcpi_snd_cwnd == 9, f"cwnd {tcpi_snd_cwnd:>4d}" }%`, /:9: .*failed: cwnd {3}10$/],
+    [`+0 %{\ndef f(x):\n  assert x == 1, "x=%d" % x\nf(1)\nf(2)\n}%`, /:11: .*failed: x=2$/],
+    [`+0 %{ assert all(v < 3 for v in [1, 2, 3]) }%`, /:9: Assertion /],
+    [`+0 %{ raise ValueError("no") }%`, /:9: ValueError: no$/],
+    [`+0 %{ x = {'a': 1}['b'] }%`, /:9: Nothing at b/],
+    [`+0 %{ while True: pass }%`, /:9: The loop does not end$/],
+    [`+0 %{\ndef f(): return f()\nf()\n}%`, /:10: Functions call each other too deeply$/],
+    [`+0 %{ class A: pass }%`, /:9: Expected the end of a statement/],
+  ];
+  for (const [text, expected] of cases) assert.match(run("x", `${OPEN}${text}\n`), expected);
+});

@@ -11,6 +11,7 @@
 
 import { runOnKernel } from "./kernel.ts";
 import { runFile, verdictText } from "./runner/file_runner.ts";
+import { NEED_VALUE } from "./runner/options.ts";
 
 /** All scripts at or below a path, in order. */
 export function scriptsAt(path: string): string[] {
@@ -28,13 +29,17 @@ if (import.meta.main) {
   const options: [string, string][] = [];
   const files: string[] = [];
   let kernel = false;
-  for (const arg of Deno.args) {
+  const rest = [...Deno.args];
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (arg === "--kernel") {
       kernel = true;
       continue;
     }
     const option = /^--([A-Za-z_][\w-]*)(?:=(.*))?$/s.exec(arg);
-    if (option !== null) options.push([option[1]!, option[2] ?? ""]);
+    if (option !== null) {
+      const apart = option[2] === undefined && NEED_VALUE.has(option[1]!.replaceAll("-", "_"));
+      options.push([option[1]!, option[2] ?? (apart ? rest.shift() ?? "" : "")]);
+    } else if (arg === "-D") options.push(["define", rest.shift() ?? ""]);
     else if (/^-D./.test(arg)) options.push(["define", arg.slice(2)]);
     else if (/^-v+$/.test(arg)) continue;
     else files.push(...scriptsAt(arg));

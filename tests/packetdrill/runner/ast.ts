@@ -10,6 +10,9 @@ export type When =
   | { kind: "range"; relative: boolean; from: number; to: number }
   | { kind: "any" };
 
+/** In place of a number that may be anything (`...`). */
+export const ANY = -1;
+
 /** One option of a TCP header. Sequence numbers of SACK blocks are the script's. */
 export type TcpOption =
   | { kind: "nop" }

@@ -88,8 +88,8 @@ export function encodeOptions(options: TcpOption[]): Uint8Array {
         break;
       case "TS":
         bytes.push(8, 10);
-        word(option.value);
-        word(option.echo);
+        word(Math.max(0, option.value));
+        word(Math.max(0, option.echo));
         break;
       case "FO":
         if (option.experimental) bytes.push(254, 4 + option.cookie.length, 0xf9, 0x89, ...option.cookie);

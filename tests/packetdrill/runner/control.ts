@@ -5,7 +5,8 @@
  */
 
 import type { Expression } from "./ast.ts";
-import { CONSTANTS as K, ERRNO } from "./constants.ts";
+import { CONSTANTS as K } from "./constants.ts";
+import { ERRNO } from "./errno.ts";
 import { field, isOpen, number, show } from "./values.ts";
 
 /** One control message. */

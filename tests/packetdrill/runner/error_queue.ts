@@ -6,7 +6,8 @@
  */
 
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
-import { CONSTANTS as K, ERRNO } from "./constants.ts";
+import { CONSTANTS as K } from "./constants.ts";
+import { ERRNO } from "./errno.ts";
 import type { Control } from "./control.ts";
 
 /** Most entries of a queue. */

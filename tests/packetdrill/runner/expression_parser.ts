@@ -9,8 +9,7 @@ import type { Scanner } from "./scanner.ts";
 
 /** From the loosest to the tightest. */
 const OPERATORS: string[][] = [["|"], ["^"], ["&"], ["<<", ">>"], ["+", "-"], ["*", "/", "%"]];
-const NUMBER = /0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-const WORD = /[A-Za-z_][A-Za-z0-9_]*/y;
+const NUMBER = /(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?:[uU]?[lL]{0,2}(?![A-Za-z0-9_]))?/y;
 
 /** Takes one expression. */
 export function parseExpression(scanner: Scanner): Expression {
@@ -47,7 +46,7 @@ function parseUnary(scanner: Scanner): Expression {
 
 function parsePrimary(scanner: Scanner): Expression {
   if (scanner.takes("...")) return { kind: "ellipsis" };
-  if (scanner.sees('"')) return parseString(scanner);
+  if (scanner.sees('"')) return parseStrings(scanner);
   if (scanner.takes("[")) return { kind: "list", items: parseItems(scanner, "]") };
   if (scanner.takes("{")) return parseStruct(scanner);
   if (scanner.takes("(")) {
@@ -56,8 +55,9 @@ function parsePrimary(scanner: Scanner): Expression {
     return inner;
   }
   const number = scanner.match(NUMBER);
-  if (number !== null) return { kind: "number", value: Number(number[0]) };
-  const name = scanner.need(WORD, "a value")[0];
+  if (number !== null) return { kind: "number", value: Number(number[0].replace(/[uUlL]+$/, "")) };
+  // "sizeof(struct linger)"
+  const name = scanner.need(/(?:struct\s+)?([A-Za-z_][A-Za-z0-9_]*)/y, "a value")[1]!;
   if (!scanner.takes("(")) return { kind: "symbol", name };
   return { kind: "call", name, args: parseItems(scanner, ")") };
 }
@@ -83,6 +83,16 @@ function parseStruct(scanner: Scanner): Expression {
     if (!scanner.takes(",") && !scanner.sees("}")) scanner.fail('Expected "," or "}"');
   }
   return { kind: "struct", fields, items };
+}
+
+/** Strings that follow each other are one. */
+function parseStrings(scanner: Scanner): Expression {
+  let whole = parseString(scanner);
+  while (whole.kind === "string" && !whole.open && scanner.sees('"')) {
+    const next = parseString(scanner);
+    if (next.kind === "string") whole = { ...next, value: whole.value + next.value };
+  }
+  return whole;
 }
 
 const ESCAPES: Record<string, string> = { n: "\n", t: "\t", r: "\r", "0": "\0", '"': '"', "\\": "\\" };

@@ -71,9 +71,12 @@ export function sendFastOpen(
   };
 }
 
+/** The key of Fast Open that a shared defaults script sets. */
+export const DEFAULT_KEY = "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4";
+
 /** Keys as the sysctl has them: one or two, each of four hexadecimal words. @throws {TypeError} */
-export function setKeyText(cookies: ServerCookies, text: string): void {
-  const keys = text.split(",").map((key) => {
+export function keysOf(text: string): Uint8Array[] {
+  return text.split(",").map((key) => {
     const words = key.trim().split("-").map((word) => parseInt(word, 16));
     if (words.length !== 4 || words.some(Number.isNaN)) throw new TypeError(`No Fast Open key: "${text}"`);
     const bytes = new Uint8Array(16);
@@ -81,6 +84,11 @@ export function setKeyText(cookies: ServerCookies, text: string): void {
     words.forEach((word, i) => view.setUint32(4 * i, word, true));
     return bytes;
   });
+}
+
+/** Sets keys as the sysctl has them. @throws {TypeError} */
+export function setKeyText(cookies: ServerCookies, text: string): void {
+  const keys = keysOf(text);
   cookies.setKeys(keys[0]!, keys[1] ?? null);
 }
 

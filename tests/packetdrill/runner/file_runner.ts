@@ -5,6 +5,7 @@
  */
 
 import { dirname, resolve } from "node:path";
+import { addDefine, usualDefines } from "./defines.ts";
 import { defaultOptions, type RunOptions, takeOption } from "./options.ts";
 import { parseScript, ScriptError } from "./parser.ts";
 import { type MakeSystem, type Output, runScript } from "./run.ts";
@@ -29,18 +30,19 @@ export function runFile(
   make: MakeSystem = (options, watcher) => new StackSystem(options, watcher),
 ): Verdict {
   try {
+    const text = read(file);
     const define = new Map<string, string>();
-    for (const [name, value] of args) {
-      if (name !== "define") continue;
-      const [word, ...rest] = value.split("=");
-      define.set(word!, rest.join("="));
-    }
+    for (const [name, value] of args) if (name === "define") addDefine(define, value);
     const include = (name: string, from: string) => {
       const found = resolve(dirname(from), name);
       return { file: found, text: read(found) };
     };
-    const script = parseScript(file, read(file), include, define);
     const options: RunOptions = defaultOptions();
+    // Which version it is decides about words of the script.
+    const version = [...optionLines(text, "ip_version"), ...valuesOf(args, "ip_version")].at(-1);
+    if (version !== undefined) takeOption(options, "ip_version", version);
+    for (const [word, value] of usualDefines(options)) if (!define.has(word)) define.set(word, value);
+    const script = parseScript(file, text, include, define);
     for (const [name, value] of [...script.options, ...args]) {
       const warning = takeOption(options, name, value);
       if (warning !== null) output.warn(`${file}: ${warning}`);
@@ -57,6 +59,15 @@ export function runFile(
     }
     throw error;
   }
+}
+
+function valuesOf(args: readonly [string, string][], wanted: string): string[] {
+  return args.filter(([name]) => name === wanted).map(([, value]) => value);
+}
+
+/** Values of an option in the text of a script that is not parsed yet. */
+function optionLines(text: string, name: string): string[] {
+  return Array.from(text.matchAll(new RegExp(`^[ \\t]*--${name}=(\\S+)`, "gm")), (match) => match[1]!);
 }
 
 /** The line that tells of a verdict. */

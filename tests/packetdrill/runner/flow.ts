@@ -82,7 +82,7 @@ export class Flow {
   /** Options that the script injects, by the numbers on the wire: it may quote our timestamps and our sequence numbers. */
   optionsToLive(options: TcpOption[]): TcpOption[] {
     return options.map((option) => {
-      if (option.kind === "TS") return { ...option, echo: this.stampToLive(option.echo) };
+      if (option.kind === "TS") return { ...option, echo: this.stampToLive(Math.max(0, option.echo)) };
       if (option.kind !== "sack") return option;
       return { ...option, blocks: option.blocks.map(([l, r]) => [this.toLive(l), this.toLive(r)]) };
     });

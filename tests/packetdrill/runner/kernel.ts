@@ -6,7 +6,8 @@
 
 import { tcpInfo } from "../../../stack/tcp/info.ts";
 import type { CallSpec, Expression } from "./ast.ts";
-import { CONSTANTS as K, ERRNO } from "./constants.ts";
+import { CONSTANTS as K } from "./constants.ts";
+import { ERRNO } from "./errno.ts";
 import { type Control, messageMismatch } from "./control.ts";
 import { Epoll, epollWait, poll } from "./epoll.ts";
 import { sendFastOpen } from "./fast_open.ts";

@@ -12,7 +12,7 @@ import { Stack } from "../../../stack/stack.ts";
 import { xorshift } from "../../../stack/testing/pair.ts";
 import { TestDevice } from "../../../stack/testing/test_device.ts";
 import { type Captured, decode, encodeIp } from "./codec.ts";
-import type { RunOptions } from "./options.ts";
+import { DEFAULT_ADDRESSES, type RunOptions } from "./options.ts";
 
 const GATEWAY_MAC = [2, 0, 0, 0, 0, 2];
 
@@ -24,7 +24,6 @@ export class Link {
   readonly stack: Stack;
   readonly localAddress: IpAddress;
   readonly remoteAddress: IpAddress;
-  readonly #gateway: IpAddress;
   readonly #device: TestDevice;
   readonly #interface: Interface;
   /** What the stack sent and no step has taken. */
@@ -34,9 +33,11 @@ export class Link {
 
   constructor(options: RunOptions) {
     const v6 = options.ipVersion === "ipv6";
-    this.localAddress = IpAddress.parse(options.localIp ?? (v6 ? "fd3d:a0b:17d6::1" : "192.168.0.1"));
-    this.remoteAddress = IpAddress.parse(options.remoteIp ?? (v6 ? "2001:db8::1" : "192.0.2.1"));
-    this.#gateway = IpAddress.parse(options.gatewayIp ?? (v6 ? "fd3d:a0b:17d6::2" : "192.168.0.2"));
+    const defaults = DEFAULT_ADDRESSES[v6 ? 6 : 4];
+    this.localAddress = IpAddress.parse(options.localIp ?? defaults.local);
+    this.remoteAddress = IpAddress.parse(options.remoteIp ?? defaults.remote);
+    const own = new Cidr(this.localAddress, v6 ? 48 : 16);
+    const gateway = IpAddress.parse(options.gatewayIp ?? defaults.gateway);
     this.#device = new TestDevice({
       mtu: options.mtu,
       offloads: OFFLOAD_CHECKSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6,
@@ -45,13 +46,13 @@ export class Link {
     this.stack = new Stack({ random: xorshift(7), report: (error) => this.errors.push(error) });
     this.stack.advance(START);
     this.#interface = this.stack.addInterface(this.#device, {
-      addresses: [new Cidr(this.localAddress, v6 ? 48 : 16)],
+      addresses: [own],
       announce: false,
       ipv6: v6 ? { linkLocal: false, routers: false, duplicates: "off" } : false,
     });
     this.stack.addRoute({
       destination: Cidr.parse(v6 ? "::/0" : "0.0.0.0/0"),
-      gateway: this.#gateway,
+      ...reachable(own, gateway) ? { gateway } : {},
       interface: this.#interface,
     });
   }
@@ -83,31 +84,33 @@ export class Link {
     }
   }
 
-  /** Answers neighbour solicitations for the gateway (RFC 4861, section 7.2.4). */
+  /** Answers neighbour solicitations for all other hosts (RFC 4861, section 7.2.4). */
   #answerSolicitation(frame: Uint8Array): boolean {
     const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
     if (frame.length < 78 || view.getUint16(12) !== 0x86dd || frame[20] !== 58 || frame[54] !== 135) {
       return false;
     }
-    if (!IpAddress.read(6, view, 62).equals(this.#gateway)) return false;
+    const target = IpAddress.read(6, view, 62);
+    if (target.equals(this.localAddress)) return false;
     const message = new Uint8Array(32);
     const out = new DataView(message.buffer);
     out.setUint16(0, 136 << 8);
     // Solicited, and to replace what was known.
     out.setUint32(4, 0x60000000);
-    this.#gateway.write(out, 8);
+    target.write(out, 8);
     message.set([2, 1, ...GATEWAY_MAC], 24);
     const ip = { trafficClass: 0, hopLimit: 255, flowLabel: 0 };
     const destination = IpAddress.read(6, view, 22);
-    this.deliverUnchecked(encodeIp({ ...ip, source: this.#gateway, destination }, 58, message, 2));
+    this.deliverUnchecked(encodeIp({ ...ip, source: target, destination }, 58, message, 2));
     return true;
   }
 
-  /** Answers for the gateway, at once. */
+  /** Answers for all other hosts, at once. */
   #answerArp(frame: Uint8Array): boolean {
     const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
     if (view.getUint16(12) !== 0x0806 || view.getUint16(20) !== 1) return false;
-    if (view.getUint32(38) !== this.#gateway.number) return false;
+    const target = view.getUint32(38);
+    if (this.localAddress.version === 4 && target === this.localAddress.number) return false;
     const answer = frame.slice();
     const out = new DataView(answer.buffer);
     answer.set(frame.subarray(6, 12), 0);
@@ -115,8 +118,13 @@ export class Link {
     out.setUint16(20, 2);
     answer.set(frame.subarray(22, 32), 32);
     answer.set(GATEWAY_MAC, 22);
-    out.setUint32(28, this.#gateway.number);
+    out.setUint32(28, target);
     this.deliver(answer);
     return true;
   }
+}
+
+/** Whether a gateway is a host of the network that `own` is an address of, and another one. */
+export function reachable(own: Cidr, gateway: IpAddress): boolean {
+  return own.contains(gateway) && !own.address.equals(gateway);
 }

@@ -16,6 +16,8 @@ export interface RunOptions {
   mtu: number;
   /** How far from its time a packet or a call may be, in µs. */
   tolerance: number;
+  /** How far it may be as a part of the time that it waits. */
+  tolerancePart: number;
   /** µs of one tick of our timestamps, when they are to be checked; 0 when not. */
   timestampTick: number;
   /** Failures that do not end a script: of packets, of calls. */
@@ -28,6 +30,12 @@ export interface RunOptions {
   record: "no" | "yes" | "windows";
 }
 
+/** Addresses where no option says otherwise, by version. */
+export const DEFAULT_ADDRESSES = {
+  4: { local: "192.168.0.1", remote: "192.0.2.1", gateway: "192.168.0.2" },
+  6: { local: "fd3d:a0b:17d6::1", remote: "2001:db8::1", gateway: "fd3d:a0b:17d6::2" },
+} as const;
+
 /** What holds unless an option says otherwise. */
 export function defaultOptions(): RunOptions {
   return {
@@ -39,6 +47,7 @@ export function defaultOptions(): RunOptions {
     connectPort: 8080,
     mtu: 1500,
     tolerance: 4000,
+    tolerancePart: 0,
     timestampTick: 0,
     nonFatal: new Set(),
     initScripts: [],
@@ -48,7 +57,42 @@ export function defaultOptions(): RunOptions {
 }
 
 /** Options that say how packetdrill itself runs, which means nothing in virtual time. */
-const IGNORED = new Set(["verbose", "debug", "dry_run", "define", "speed", "send_omit_free", "netmask_ip"]);
+const IGNORED = new Set([
+  ...["verbose", "debug", "dry_run", "define", "speed", "send_omit_free", "netmask_ip", "is_anyip", "help"],
+  ...[
+    "code_command",
+    "code_format",
+    "code_sockopt",
+    "so_filename",
+    "so_flags",
+    "persistent_tun_dev",
+    "tun_dev",
+  ],
+  ...["tcp_ts_ecr_scaled", "v"],
+]);
+
+/** Options whose value may stand in an argument of its own. */
+export const NEED_VALUE: ReadonlySet<string> = new Set([
+  ...["ip_version", "local_ip", "remote_ip", "gateway_ip", "netmask_ip", "bind_port", "connect_port", "mtu"],
+  ...[
+    "tolerance_usecs",
+    "tolerance_percent",
+    "tcp_ts_tick_usecs",
+    "non_fatal",
+    "init_scripts",
+    "define",
+    "speed",
+  ],
+  ...[
+    "code_command",
+    "code_format",
+    "code_sockopt",
+    "so_filename",
+    "so_flags",
+    "tun_dev",
+    "persistent_tun_dev",
+  ],
+]);
 
 /**
  * Takes one option.
@@ -56,7 +100,7 @@ const IGNORED = new Set(["verbose", "debug", "dry_run", "define", "speed", "send
  */
 export function takeOption(options: RunOptions, name: string, value: string): string | null {
   const number = () => {
-    const parsed = Number(value);
+    const parsed = Number(value.trim());
     if (value === "" || !Number.isFinite(parsed) || parsed < 0) {
       throw new RangeError(`Option --${name} needs a number, got "${value}"`);
     }
@@ -91,6 +135,9 @@ export function takeOption(options: RunOptions, name: string, value: string): st
     case "tolerance_usecs":
       options.tolerance = number();
       return null;
+    case "tolerance_percent":
+      options.tolerancePart = number() / 100;
+      return null;
     case "tcp_ts_tick_usecs":
       options.timestampTick = number();
       return null;
@@ -107,5 +154,7 @@ export function takeOption(options: RunOptions, name: string, value: string): st
       options.strictSegments = value !== "0" && value !== "false";
       return null;
   }
-  return IGNORED.has(name) ? null : `Option --${name} has no meaning here and is passed over`;
+  return IGNORED.has(name.replaceAll("-", "_"))
+    ? null
+    : `Option --${name} has no meaning here and is passed over`;
 }

@@ -4,22 +4,48 @@
  * @module
  */
 
-import type {
-  AccurateEcnCounter,
-  AccurateEcnOption,
-  Endpoints,
-  IcmpSpec,
-  IpInfo,
-  PacketSpec,
-  TcpOption,
-  TcpSpec,
-  UdpSpec,
+import {
+  type AccurateEcnCounter,
+  type AccurateEcnOption,
+  ANY,
+  type Endpoints,
+  type IcmpSpec,
+  type IpInfo,
+  type PacketSpec,
+  type TcpOption,
+  type TcpSpec,
+  type UdpSpec,
 } from "./ast.ts";
 import { flagsOf } from "./packet_text.ts";
 import type { Scanner } from "./scanner.ts";
 
 const INTEGER = /0[xX][0-9a-fA-F]+|\d+/y;
-const RANGE = /(\d+):(\d+)\((\d+)\)/y;
+const RANGE = /(\d+)\s*:\s*(\d+)\s*\(\s*(\d+)\s*\)/y;
+/** Bytes in hexadecimal digits, with or without 0x in front. */
+const HEX = /(?:0[xX])?((?:[0-9a-fA-F]{2})+)(?![0-9a-zA-Z_])/y;
+/** What the options of other names are called. */
+const ALIASES: Record<string, string> = {
+  "exp-FO": "FOEXP",
+  "FO-exp": "FOEXP",
+  ExpFO: "FOEXP",
+  sackok: "sackOK",
+  sackOk: "sackOK",
+  SACKOK: "sackOK",
+  sackPermitted: "sackOK",
+  NOP: "nop",
+  EOL: "eol",
+  MSS: "mss",
+  WS: "wscale",
+  ts: "TS",
+  MD5: "md5",
+  AccECN: "ECN",
+  accecn: "ECN",
+  unknown: "raw",
+  gen: "raw",
+  generic: "raw",
+  option: "raw",
+};
+const BLOCK = /(\d+)\s*:\s*(\d+)/y;
 /** The option's kind (RFC 2385). */
 const MD5 = 19;
 const ECN = new Set(["noecn", "ect0", "ect1", "ect01", "ce"]);
@@ -50,18 +76,22 @@ export function parsePacket(scanner: Scanner): PacketSpec {
 
 function parseIpInfo(scanner: Scanner): IpInfo {
   const info: IpInfo = { ecn: null, trafficClass: null, flowLabel: null, hopLimit: null };
-  const close = scanner.takes("[") ? "]" : scanner.takes("(") ? ")" : null;
-  if (close === null) return info;
-  do {
-    const name = scanner.need(/[a-z_0-9]+/y, "ect0, ect1, ect01, ce, noecn, tos, flowlabel or ttl")[0];
-    if (ECN.has(name)) info.ecn = name as NonNullable<IpInfo["ecn"]>;
-    else if (name === "tos" || name === "tclass") info.trafficClass = integer(scanner, "a traffic class");
-    else if (name === "flowlabel") info.flowLabel = integer(scanner, "a flow label");
-    else if (name === "ttl" || name === "hlim") info.hopLimit = integer(scanner, "a hop limit");
-    else scanner.fail(`Unknown property "${name}" of an IP header`);
-  } while (scanner.takes(","));
-  scanner.expect(close);
-  return info;
+  for (;;) {
+    const close = scanner.takes("[") ? "]" : scanner.takes("(") ? ")" : null;
+    if (close === null) return info;
+    do parseIpPart(scanner, info); while (scanner.takes(","));
+    scanner.expect(close);
+  }
+}
+
+function parseIpPart(scanner: Scanner, info: IpInfo): void {
+  const name = scanner.need(/[a-z_0-9]+/y, "ect0, ect1, ect01, ce, noecn, tos, flowlabel or ttl")[0];
+  if (ECN.has(name)) info.ecn = name as NonNullable<IpInfo["ecn"]>;
+  else if (name === "tos" || name === "tclass") info.trafficClass = integer(scanner, "a traffic class");
+  else if (name === "flowlabel" || name === "flow_label") info.flowLabel = integer(scanner, "a flow label");
+  else if (name === "ttl" || name === "hlim" || name === "hop_limit") {
+    info.hopLimit = integer(scanner, "a hop limit");
+  } else scanner.fail(`Unknown property "${name}" of an IP header`);
 }
 
 function parsePorts(scanner: Scanner, endpoints: Endpoints): void {
@@ -141,7 +171,10 @@ function parseCounters(scanner: Scanner): AccurateEcnOption["counters"] {
 }
 
 function parseOption(scanner: Scanner): TcpOption {
-  const name = scanner.need(/[A-Za-z_]\w*/y, "a TCP option")[0];
+  const kind = scanner.match(/\d+(?=[\s,>])/y)?.[0];
+  if (kind !== undefined) return parseRaw(scanner, Number(kind));
+  const word = scanner.need(/exp-FO|FO-exp|[A-Za-z_]\w*/y, "a TCP option")[0];
+  const name = ALIASES[word] ?? word;
   switch (name) {
     case "nop":
     case "eol":
@@ -151,20 +184,21 @@ function parseOption(scanner: Scanner): TcpOption {
     case "wscale":
       return { kind: "wscale", value: integer(scanner, "a shift") };
     case "sackOK":
-    case "sackok":
       return { kind: "sackOK" };
     case "sack": {
       const blocks: [number, number][] = [];
-      for (let block = scanner.match(/(\d+):(\d+)/y); block; block = scanner.match(/(\d+):(\d+)/y)) {
+      for (let block = scanner.match(BLOCK); block !== null; block = scanner.match(BLOCK)) {
         blocks.push([Number(block[1]), Number(block[2])]);
       }
       return { kind: "sack", blocks };
     }
     case "TS": {
-      scanner.expect("val");
-      const value = integer(scanner, "TSval");
-      scanner.expect("ecr");
-      return { kind: "TS", value, echo: integer(scanner, "TSecr") };
+      if (scanner.takes("...")) return { kind: "TS", value: ANY, echo: ANY };
+      const part = (word: string, what: string) => {
+        scanner.expect(word);
+        return scanner.takes("...") ? ANY : integer(scanner, what);
+      };
+      return { kind: "TS", value: part("val", "TSval"), echo: part("ecr", "TSecr") };
     }
     case "FO":
     case "FOEXP": {
@@ -178,18 +212,19 @@ function parseOption(scanner: Scanner): TcpOption {
       return {
         kind: "raw",
         type: MD5,
-        bytes: bytesOf(scanner.match(/(?:[0-9a-fA-F]{2})+(?![0-9a-zA-Z_])/y)?.[0] ?? "00".repeat(16)),
+        bytes: bytesOf(scanner.match(HEX)?.[1] ?? "00".repeat(16)),
       };
-    case "raw": {
-      const type = integer(scanner, "the option's kind");
-      return {
-        kind: "raw",
-        type,
-        bytes: bytesOf(scanner.match(/(?:[0-9a-fA-F]{2})+(?![0-9a-zA-Z_])/y)?.[0] ?? ""),
-      };
-    }
+    case "raw":
+      return parseRaw(scanner, integer(scanner, "the option's kind"));
   }
-  return scanner.fail(`Unknown TCP option "${name}"`);
+  return scanner.fail(`Unknown TCP option "${word}"`);
+}
+
+/** The bytes of an option that has no name here. */
+function parseRaw(scanner: Scanner, type: number): TcpOption {
+  let hex = "";
+  for (let part = scanner.match(HEX); part !== null; part = scanner.match(HEX)) hex += part[1];
+  return { kind: "raw", type, bytes: bytesOf(hex) };
 }
 
 function parseIcmp(scanner: Scanner): IcmpSpec {
@@ -200,20 +235,28 @@ function parseIcmp(scanner: Scanner): IcmpSpec {
     else if (scanner.match(/id\b/y) !== null) spec.identifier = integer(scanner, "an identifier");
     else if (scanner.sees("[")) break;
     else {
-      const code = scanner.peek(/[a-z][a-z_0-9]*(?=[\s\[])/y);
+      // A number on the next line is the time of the next step.
+      const code = scanner.peek(/[a-z][a-z_0-9]*(?=[\s\[]|$)/y) ?? scanner.peekOnLine(/\d+(?=[\s\[]|$)/y);
       if (code === null) return spec;
-      spec.code = scanner.need(/[a-z][a-z_0-9]*/y, "an ICMP code")[0];
+      spec.code = scanner.need(/[a-z_0-9]+/y, "an ICMP code")[0];
     }
   }
   scanner.expect("[");
-  if (scanner.match(/udp\b/y) !== null) {
-    spec.quoted = { protocol: "udp", length: Number(scanner.need(/\(\s*(\d+)\s*\)/y, "(length)")[1]) };
-  } else {
-    // Flags in front of the numbers are not quoted.
-    scanner.match(/[SFRPEWUA.]+(?=\s)/y);
-    const range = scanner.need(RANGE, "sequence numbers like 1:1001(1000)");
-    spec.quoted = { protocol: "tcp", sequence: Number(range[1]), length: Number(range[3]) };
-  }
+  spec.quoted = parseQuoted(scanner);
   scanner.expect("]");
   return spec;
+}
+
+/** What of a packet an error quotes: its numbers; what else stands there is passed over. */
+function parseQuoted(scanner: Scanner): IcmpSpec["quoted"] {
+  if (scanner.match(/udp\b/y) !== null) {
+    scanner.match(/(\d+)\s*>\s*(\d+)\s*:?/y);
+    return { protocol: "udp", length: Number(scanner.need(/\(\s*(\d+)\s*\)/y, "(length)")[1]) };
+  }
+  scanner.match(/tcp\b/y);
+  scanner.match(/(\d+)\s*>\s*(\d+)\s*:?/y);
+  scanner.match(/[SFRPEWUA.]+(?=\s)/y);
+  const range = scanner.need(RANGE, "sequence numbers like 1:1001(1000)");
+  scanner.match(/[^\]]*/y);
+  return { protocol: "tcp", sequence: Number(range[1]), length: Number(range[3]) };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TcpOption } from "./ast.ts";
+import { ANY, type TcpOption } from "./ast.ts";
 
 /** Flags in the order in which they are written; the letter and its bit. */
 const LETTERS: [string, number][] = [
@@ -56,7 +56,9 @@ export function optionText(option: TcpOption): string {
     case "sack":
       return `sack ${option.blocks.map(([left, right]) => `${left}:${right}`).join(" ")}`;
     case "TS":
-      return `TS val ${option.value} ecr ${option.echo}`;
+      return `TS val ${option.value === ANY ? "..." : option.value} ecr ${
+        option.echo === ANY ? "..." : option.echo
+      }`;
     case "FO":
       return `${option.experimental ? "FOEXP" : "FO"} ${hex(option.cookie)}`.trim();
     case "ECN":

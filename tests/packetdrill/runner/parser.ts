@@ -5,6 +5,7 @@
  */
 
 import type { Action, CallSpec, Script, Step, When } from "./ast.ts";
+import { addDefine } from "./defines.ts";
 import { parseExpression } from "./expression_parser.ts";
 import { parsePacket } from "./packet_parser.ts";
 import { Scanner, ScriptError } from "./scanner.ts";
@@ -27,7 +28,9 @@ export function parseScript(
   define: Map<string, string> = new Map(),
 ): Script {
   const script: Script = { file, options: [], steps: [] };
-  parseInto(script, new Scanner(file, text), include, define, 0);
+  const scanner = new Scanner(file, text);
+  substitute(scanner, define);
+  parseInto(script, scanner, include, define, 0);
   return script;
 }
 
@@ -44,7 +47,9 @@ function parseInto(
     if (directive !== null) {
       if (depth > 8) scanner.fail("Files include each other too deeply");
       const { file, text } = include(directive, scanner.file);
-      parseInto(script, new Scanner(file, text), include, define, depth + 1);
+      const inner = new Scanner(file, text);
+      substitute(inner, define);
+      parseInto(script, inner, include, define, depth + 1);
       continue;
     }
     if (scanner.done) return;
@@ -79,14 +84,11 @@ function skipToDirective(scanner: Scanner): string | null {
 
 /** A line of `--name=value`. Values may be quoted. */
 function parseOptions(script: Script, scanner: Scanner, define: Map<string, string>): void {
-  const option = /--([A-Za-z_][\w-]*)(?:=("[^"\n]*"|'[^'\n]*'|[^\s]*))?/y;
+  const option = /--([A-Za-z_][\w-]*)(?:=((?:"[^"\n]*"|'[^'\n]*'|[^\s"'])*))?/y;
   for (let match = scanner.match(option); match !== null; match = scanner.match(option)) {
     const value = (match[2] ?? "").replace(/^(["'])(.*)\1$/, "$2");
     script.options.push([match[1]!, value]);
-    if (match[1] === "define") {
-      const [name, ...rest] = value.split("=");
-      define.set(name!, rest.join("="));
-    }
+    if (match[1] === "define") addDefine(define, value);
     if (!scanner.sees("--")) return;
   }
   scanner.fail("Expected an option like --name=value");

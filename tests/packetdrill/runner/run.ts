@@ -4,11 +4,22 @@
  * @module
  */
 
-import type { CallSpec, Expression, IcmpSpec, PacketSpec, Script, Step, TcpSpec, UdpSpec } from "./ast.ts";
-import { CodeError } from "./code_lexer.ts";
-import { CodeRunner } from "./code.ts";
+import {
+  ANY,
+  type CallSpec,
+  type Expression,
+  type IcmpSpec,
+  type PacketSpec,
+  type Script,
+  type Step,
+  type TcpSpec,
+  type UdpSpec,
+} from "./ast.ts";
+import { CodeError } from "./python/lexer.ts";
+import { CodeRunner } from "./python/interpreter.ts";
 import { type Captured, icmpNumbers } from "./codec.ts";
-import { CODE_CONSTANTS, ERRNO } from "./constants.ts";
+import { CODE_CONSTANTS } from "./constants.ts";
+import { ERRNO } from "./errno.ts";
 import { type Attempt, type CallResult, SysError } from "./file.ts";
 import type { Flow } from "./flow.ts";
 import { difference, ipDiffers, merge, split } from "./match.ts";
@@ -301,9 +312,10 @@ class Run implements Watcher {
     if (first === undefined) throw new Failure("packet", `expected ${expected} got nothing`);
     const used = this.#take(packet, flow, list, expected);
     const { time } = used;
-    const { tolerance } = this.#options;
     // A timer that runs for long may be late.
-    const late = Math.max(0, to - this.#base) * this.#system.drift;
+    const waited = Math.max(0, to - this.#base);
+    const tolerance = this.#options.tolerance + waited * this.#options.tolerancePart;
+    const late = waited * this.#system.drift;
     if (time < from - tolerance || time > to + tolerance + late) {
       const when = from === to ? seconds(from) : `${seconds(from)} to ${seconds(to)}`;
       throw new Failure("packet", `expected ${expected} at ${when} got it at ${seconds(time)}`);
@@ -379,7 +391,9 @@ class Run implements Watcher {
     if (packet.body.protocol !== "tcp") return;
     const ours = packet.body.options.find((option) => option.kind === "TS");
     const scripts = spec.options?.find((option) => option.kind === "TS");
-    if (ours?.kind === "TS" && scripts?.kind === "TS") flow.noteStamp(scripts.value, ours.value);
+    if (ours?.kind === "TS" && scripts?.kind === "TS" && scripts.value !== ANY) {
+      flow.noteStamp(scripts.value, ours.value);
+    }
   }
 
   /** With --tcp_ts_tick_usecs, timestamps must go with the time. */
@@ -388,7 +402,7 @@ class Run implements Watcher {
     if (tick === 0 || packet.body.protocol !== "tcp") return;
     const ours = packet.body.options.find((option) => option.kind === "TS");
     const scripts = spec.options?.find((option) => option.kind === "TS");
-    if (ours?.kind !== "TS" || scripts?.kind !== "TS") return;
+    if (ours?.kind !== "TS" || scripts?.kind !== "TS" || scripts.value === ANY) return;
     const drift = flow.stampDrift(scripts.value, ours.value);
     if (Math.abs(drift) * tick > Math.max(this.#options.tolerance, tick)) {
       throw new Failure("packet", `expected ${expected} got a timestamp that is ${drift} ticks ahead`);

@@ -81,6 +81,15 @@ export class Scanner {
     return pattern.exec(this.text);
   }
 
+  /** As {@link peek}, of what stands on the same line only. */
+  peekOnLine(pattern: RegExp): RegExpExecArray | null {
+    const from = this.at;
+    const found = this.peek(pattern);
+    const onLine = !this.text.slice(from, this.at).includes("\n");
+    this.at = from;
+    return onLine ? found : null;
+  }
+
   /** Takes `word` or fails. */
   expect(word: string): void {
     if (!this.takes(word)) this.fail(`Expected "${word}"`);

@@ -6,7 +6,7 @@
 
 import type { TcpSettings } from "../../../stack/tcp/settings.ts";
 import type { Tcp } from "../../../stack/tcp/tcp.ts";
-import { setKeyText } from "./fast_open.ts";
+import { DEFAULT_KEY, setKeyText } from "./fast_open.ts";
 import type { Settings } from "./shell.ts";
 
 type Setter = (settings: TcpSettings, value: string) => void;
@@ -79,9 +79,6 @@ const AS_IS: Record<string, string[]> = {
   tcp_thin_linear_timeouts: ["0"],
   tcp_comp_sack_nr: ["0"],
 };
-
-/** The key of Fast Open that a shared defaults script sets. */
-const DEFAULT_KEY = "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4";
 
 /** What a shared defaults script sets. */
 function setDefaults(s: TcpSettings): void {

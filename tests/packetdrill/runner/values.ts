@@ -6,7 +6,8 @@
 
 import { IpAddress } from "../../../stack/ip/address.ts";
 import type { Expression } from "./ast.ts";
-import { CONSTANTS } from "./constants.ts";
+import { CODE_CONSTANTS, CONSTANTS } from "./constants.ts";
+import { ERRNO } from "./errno.ts";
 
 /** A script that asks for what the runner does not have. */
 export class Unsupported extends Error {
@@ -15,10 +16,29 @@ export class Unsupported extends Error {
 
 /** Functions that change byte order only: numbers here have none. */
 const TRANSPARENT = new Set(["htons", "htonl", "ntohs", "ntohl", "__constant_htons", "__constant_htonl"]);
+/** Bytes of what a script may ask the size of. */
+const SIZES: Record<string, number> = {
+  char: 1,
+  short: 2,
+  int: 4,
+  long: 8,
+  size_t: 8,
+  socklen_t: 4,
+  sockaddr_in: 16,
+  sockaddr_in6: 28,
+  sockaddr_storage: 128,
+  linger: 8,
+  timeval: 16,
+  timespec: 16,
+  pollfd: 8,
+  iovec: 16,
+  msghdr: 56,
+  tcp_info: 248,
+};
 
 /** The number of a name. @throws {Unsupported} */
 export function constant(name: string): number {
-  const value = CONSTANTS[name];
+  const value = CONSTANTS[name] ?? CODE_CONSTANTS[name] ?? ERRNO[name]?.[0];
   if (value === undefined) throw new Unsupported(`Unknown name "${name}"`);
   return value;
 }
@@ -62,6 +82,8 @@ export function number(e: Expression): number {
     }
     case "call":
       if (TRANSPARENT.has(e.name) && e.args.length === 1) return number(e.args[0]!);
+      if (/^inet_(?:addr|pton|aton)$/.test(e.name)) return addressOf(e).number;
+      if (e.name === "sizeof" && e.args[0]?.kind === "symbol") return SIZES[e.args[0].name] ?? 4;
       break;
     case "list":
       if (e.items.length === 1) return number(e.items[0]!);
@@ -96,7 +118,9 @@ export function endpoint(
     names.map((name) => e.fields.get(name)).find((value) => value !== undefined);
   const family = named("sa_family", "sin_family", "sin6_family");
   const port = named("sin_port", "sin6_port");
-  const address = named("sin_addr", "sin6_addr", "s_addr");
+  const address = named("sin_addr", "sin6_addr", "s_addr") ??
+    // strace writes "inet_pton(AF_INET6, "::1", &sin6_addr)" with no name in front.
+    e.items.find((item) => item.kind === "call" && /^inet_(?:addr|pton)$/.test(item.name));
   return {
     address: isOpen(address) ? null : addressOf(address!),
     port: isOpen(port) ? null : number(port!),

@@ -5,7 +5,8 @@
  */
 
 import type { Expression } from "../ast.ts";
-import { CONSTANTS as K, ERRNO } from "../constants.ts";
+import { CONSTANTS as K } from "../constants.ts";
+import { ERRNO } from "../errno.ts";
 import { isOpen, number, optional, show } from "../values.ts";
 import type { Arena } from "./arena.ts";
 import { decodeInfo, TCP_INFO_SIZE } from "./info.ts";

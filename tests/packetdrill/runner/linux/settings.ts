@@ -43,13 +43,13 @@ export class KernelSettings implements Settings {
   /** Set on each new socket: a namespace may not be able to have it as its default. */
   congestion: string | null = null;
   readonly #v6: boolean;
-  readonly #gateway: string;
+  readonly #via: string[];
   readonly #warn: (message: string) => void;
 
   /** @param warn Gets what the kernel refuses. */
-  constructor(v6: boolean, gateway: string, warn: (message: string) => void) {
+  constructor(v6: boolean, via: string[], warn: (message: string) => void) {
     this.#v6 = v6;
-    this.#gateway = gateway;
+    this.#via = via;
     this.#warn = warn;
   }
 
@@ -72,9 +72,16 @@ export class KernelSettings implements Settings {
   }
 
   route(words: string[]): boolean {
-    const metrics = words.flatMap((word, i) => METRICS.has(word) ? words.slice(i, i + 2) : []);
-    const base = `${this.#v6 ? "-6 " : ""}route replace default via ${this.#gateway} dev ${INTERFACE}`;
-    ip([...base.split(" "), ...metrics]);
+    if (/^(?:s(?:how)?|l(?:ist)?|get|del(?:ete)?|flush|save|restore)?$/.test(words[0] ?? "")) return false;
+    const metrics = words.flatMap((word, i) =>
+      METRICS.has(word) ? words.slice(i, i + (words[i + 1] === "lock" ? 3 : 2)) : []
+    );
+    const version = this.#v6 ? ["-6"] : [];
+    try {
+      ip([...version, "route", "replace", "default", ...this.#via, "dev", INTERFACE, ...metrics]);
+    } catch (error) {
+      this.#warn((error as Error).message);
+    }
     return true;
   }
 }

@@ -5,12 +5,13 @@
  */
 
 import { libc } from "../../../../drivers/ffi/libc.ts";
-import { IpAddress } from "../../../../stack/ip/address.ts";
+import { Cidr, IpAddress } from "../../../../stack/ip/address.ts";
 import type { CallSpec } from "../ast.ts";
 import { type Captured, decode } from "../codec.ts";
-import { errnoName } from "../constants.ts";
+import { errnoName } from "../errno.ts";
 import type { Attempt } from "../file.ts";
-import type { RunOptions } from "../options.ts";
+import { reachable } from "../link.ts";
+import { DEFAULT_ADDRESSES, type RunOptions } from "../options.ts";
 import { runCommand } from "../shell.ts";
 import type { System, Watcher } from "../system.ts";
 import { Arena } from "./arena.ts";
@@ -119,14 +120,18 @@ export class KernelSystem implements System {
 
   constructor(options: RunOptions, watcher: Watcher, caller: Caller) {
     const v6 = options.ipVersion === "ipv6";
+    const defaults = DEFAULT_ADDRESSES[v6 ? 6 : 4];
     this.#watcher = watcher;
     this.#caller = caller;
-    const local = options.localIp ?? (v6 ? "fd3d:a0b:17d6::1" : "192.168.0.1");
+    const local = options.localIp ?? defaults.local;
     this.localAddress = IpAddress.parse(local);
-    this.remoteAddress = IpAddress.parse(options.remoteIp ?? (v6 ? "2001:db8::1" : "192.0.2.1"));
-    const gateway = options.gatewayIp ?? (v6 ? "fd3d:a0b:17d6::2" : "192.168.0.2");
-    configure(options, local, gateway);
-    this.#settings = new KernelSettings(v6, gateway, (message) => watcher.warn(message));
+    this.remoteAddress = IpAddress.parse(options.remoteIp ?? defaults.remote);
+    const gateway = options.gatewayIp ?? defaults.gateway;
+    const via = reachable(new Cidr(this.localAddress, v6 ? 48 : 16), IpAddress.parse(gateway))
+      ? ["via", gateway]
+      : [];
+    configure(options, local, via);
+    this.#settings = new KernelSettings(v6, via, (message) => watcher.warn(message));
     this.#files = new Files();
     this.#marshal = new Marshal(new Arena(), this.#files, this.#settings, {
       localAddress: this.localAddress,

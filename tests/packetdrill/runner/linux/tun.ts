@@ -58,14 +58,14 @@ export class Tun {
 }
 
 /** Gives the namespace its addresses and routes. */
-export function configure(options: RunOptions, local: string, gateway: string): void {
+export function configure(options: RunOptions, local: string, via: string[]): void {
   const v6 = options.ipVersion === "ipv6";
   const lines = [
     "link set lo up",
     `link set ${INTERFACE} addrgenmode none`,
     `link set ${INTERFACE} mtu ${options.mtu} up`,
     `address add ${local}/${v6 ? "48 nodad" : "16"} dev ${INTERFACE}`,
-    `${v6 ? "-6 " : ""}route add default via ${gateway} dev ${INTERFACE}`,
+    `${v6 ? "-6 " : ""}route add default ${[...via, "dev", INTERFACE].join(" ")}`,
   ];
   for (const line of lines) ip(line.split(" "));
 }

@@ -24,8 +24,14 @@ export class CodeError extends Error {
   }
 }
 
-const WORD =
-  /([A-Za-z_]\w*)|(0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|("""[\s\S]*?"""|'''[\s\S]*?'''|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(\*\*=|\/\/=|<<=|>>=|\*\*|\/\/|<<|>>|<=|>=|==|!=|->|[-+*/%&|^]=|[-+*/%&|^~<>=()[\]{},:.;@])/y;
+const STRING = String
+  .raw`[fFrRbBuU]{0,2}(?:"""[\s\S]*?"""|'''[\s\S]*?'''|"(?:[^"\\\n]|\\[\s\S])*"|'(?:[^'\\\n]|\\[\s\S])*')`;
+const NAME = String.raw`[A-Za-z_]\w*`;
+const NUMBER = String
+  .raw`0[xX][0-9a-fA-F_]+[lL]?|0[oO][0-7_]+|0[bB][01_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?[lL]?`;
+const OPERATOR = String
+  .raw`\*\*=|\/\/=|<<=|>>=|\.\.\.|\*\*|\/\/|<<|>>|<=|>=|==|!=|<>|->|:=|[-+*/%&|^]=|[-+*/%&|^~<>=()[\]{},:.;@!]`;
+const WORD = new RegExp(`(${STRING})|(${NAME})|(${NUMBER})|(${OPERATOR})`, "y");
 
 /** Cuts a block into words. @throws {CodeError} On a character that begins none. */
 export function tokenize(text: string): Token[] {
@@ -54,10 +60,11 @@ export function tokenize(text: string): Token[] {
       for (; source[at] === " " || source[at] === "\t"; at++) {
         column += source[at] === "\t" ? 8 - column % 8 : 1;
       }
+      const opens = tokens.at(-2)?.text === ":" && tokens.at(-1)?.kind === "newline";
       // The first statement says how far the block is indented as a whole; one that shares a line with "%{" can't.
       if (indents.length === 0) indents.push(line === 0 && lines.length > 1 ? -1 : column);
-      else if (indents.length === 1 && indents[0] === -1) indents[0] = column;
-      if (column > indents.at(-1)! && indents.at(-1)! >= 0) {
+      else if (indents.length === 1 && indents[0] === -1) indents[0] = opens ? -2 : column;
+      if (column > indents.at(-1)! && (indents.at(-1)! >= 0 || opens)) {
         indents.push(column);
         push("indent");
       }
@@ -77,12 +84,14 @@ export function tokenize(text: string): Token[] {
       at++;
       continue;
     }
-    if (/[ \t\r]/.test(character)) {
+    if (/[ \t\r\f]/.test(character)) {
       at++;
       continue;
     }
-    if (character === "\\" && source[at + 1] === "\n") {
-      at += 2;
+    const joined = /\\[ \t\r]*\n/y;
+    joined.lastIndex = at;
+    if (joined.test(source)) {
+      at = joined.lastIndex;
       line++;
       continue;
     }
@@ -95,9 +104,9 @@ export function tokenize(text: string): Token[] {
     if (match === null) throw new CodeError(line, `Cannot read ${JSON.stringify(source.slice(at, at + 20))}`);
     at = WORD.lastIndex;
     const word = match[0];
-    if (match[1] !== undefined) push("name", word);
-    else if (match[2] !== undefined) push("number", word);
-    else if (match[3] !== undefined) push("string", word);
+    if (match[1] !== undefined) push("string", word);
+    else if (match[2] !== undefined) push("name", word);
+    else if (match[3] !== undefined) push("number", word);
     else {
       if ("([{".includes(word)) depth++;
       if (")]}".includes(word)) depth--;
