@@ -6,15 +6,18 @@
 
 /** Limits of one stack. Every one has a default in {@link DEFAULT_LIMITS}. */
 export interface Limits {
-  /** Entries of one interface's neighbour cache. When full, the one not used for longest (second chance) goes. */
+  /**
+   * Entries of one interface's neighbour cache. When full, the one not used for longest (second chance) goes. Half of them at most
+   * have not proved to be there yet: beyond, the oldest of those goes.
+   */
   neighbours: number;
   /** Packets that wait for one neighbour: as many as the fragments of the largest. When full, the oldest is dropped. */
   neighbourQueue: number;
   /** Bytes of the packets that wait for one neighbour; one may wait whatever its size. When full, the oldest are dropped. */
   neighbourQueueBytes: number;
   /**
-   * Packets that wait for all neighbours of one interface. When full, or when the device has few free slots left,
-   * newcomers are dropped.
+   * Packets that wait for all neighbours of one interface. When full, or when the device has few free slots left, that which has
+   * waited longest for another neighbour is dropped, or the newcomer.
    */
   neighbourQueueTotal: number;
   /** µs for which a neighbour counts as reachable after it has answered. */

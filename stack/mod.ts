@@ -45,6 +45,8 @@ export * from "./link/interface.ts";
 export * from "./link/link_local.ts";
 export * from "./link/loopback.ts";
 export * from "./link/neighbour.ts";
+export * from "./link/neighbour_admission.ts";
+export * from "./link/neighbour_state.ts";
 export * from "./link/vlan.ts";
 export * from "./igmp/igmp.ts";
 export * from "./igmp/listener.ts";

@@ -7,7 +7,8 @@
 import type { IpCounters } from "../counters.ts";
 import type { Limits } from "../limits.ts";
 import type { Interface } from "../link/interface.ts";
-import { type Neighbour, NeighbourState } from "../link/neighbour.ts";
+import type { Neighbour } from "../link/neighbour.ts";
+import { NeighbourState } from "../link/neighbour_state.ts";
 import { GSO_NONE, type Packet } from "../packet.ts";
 import { fold } from "../wire/checksum.ts";
 import { IPV4, IPV6 } from "../wire/ethernet.ts";

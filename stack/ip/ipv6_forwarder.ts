@@ -5,7 +5,8 @@
  */
 
 import type { Interface } from "../link/interface.ts";
-import { type Neighbour, NeighbourState } from "../link/neighbour.ts";
+import type { Neighbour } from "../link/neighbour.ts";
+import { NeighbourState } from "../link/neighbour_state.ts";
 import { CHECKSUM_PARTIAL, GSO_NONE, type Handler, type Packet, UNICAST } from "../packet.ts";
 import type { Stack } from "../stack.ts";
 import * as ethernet from "../wire/ethernet.ts";

@@ -113,6 +113,11 @@ for (const version of [4, 6] as const) {
         piece(version, payload, { offset: 0, end: 40 }),
         piece(version, payload, { offset: 0, end: 32 }),
       ]],
+      ["teardrop: an end inside another", [
+        piece(version, payload, { offset: 0, end: 40 }),
+        piece(version, payload.subarray(0, 32), { offset: 24, end: 32 }),
+        piece(version, payload, { offset: 40, end: 64 }),
+      ]],
       ["two ends", [
         piece(version, payload, { offset: 40, end: 64 }),
         piece(version, shorter, { offset: 24, end: 48 }),

@@ -18,7 +18,8 @@ import {
   type ProbeTiming,
 } from "./address_claim.ts";
 import type { Interface } from "./interface.ts";
-import { type Neighbour, NeighbourCache, type NeighbourContext, type Solicitor } from "./neighbour.ts";
+import { type Neighbour, NeighbourCache } from "./neighbour.ts";
+import type { NeighbourContext, Solicitor } from "./neighbour_state.ts";
 import { ArpCounters } from "../counters.ts";
 
 /** Networks that one interface may answer for. */

@@ -5,7 +5,7 @@ import type { StackError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { arpFrame, icmpFrame } from "../testing/frames.ts";
 import { Host, Pair } from "../testing/pair.ts";
-import { NeighbourState } from "./neighbour.ts";
+import { NeighbourState } from "./neighbour_state.ts";
 
 const SECOND = 1_000_000;
 const PEER = IpAddress.parse("10.0.0.2");

@@ -6,57 +6,15 @@
  */
 
 import type { NeighbourCounters } from "../counters.ts";
-import type { KeyedHash } from "../hash.ts";
 import type { IpAddress } from "../ip/address.ts";
-import type { Limits } from "../limits.ts";
 import { type Packet, RECEIVED } from "../packet.ts";
-import { Timer, type TimerOwner, type TimerWheel } from "../timer_wheel.ts";
+import { Timer, type TimerOwner } from "../timer_wheel.ts";
 import type { Interface } from "./interface.ts";
+import { NeighbourAdmission } from "./neighbour_admission.ts";
+import { type NeighbourContext, NeighbourState, type Solicitor } from "./neighbour_state.ts";
 
 /** Slots that waiting packets leave to others, to the question itself first of all; on both devices, where one forwards. */
 const LEAST_FREE = 4;
-
-/** What is known about a neighbour. */
-export enum NeighbourState {
-  /** It is being asked for the first time; packets wait. */
-  Incomplete,
-  /** It has answered lately. */
-  Reachable,
-  /** It has not been heard for a while; the next packet goes out and asks. */
-  Stale,
-  /** It has not been heard for a while; packets go out, and it is asked soon unless it is heard. */
-  Delay,
-  /** It is being asked again, at its old address; packets go out. */
-  Probe,
-  /** It did not answer; packets are dropped for a while. */
-  Failed,
-  /** Set by hand; never asked, never thrown out. */
-  Permanent,
-  /** Not in the cache any more; whoever holds it looks the address up again. */
-  Gone,
-}
-
-/** How a protocol asks for a neighbour. */
-export interface Solicitor {
-  /** Asks everyone, or only the neighbour itself when its link address is known. */
-  solicit(neighbour: Neighbour, unicast: boolean): void;
-  /** A neighbour has not answered. */
-  unreachable?(neighbour: Neighbour): void;
-}
-
-/** What the cache needs from around it. */
-export interface NeighbourContext {
-  /** The time, in µs. */
-  readonly now: number;
-  /** The stack's timers. */
-  readonly timers: TimerWheel;
-  /** For the table. */
-  readonly hash: KeyedHash;
-  /** How much and how long. */
-  readonly limits: Limits;
-  /** Tells the transport of `packet` that its destination did not answer. The caller releases the packet. */
-  hostUnreachable(packet: Packet): void;
-}
 
 /** One neighbour. Paths hold it and send through it. */
 export class Neighbour implements TimerOwner {
@@ -151,14 +109,16 @@ export class Neighbour implements TimerOwner {
       this.queued > 0 &&
       (this.queued >= limits.neighbourQueue || this.#bytes + length > limits.neighbourQueueBytes)
     ) {
-      cache.counters.queueOverflow++;
-      this.#take().discard();
+      this.dropOldest();
     }
-    const free = Math.min(cache.output.device.free, packet.device.free);
-    if (cache.queued >= limits.neighbourQueueTotal || free < LEAST_FREE) {
-      cache.counters.queueOverflow++;
-      packet.discard();
-      return false;
+    if (!cache.hasRoom(packet)) {
+      // Newcomers are likelier to be answered than who has not answered yet.
+      cache.admission.longestWaiting(this)?.dropOldest();
+      if (!cache.hasRoom(packet)) {
+        cache.counters.queueOverflow++;
+        packet.discard();
+        return false;
+      }
     }
     const kept = cache.keep(packet);
     if (kept === null) return false;
@@ -167,9 +127,15 @@ export class Neighbour implements TimerOwner {
     else this.#tail.next = kept;
     this.#tail = kept;
     this.#bytes += length;
-    this.queued++;
+    if (this.queued++ === 0) cache.admission.waits(this, true);
     cache.queued++;
     return true;
+  }
+
+  /** Drops what has waited longest. */
+  dropOldest(): void {
+    this.#cache.counters.queueOverflow++;
+    this.#take().discard();
   }
 
   #take(): Packet {
@@ -178,7 +144,7 @@ export class Neighbour implements TimerOwner {
     if (this.#head === null) this.#tail = null;
     packet.next = null;
     this.#bytes -= packet.length;
-    this.queued--;
+    if (--this.queued === 0) this.#cache.admission.waits(this, false);
     this.#cache.queued--;
     return packet;
   }
@@ -219,6 +185,8 @@ export class NeighbourCache {
   retransmit: number;
   /** µs from the first packet to a neighbour that was not heard for a while to the first request. */
   readonly delay: number;
+  /** @internal Who has not proved to be there, and whom packets wait for. */
+  readonly admission: NeighbourAdmission;
   readonly #solicitor: Solicitor;
   readonly #buckets: (Neighbour | null)[];
   readonly #entries: Neighbour[] = [];
@@ -245,6 +213,7 @@ export class NeighbourCache {
     this.reachable = context.limits.neighbourReachable;
     this.retransmit = context.limits.neighbourRetransmit;
     this.delay = delay;
+    this.admission = new NeighbourAdmission(Math.max(1, context.limits.neighbours >> 1));
     this.#solicitor = solicitor;
     let size = 16;
     while (size < context.limits.neighbours && size < 65536) size *= 2;
@@ -301,6 +270,7 @@ export class NeighbourCache {
     entry.macHigh = macHigh;
     entry.macLow = macLow | 0;
     entry.state = NeighbourState.Permanent;
+    this.admission.proved(entry);
     entry.flush();
     return entry;
   }
@@ -380,6 +350,7 @@ export class NeighbourCache {
     }
     entry.index = -1;
     entry.state = NeighbourState.Gone;
+    this.admission.proved(entry);
     this.context.timers.cancel(entry.timer);
     entry.fail(false);
   }
@@ -393,6 +364,7 @@ export class NeighbourCache {
   confirm(entry: Neighbour): void {
     this.context.timers.cancel(entry.timer);
     entry.state = NeighbourState.Reachable;
+    this.admission.proved(entry);
     entry.confirmedAt = this.context.now;
     entry.tries = 0;
   }
@@ -434,6 +406,12 @@ export class NeighbourCache {
     }
   }
 
+  /** @internal Whether one more packet may wait: few do, and devices keep slots for others. */
+  hasRoom(packet: Packet): boolean {
+    return this.queued < this.context.limits.neighbourQueueTotal &&
+      Math.min(this.output.device.free, packet.device.free) >= LEAST_FREE;
+  }
+
   /** @internal Makes a packet last beyond this turn. @returns The packet to keep, or null when it was dropped. */
   keep(packet: Packet): Packet | null {
     const device = packet.device;
@@ -458,6 +436,7 @@ export class NeighbourCache {
 
   #begin(entry: Neighbour): void {
     entry.state = NeighbourState.Incomplete;
+    this.admission.doubted(entry);
     entry.tries = 0;
     this.#ask(entry);
   }
@@ -470,8 +449,13 @@ export class NeighbourCache {
   }
 
   #insert(address: IpAddress): Neighbour {
-    if (this.#entries.length >= this.context.limits.neighbours) this.#evict();
+    const crowd = this.admission.oldest();
+    if (crowd !== null) {
+      this.counters.evicted++;
+      this.remove(crowd);
+    } else if (this.#entries.length >= this.context.limits.neighbours) this.#evict();
     const entry = new Neighbour(this, address);
+    this.admission.doubted(entry);
     const bucket = this.context.hash.address(address) & (this.#buckets.length - 1);
     entry.next = this.#buckets[bucket]!;
     this.#buckets[bucket] = entry;

@@ -163,13 +163,6 @@ export class RouterDiscovery implements TimerOwner {
     this.#stack.timers.cancel(this.#solicit);
     const source = IpAddress.read(6, view, network + ipv6.SOURCE);
     const options = at + wire.ADVERTISEMENT_LENGTH;
-    const link = wire.findOption(view, options, end, wire.SOURCE_LINK_ADDRESS);
-    if (link >= 0 && this.#interface.addressed && !ethernet.isGroup(wire.linkHigh(view, link))) {
-      const high = wire.linkHigh(view, link), low = wire.linkLow(view, link);
-      const entry = neighbours.find(source);
-      if (entry === null) neighbours.add(source, high, low);
-      else neighbours.learn(entry, high, low, false);
-    }
     this.#parameters(view, at);
     const lifetime = wire.routerLifetime(view, at);
     this.#routers = this.#advertise(
@@ -182,6 +175,16 @@ export class RouterDiscovery implements TimerOwner {
     );
     for (let option = options; option < end; option += wire.optionLength(view, option)) {
       this.#option(view, option, source);
+    }
+    const link = wire.findOption(view, options, end, wire.SOURCE_LINK_ADDRESS);
+    if (link >= 0 && this.#interface.addressed && !ethernet.isGroup(wire.linkHigh(view, link))) {
+      const high = wire.linkHigh(view, link), low = wire.linkLow(view, link);
+      const entry = neighbours.find(source);
+      if (entry !== null) neighbours.learn(entry, high, low, false);
+      // Of those that are one too many, nobody needs to know where they are.
+      else if ([...this.#routers, ...this.#routes].some(({ router }) => router!.equals(source))) {
+        neighbours.add(source, high, low);
+      }
     }
     this.arm();
     this.onChange?.();

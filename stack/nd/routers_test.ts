@@ -142,14 +142,18 @@ Deno.test("RouterDiscovery keeps name servers and search domains as long as they
   assert.equal(routers.nameServers.length, 0);
 });
 
-Deno.test("RouterDiscovery is not flooded: a thousand routers, prefixes and servers leave a bounded rest", () => {
+Deno.test("RouterDiscovery is not flooded: 100,000 routers, prefixes, routes and servers leave a bounded rest, and the first in force", () => {
   const made = host({ routers: 4, prefixes: 5, addresses: 6, nameServers: 3 });
-  for (let i = 0; i < 1000; i++) {
-    const name = i.toString(16);
+  advertise(made, { options: prefix("2001:db8:ffff:1::", 86400, 86400) });
+  pass(made, 10);
+  made.device.take();
+  for (let i = 0; i < 100_000; i++) {
+    const name = `${(i >> 8).toString(16)}:${(i & 255).toString(16)}`;
     advertise(made, {
       source: `fe80::1:${name}`,
       options: [
         ...prefix(`2001:db8:${name}::`, 86400, 86400),
+        ...[24, 2, 48, 8, ...word(600), ...bytesOf(`2001:db8:${name}::`).slice(0, 8)],
         ...[25, 3, 0, 0, ...word(60), ...bytesOf(`2001:db8::${name}`)],
       ],
     });
@@ -157,8 +161,16 @@ Deno.test("RouterDiscovery is not flooded: a thousand routers, prefixes and serv
   const { routers, counters } = made.interface.nd!;
   assert.deepEqual([routers.routers.length, routers.prefixes.length, routers.nameServers.length], [4, 5, 3]);
   assert.equal(made.interface.addresses.length, 6);
-  assert.equal(made.stack.routes.routes.length, 9);
-  assert.ok(counters.refused > 3900);
+  // 4 default routers, 5 prefixes of the link and 5 other routes.
+  assert.equal(made.stack.routes.routes.length, 14);
+  assert.ok(counters.refused > 390_000);
+  // What was there first still carries.
+  const path = made.stack.path(FAR)!;
+  assert.equal(String(path.source), "2001:db8:ffff:1:0:ff:fe00:1");
+  const packet = path.reserve()!;
+  packet.end = packet.offset + 8;
+  path.send(packet, 17, 0, 0);
+  assert.deepEqual([...made.device.take().at(-1)!.bytes.subarray(0, 6)], [2, 0, 0, 0, 0, 2]);
 });
 
 Deno.test("RouterDiscovery ignores advertisements from off the link and prefixes that make no sense", () => {
