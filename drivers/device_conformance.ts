@@ -174,7 +174,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
         assert.equal(device.linkUp, true);
         assert.ok(device.free >= 1);
       }
-      assert.equal(a.medium, b.medium);
+      assert.equal(a.medium ?? "ethernet", b.medium ?? "ethernet");
       // Without link addresses there is nothing to tell them apart by.
       if (a.medium === "ip") assert.deepEqual([...a.mac, ...b.mac], new Array(12).fill(0));
       else assert.notDeepEqual(a.mac, b.mac);

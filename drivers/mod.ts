@@ -4,7 +4,10 @@
  * @module
  */
 
+export * from "./bridge.ts";
+export * from "./bridge_port.ts";
 export * from "./capture.ts";
+export { ForwardingTable } from "./forwarding_table.ts";
 export * from "./frame.ts";
 export * from "./impair.ts";
 export * from "./impairment.ts";
@@ -16,6 +19,7 @@ export * from "./open.ts";
 export { type CaptureSink } from "./pcapng.ts";
 export * from "./qemu.ts";
 export * from "./random.ts";
+export * from "./relay.ts";
 export * from "./tap.ts";
 export * from "./tun.ts";
 export * from "./wire.ts";

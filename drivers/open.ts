@@ -19,7 +19,7 @@ export interface OpenDeviceOptions {
 }
 
 /** What {@link openDevice} understands, for the help text of a program. */
-export const DEVICE_SYNTAX = "tap:NAME | tun:NAME | qemu:PATH | virtio:auto";
+export const DEVICE_SYNTAX = "tap:NAME | tun:NAME | qemu:PATH | virtio:auto | bridge:DEVICE,DEVICE";
 
 /**
  * Opens a device.
@@ -28,6 +28,7 @@ export const DEVICE_SYNTAX = "tap:NAME | tun:NAME | qemu:PATH | virtio:auto";
  * - `tun:NAME`: as `tap:NAME`, for bare IP packets (layer 3).
  * - `qemu:PATH`: connects to the stream socket of a QEMU at PATH; `qemu:listen:PATH` waits for QEMU to connect.
  * - `virtio:auto`, or `virtio:0000:00:03.0`: the virtio-net device on the PCI bus, or the one at that address.
+ * - `bridge:DEVICE,DEVICE,…`: a bridge whose ports are these devices, on which we are one more station.
  * @throws {TypeError} If `spec` is none of these. @throws {Error} If the device can't be opened; the message says what to do.
  */
 export async function openDevice(spec: string, options: OpenDeviceOptions = {}): Promise<Device> {
@@ -57,6 +58,21 @@ export async function openDevice(spec: string, options: OpenDeviceOptions = {}):
       const { VirtioNet } = await import("./virtio_net.ts");
       return VirtioNet.open(rest === "" ? "auto" : rest, offloads === "none" ? { offloads: 0 } : {});
     }
+    case "bridge":
+      if (rest !== "") return await openBridge(rest.split(","), options);
   }
   throw new TypeError(`Device "${spec}" is not known; write ${DEVICE_SYNTAX}`);
+}
+
+async function openBridge(specs: string[], options: OpenDeviceOptions): Promise<Device> {
+  const { BridgeDevice } = await import("./bridge.ts");
+  const { mac, ...others } = options;
+  const devices: Device[] = [];
+  try {
+    for (const spec of specs) devices.push(await openDevice(spec, others));
+    return new BridgeDevice(devices, mac === undefined ? {} : { mac });
+  } catch (error) {
+    for (const device of devices) device.close();
+    throw error;
+  }
 }

@@ -450,7 +450,7 @@ export class Interface implements Handler {
   /** Sends a super-frame in the frames that it stands for. */
   #cut(packet: Packet): boolean {
     const { counters } = this;
-    const sent = segment(packet, this);
+    const sent = segment(packet, this.device, this);
     if (sent === MALFORMED) {
       counters.segmentMalformed++;
       packet.discard();

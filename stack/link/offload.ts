@@ -5,7 +5,7 @@
  * @module
  */
 
-import { OFFLOAD_CHECKSUM } from "../device.ts";
+import { type Device, OFFLOAD_CHECKSUM } from "../device.ts";
 import {
   type Bytes,
   CHECKSUM_PARTIAL,
@@ -46,10 +46,11 @@ export function completeChecksum(packet: Packet): boolean {
 
 /**
  * Cuts a super-frame (cursor at the link header) into frames of {@link Packet.gsoSize} payload bytes and sends
- * them by `output`'s device. `network` and `transport` of the packet tell where its headers are. The packet itself is left to the caller.
+ * them by `device`. `network` and `transport` of the packet tell where its headers are. The packet itself is left to the caller.
+ * @param by The interface that they leave by, or null where there is none.
  * @returns Frames sent, fewer than needed when the device had no free slot; {@link MALFORMED}.
  */
-export function segment(packet: Packet, output: Interface): number {
+export function segment(packet: Packet, device: Device, by: Interface | null): number {
   const { view, offset, network, transport, gsoSize } = packet;
   const type = packet.gsoType & ~GSO_ECN;
   const tcp = type === GSO_TCPV4 || type === GSO_TCPV6;
@@ -61,7 +62,7 @@ export function segment(packet: Packet, output: Interface): number {
   const headerEnd = transport + (tcp ? (view.getUint8(transport + 12) >>> 4) << 2 : least);
   if (headerEnd < transport + least || headerEnd > packet.end) return MALFORMED;
   const version = ipv4.version(view, network);
-  const device = output.device;
+  if (version === 6 && transport < network + 40) return MALFORMED;
   const partial = (device.offloads & OFFLOAD_CHECKSUM) !== 0;
   const headers = headerEnd - offset;
   const payload = packet.length - headers;
@@ -81,7 +82,7 @@ export function segment(packet: Packet, output: Interface): number {
     copyRange(packet, 0, headers, part.bytes, at);
     copyRange(packet, headers + position, length, part.bytes, at + headers);
     part.end = at + headers + length;
-    part.interface = output;
+    part.interface = by;
     part.version = version;
     part.protocol = protocol;
     part.link = at;
