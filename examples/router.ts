@@ -54,6 +54,7 @@ await main({
     "to-address": { type: "string", value: "CIDR[,CIDR]", help: "addresses in the other network" },
     "to-mtu": { type: "string", value: "BYTES", help: "largest packet of the other network" },
     reject: { type: "string", value: "PORT", help: "lets nothing through to this TCP port" },
+    advertise: { type: "boolean", help: "tells IPv6 hosts of both networks to come here (RFC 4861)" },
     redirects: { type: "boolean", help: "tells hosts of better routers" },
     interval: { type: "string", value: "SECONDS", help: "between two lines of figures (5)" },
   },
@@ -71,6 +72,9 @@ await main({
   // A router makes no addresses of what other routers say.
   const other = network.addInterface({ device, addresses, mtu, ipv6: { routers: false }, forwarding: true });
   network.interface.forwarding = true;
+  if (values["advertise"] === true) {
+    for (const { nd } of [network.interface, other]) nd?.advertiser.start({ interval: 60 });
+  }
   const names = [network.interface, other].map((one) => `${one.name} (${one.addresses.join(", ")})`);
   console.log(`Listening: routing between ${names.join(" and ")}`);
   let before = "";

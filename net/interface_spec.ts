@@ -7,7 +7,7 @@
 import type { Device } from "../stack/device.ts";
 import type { ReversePath } from "../stack/ip/forwarding.ts";
 import type { InterfaceOptions } from "../stack/link/interface.ts";
-import type { Ipv6Options } from "../stack/nd/discovery.ts";
+import type { Ipv6Options } from "../stack/nd/options.ts";
 import type { ConfigureOptions } from "./configuration.ts";
 import { parseCidr } from "./route_spec.ts";
 

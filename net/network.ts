@@ -390,6 +390,7 @@ export class Network implements Disposable, AsyncDisposable {
     const connections: Connection[] = [];
     this.stack.tcp.forEach((connection) => void connections.push(connection));
     for (const connection of connections) connection.abort();
+    for (const { nd } of this.stack.interfaces) nd?.advertiser.stop();
     // Tells handlers, and peers as far as the devices have room.
     this.stack.poll(this.clock.time());
     if (this.#loop !== null) this.#loop.close();

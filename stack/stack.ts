@@ -247,6 +247,7 @@ export class Stack {
       if (receiver !== null) this.removeInterface(receiver as Interface);
     }
     at = this.#interfaces.indexOf(removed);
+    removed.nd?.advertiser.stop();
     for (const cidr of removed.addresses) removed.removeAddress(cidr.address);
     this.#interfaces.splice(at, 1);
     removed.active = false;

@@ -21,38 +21,15 @@ import * as echo from "../wire/icmpv4.ts";
 import * as icmp from "../wire/icmpv6.ts";
 import * as ipv6 from "../wire/ipv6.ts";
 import * as wire from "../wire/nd.ts";
+import { ALL_ROUTERS, RouterAdvertiser } from "./advertiser.ts";
 import { DuplicateProbe, type ProbeOwner } from "./duplicate_probe.ts";
-import { type Identifiers, makeAddress, makeTemporaryAddress, solicitedNode } from "./identifier.ts";
+import { makeAddress, makeTemporaryAddress, solicitedNode } from "./identifier.ts";
 import { MulticastListener } from "./multicast_listener.ts";
+import type { Ipv6Options } from "./options.ts";
 import { RedirectProtocol } from "./redirect.ts";
 import { RouterDiscovery } from "./routers.ts";
-import { TemporaryAddresses, type TemporaryOptions } from "./temporary.ts";
+import { TemporaryAddresses } from "./temporary.ts";
 
-/** How an interface speaks IPv6. */
-export interface Ipv6Options {
-  /** Whether it makes itself a link-local address. Default true. */
-  linkLocal?: boolean;
-  /** Whether it asks for routers, and takes routes, prefixes and addresses from them. Default true. */
-  routers?: boolean;
-  /**
-   * When a new address is used: at once while the others are still being asked (RFC 4429), when nobody has
-   * objected for a second (RFC 4862), or without asking. Default: at once for addresses that the interface makes
-   * for itself, after the second for those it is given.
-   */
-  duplicates?: "optimistic" | "strict" | "off";
-  /** Whether a router may send packets to one destination by another first hop; never while it forwards. Default true. */
-  redirects?: boolean;
-  /** How the addresses end that it makes for itself. Default: `stable` when the stack has a secret, else `eui64`. */
-  identifiers?: Identifiers;
-  /**
-   * Whether it makes itself addresses of chance beside those, which change day by day, so that nobody can follow it (RFC 8981), and
-   * how long each is used. A server has little of them. Default false.
-   */
-  temporary?: boolean | TemporaryOptions;
-}
-
-/** The group of all routers of a link, ff02::2. */
-const ALL_ROUTERS = IpAddress.v6(0xff020000, 0, 0, 2);
 const LINK_LOCAL = IpAddress.v6(0xfe800000, 0, 0, 0);
 const UNSPECIFIED = IpAddress.v6(0, 0, 0, 0);
 /** µs of the random delay before an interface's first words (RFC 4862, section 5.4.2; RFC 4861, section 6.3.7). */
@@ -70,6 +47,8 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
   readonly routers: RouterDiscovery;
   /** Addresses of chance, for a while. */
   readonly temporary: TemporaryAddresses;
+  /** Tells hosts of us as a router. */
+  readonly advertiser: RouterAdvertiser;
   /** What routers have said of better first hops, and what a router says. */
   readonly redirects: RedirectProtocol;
   /** Which groups the interface listens to, as routers are told. */
@@ -99,6 +78,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     this.redirects = new RedirectProtocol(stack, owner);
     this.listener = new MulticastListener(owner, stack);
     this.routers = new RouterDiscovery(this, owner, stack, options.routers ?? true);
+    this.advertiser = new RouterAdvertiser(this, owner, stack);
     this.temporary = new TemporaryAddresses(this, stack, options.temporary ?? false);
   }
 
@@ -121,6 +101,8 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
   start(): void {
     if (this.#options.linkLocal ?? true) this.makeAddress(LINK_LOCAL, AddressOrigin.LinkLocal, 0);
     this.routers.start(this.#delay());
+    const { advertise = false } = this.#options;
+    if (advertise !== false) this.advertiser.start(advertise === true ? {} : advertise);
   }
 
   /** @internal Forgets everything. */
@@ -220,8 +202,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
         else dropped.badAddress++;
         return;
       default:
-        // We tell nobody of prefixes, and follow only those who do.
-        dropped.ignored++;
+        this.advertiser.solicited(packet);
     }
   }
 

@@ -6,7 +6,7 @@ import { IcmpError } from "../ip/path.ts";
 import { NeighbourState } from "../link/neighbour_state.ts";
 import { bytesOf, describeV6, type FrameV6Options, icmpv6Frame, linkOption } from "../testing/frames_v6.ts";
 import { Host, Pair } from "../testing/pair.ts";
-import type { Ipv6Options } from "./discovery.ts";
+import type { Ipv6Options } from "./options.ts";
 
 const SECOND = 1_000_000;
 const PEER = IpAddress.parse("fd00::2");

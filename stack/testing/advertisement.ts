@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Ipv6Options } from "../nd/discovery.ts";
+import type { Ipv6Options } from "../nd/options.ts";
 import { bytesOf, icmpv6Frame, linkOption } from "./frames_v6.ts";
 import { Host } from "./pair.ts";
 

@@ -6,7 +6,7 @@
 
 import { Cidr } from "../ip/address.ts";
 import type { Interface } from "../link/interface.ts";
-import type { Ipv6Options } from "../nd/discovery.ts";
+import type { Ipv6Options } from "../nd/options.ts";
 import { Stack, type StackOptions } from "../stack.ts";
 import { TestDevice, type TestDeviceOptions } from "./test_device.ts";
 

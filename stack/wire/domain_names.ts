@@ -68,6 +68,22 @@ function readName(
   }
 }
 
+/**
+ * The bytes of names that follow each other.
+ * @throws {RangeError} A name that is no host's, or too long.
+ */
+export function encodeNames(names: readonly string[]): number[] {
+  return names.flatMap((name) => {
+    const labels = name.replace(/\.$/, "").split(".");
+    const bytes = labels.flatMap((label) => {
+      if (!/^[A-Za-z0-9_-]{1,63}$/.test(label)) throw new RangeError(`"${name}" is not the name of a domain`);
+      return [label.length, ...Array.from(label, (char) => char.charCodeAt(0))];
+    });
+    if (bytes.length + 1 > MOST_BYTES) throw new RangeError(`"${name}" has more than ${MOST_BYTES} bytes`);
+    return [...bytes, 0];
+  });
+}
+
 /** One past the name at `at`, which was read before. */
 function behindName(view: DataView, at: number): number {
   for (;;) {

@@ -16,6 +16,7 @@ class Triple implements AsyncDisposable {
     readonly program: Process,
   ) {}
 
+  /** @param args Of the router; with `--advertise`, hosts are given no addresses. */
   static async start(...args: string[]): Promise<Triple> {
     await using made = new AsyncDisposableStack();
     const [left, right, middle] = [
@@ -30,8 +31,9 @@ class Triple implements AsyncDisposable {
     ], { deadline: 180_000 });
     await program.printed(/Listening/);
     // The program keeps what it has opened, wherever the kernel's side goes.
-    await place(middle, "left", left, LEFT, NEAR);
-    await place(middle, "right", right, RIGHT, FAR);
+    const told = args.includes("--advertise");
+    await place(middle, "left", left, told ? null : LEFT, NEAR);
+    await place(middle, "right", right, told ? null : RIGHT, FAR);
     made.move();
     return new Triple(left, right, middle, program);
   }
@@ -42,10 +44,19 @@ class Triple implements AsyncDisposable {
   }
 }
 
-async function place(from: Namespace, name: string, to: Namespace, own: typeof LEFT, router: typeof LEFT) {
+/** Gives an end of the router to a host, with its addresses and routes; without `own` to one that finds them by itself. */
+async function place(
+  from: Namespace,
+  name: string,
+  to: Namespace,
+  own: typeof LEFT | null,
+  router: typeof LEFT,
+): Promise<void> {
   await to.sysctl("net.ipv6.conf.default.disable_ipv6", "0");
   await from.ip("link", "set", name, "netns", to.name);
+  if (own === null) await to.sysctl(`net.ipv6.conf.${name}.accept_ra`, "1");
   await to.ip("link", "set", name, "up");
+  if (own === null) return;
   await to.ip("address", "add", `${own.v4}/24`, "dev", name);
   await to.ip("address", "add", `${own.v6}/64`, "dev", name, "nodad");
   await to.ip("route", "add", "default", "via", router.v4);
@@ -140,4 +151,43 @@ Deno.test("router.ts says why packets go no further", async () => {
     const hidden = await left.attempt("nc", ["-n", "-v", "-w", "5", address, "81"]);
     assert.match(hidden.stderr, /No route to host|Permission denied|prohibited/i);
   }
+});
+
+Deno.test("router.ts --advertise answers rdisc6, and hosts that are given nothing reach each other through it", async () => {
+  await requireTools("ip", "ping", "rdisc6");
+  await using triple = await Triple.start("--advertise");
+  const { left, right, program } = triple;
+  const address = async (host: Namespace, name: string) => {
+    for (let i = 0; i < 600; i++) {
+      const [link] = JSON.parse(await host.ip("-6", "-json", "address", "show", "dev", name)) as {
+        addr_info?: { local: string; scope: string; tentative?: boolean }[];
+      }[];
+      const own = link?.addr_info?.find(({ scope, tentative }) => scope === "global" && tentative !== true);
+      if (own !== undefined) return own.local;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert.fail(`No address on ${name}: ${program.stdout}`);
+  };
+  const [own, other] = [await address(left, "left"), await address(right, "right")];
+  assert.match(own, /^fd00:90:/);
+  assert.match(other, /^fd00:91:/);
+  const { stdout } = await left.run("rdisc6", ["-1", "-n", "-r", "30", "left"]);
+  for (
+    const line of [
+      /Hop limit +: +64 /,
+      /Router lifetime +: +180 /,
+      /Prefix +: fd00:90::\/64/,
+      /On-link +: +Yes/,
+      /Autonomous address conf\.: +Yes/,
+      /Source link-layer address: 0?[0-9A-F]+:/,
+    ]
+  ) assert.match(stdout, line);
+  await reach(left, other);
+  assert.match(await left.ip("-6", "route", "show", "default"), /via fe80:.* proto ra /);
+  // A router that ends says so: nobody waits for it.
+  await program.stop();
+  for (let i = 0; i < 600 && (await left.ip("-6", "route", "show", "default")) !== ""; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.equal(await left.ip("-6", "route", "show", "default"), "");
 });
