@@ -79,22 +79,22 @@ export function segment(packet: Packet, device: Device, by: Interface | null): n
       device.release(part);
       return MALFORMED;
     }
-    copyRange(packet, 0, headers, part.bytes, at);
-    copyRange(packet, headers + position, length, part.bytes, at + headers);
-    part.end = at + headers + length;
+    copyHeaders(view, offset, headers, part.view, at);
+    part.end = at + headers;
+    takeRange(packet, headers + position, length, part);
     part.interface = by;
     part.version = version;
     part.protocol = protocol;
     part.link = at;
     const ip = part.network = at + network - offset;
     const l4 = part.transport = at + transport - offset;
-    const l4Length = part.end - l4;
+    const l4Length = headers - (transport - offset) + length;
     if (version === 4) {
-      part.view.setUint16(ip + 2, part.end - ip);
+      part.view.setUint16(ip + 2, l4 - ip + l4Length);
       part.view.setUint16(ip + 4, ipv4.identification(view, network) + index);
       ipv4.writeChecksum(part.view, ip, l4 - ip);
     } else {
-      part.view.setUint16(ip + 4, part.end - ip - 40);
+      part.view.setUint16(ip + 4, l4 - ip + l4Length - 40);
     }
     let field = udp.CHECKSUM_OFFSET;
     if (tcp) {
@@ -117,13 +117,23 @@ export function segment(packet: Packet, device: Device, by: Interface | null): n
   return sent;
 }
 
-/** Copies `length` bytes of the packet, counted from its cursor over slot and pieces. */
-function copyRange(packet: Packet, from: number, length: number, target: Bytes, at: number): void {
+/** Copies headers from one slot to another, whole words at a time: without a view of them, which would be garbage. */
+function copyHeaders(source: DataView, from: number, length: number, target: DataView, at: number): void {
+  const end = from + length;
+  for (; from + 4 <= end; from += 4, at += 4) target.setInt32(at, source.getInt32(from));
+  for (; from < end; from++, at++) target.setUint8(at, source.getUint8(from));
+}
+
+/**
+ * Puts `length` bytes of the packet, counted from its cursor over slot and pieces, behind what is in `part`. What lies
+ * in the slot is copied, because the slot is taken back; pieces stay where they are until the device is flushed.
+ */
+function takeRange(packet: Packet, from: number, length: number, part: Packet): void {
   const own = packet.end - packet.offset;
   if (from < own) {
     const count = Math.min(length, own - from);
-    copy(packet.bytes, packet.offset + from, count, target, at);
-    at += count;
+    copy(packet.bytes, packet.offset + from, count, part.bytes, part.end);
+    part.end += count;
     from += count;
     length -= count;
   }
@@ -131,19 +141,17 @@ function copyRange(packet: Packet, from: number, length: number, target: Bytes, 
   from -= own;
   if (from < packet.piece0Length) {
     const count = Math.min(length, packet.piece0Length - from);
-    copy(packet.piece0!.bytes, packet.piece0Offset + from, count, target, at);
-    at += count;
+    part.append(packet.piece0!, packet.piece0Offset + from, count);
     from += count;
     length -= count;
   }
   if (length === 0) return;
-  from -= packet.piece0Length;
-  copy(packet.piece1!.bytes, packet.piece1Offset + from, length, target, at);
+  part.append(packet.piece1!, packet.piece1Offset + from - packet.piece0Length, length);
 }
 
 function copy(source: Bytes, from: number, length: number, target: Bytes, at: number): void {
   if (source === target) target.copyWithin(at, from, from + length);
-  // A short-lived view: there is no other fast copy between two buffers, and this is the slow way out already.
+  // A short-lived view: there is no other fast copy between two buffers.
   else target.set(source.subarray(from, from + length), at);
 }
 
