@@ -34,6 +34,8 @@ const HOPS = 64;
 export class Ipv6 extends IpLayer {
   /** What happened. */
   readonly counters: Ipv6Counters = new Ipv6Counters();
+  /** Whether packets of a flow carry a label of their own (RFC 6437); 0 otherwise. Of flows that begin from then on. */
+  flowLabels = true;
   /** @internal What stands between the IP header and the transport. */
   readonly extensions: Ipv6Extensions;
   /** The ICMP of the other version. */
@@ -289,7 +291,7 @@ export class Ipv6 extends IpLayer {
 
   /** @internal 20 bits for a flow. */
   labelOf(addresses: number, ports: number): number {
-    return this.stack.hash.words2(addresses, ports) & 0xfffff;
+    return this.flowLabels ? this.stack.hash.words2(addresses, ports) & 0xfffff : 0;
   }
 
   /** Answers a packet whose next header nobody takes. */

@@ -71,7 +71,7 @@ function writeSack(c: TcpConnection, view: DataView, at: number, blocks: number)
 export function acknowledgeLater(c: TcpConnection, now: number): void {
   // Of data that lies there, reading it tells, with the window that it opens (as Linux).
   const full = c.unacked > c.rcvMss && (c.readable === 0 || c.receiveWindow >= (c.rcvAdv - c.lastAck | 0));
-  if (full || (c.quickAcks > 0 && !c.interactive)) {
+  if (full || (c.quickAcks > 0 && !c.interactive) || c.promptAcks) {
     c.ackNow = true;
   } else if (c.ackTimerAt === Infinity) {
     c.ackTimerAt = now + DELAYED_ACK;

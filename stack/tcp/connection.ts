@@ -216,8 +216,9 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
   /** The window to offer from RCV.NXT, in bytes: never less than was offered (RFC 9293, section 3.8.6). */
   get receiveWindow(): number {
     const offered = this.rcvAdv - this.rcvNxt | 0;
-    const room = this.receiveLimit - this.readable;
-    if (room - offered >= Math.min(this.rcvMss, this.receiveLimit >> 1)) return room;
+    const limit = Math.min(this.receiveLimit, this.windowClamp);
+    const room = Math.min(this.receiveLimit - this.readable, limit);
+    if (room - offered >= Math.min(this.rcvMss, limit >> 1)) return room;
     return offered > 0 ? offered : 0;
   }
 
@@ -225,9 +226,9 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
   windowUpdateDue(): boolean {
     if (this.finReceived) return false;
     const offered = Math.max(0, this.rcvAdv - this.rcvNxt | 0);
-    const room = this.receiveLimit - this.readable;
-    return offered < this.receiveLimit >> 1 &&
-      room - offered >= Math.min(2 * this.rcvMss, this.receiveLimit >> 1);
+    const limit = Math.min(this.receiveLimit, this.windowClamp);
+    const room = Math.min(this.receiveLimit - this.readable, limit);
+    return offered < limit >> 1 && room - offered >= Math.min(2 * this.rcvMss, limit >> 1);
   }
 
   /** Arms the one timer for whatever is due first. A deadline that moved away is looked at when the old one comes. */

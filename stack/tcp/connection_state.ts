@@ -372,6 +372,16 @@ export abstract class ConnectionState implements TimerOwner {
   synRetries: number;
   /** Largest segment, in bytes, that is offered and sent; 0 for what the path takes. */
   mssLimit = 0;
+  /** Largest segment, in bytes, that our SYN offers; 0 for what the path takes. */
+  offeredMss = 0;
+  /** Bytes of the greatest window that is offered. */
+  windowClamp = Infinity;
+  /** Segments of the first window that is offered, at most. */
+  firstWindowLimit = Infinity;
+  /** Acknowledge everything at once, always. */
+  promptAcks = false;
+  /** Time-outs do not double while less than four segments are in flight (Linux's TCP_THIN_LINEAR_TIMEOUTS). */
+  thinLinearTimeouts = false;
   /** Traffic class of its packets; the two low bits are the congestion notification's. */
   trafficClass = 0;
   /** Hop limit of its packets; 0 for the usual one. */

@@ -199,7 +199,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
       : 0,
     pacing_rate: c.pacingRate > 0 ? Math.floor(Math.min(c.pacingRate, c.maxPacingRate)) : NO_PACING,
     max_pacing_rate: c.maxPacingRate < Infinity ? Math.floor(c.maxPacingRate) : NO_PACING,
-    rto: Math.round(c.rtt.rto * 2 ** Math.min(c.backoff, 16)),
+    rto: Math.round(Math.min(c.rtt.rto * 2 ** Math.min(c.backoff, 16), c.rtt.most)),
     fastopen_client_fail: c.fastOpen?.failure ?? 0,
     ato: 40_000,
     snd_mss: c.mss,
@@ -214,14 +214,16 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     last_data_recv: milliseconds(now - c.lastData),
     last_ack_recv: milliseconds(now - c.lastReceived),
     pmtu: c.path.mtu,
-    rcv_ssthresh: c.receiveLimit,
+    rcv_ssthresh: Math.min(c.receiveLimit, c.windowClamp),
     rcv_rtt: Math.round(c.receiverRtt),
     rcv_space: Math.max(c.receiveSpace, Math.min(INITIAL_WINDOW * c.rcvMss, c.receiveLimit)),
     rtt: Math.round(c.rtt.srtt),
     rttvar: Math.round(c.rtt.mdev),
     snd_ssthresh: c.ssthresh,
     snd_cwnd: c.cwnd,
-    advmss: c.path.interface.mtu - c.path.headerLength - 20 - (c.timestamps ? 12 : 0),
+    advmss:
+      Math.min(c.path.interface.mtu - c.path.headerLength - 20, c.mssLimit || 65495, c.offeredMss || 65495) -
+      (c.timestamps ? 12 : 0),
     reordering: c.tcp.settings.reordering,
     total_retrans: c.retransmissions,
     // Linux counts the SYN of an active open and the FIN.

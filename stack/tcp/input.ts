@@ -80,9 +80,19 @@ export function takeSynOptions(c: TcpConnection, options: SynOptions, now: numbe
     c.receiveMost = Math.min(c.receiveMost, 65535);
     c.receiveLimit = Math.min(c.receiveLimit, c.receiveMost);
   }
+  wholeSegments(c);
   c.mssMtu = 0;
   if (settings.mtuProbing > 1) searchMtu(c, now);
   updateMss(c);
+}
+
+/** The first buffer holds whole segments of ours, so that the window that follows the SYN's does (as Linux). */
+function wholeSegments(c: TcpConnection): void {
+  const { settings } = c.tcp;
+  if (!settings.receiveAutoTuning || c.receiveLimit !== settings.receiveDefault >> 1) return;
+  const options = !c.active && c.timestamps ? 12 : 0;
+  const size = c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH - options;
+  if (c.receiveLimit > size) c.receiveLimit -= c.receiveLimit % size;
 }
 
 /** Takes one segment of a connection that exists. */
@@ -244,7 +254,7 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
   }
   c.irs = s.sequence;
   c.rcvNxt = s.sequence + 1 | 0;
-  c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
+  c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, c.windowClamp, 65535) | 0;
   takeSynOptions(c, s.options, now);
   ecnAnswered(c, s, acked);
   c.sndWnd = s.window;

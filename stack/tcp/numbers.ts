@@ -32,7 +32,7 @@ export function openNumbers(c: TcpConnection): void {
   c.smallEnd = c.iss;
   c.sendBase = c.iss + 1 | 0;
   c.rcvShift = 0;
-  const most = Math.max(c.receiveMost, tcp.settings.receiveMaximum);
+  const most = Math.min(Math.max(c.receiveMost, tcp.settings.receiveMaximum), c.windowClamp);
   while (c.rcvShift < 14 && most >> c.rcvShift > 65535) c.rcvShift++;
   c.lastReceived = now;
 }

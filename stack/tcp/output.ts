@@ -426,8 +426,9 @@ export function writeSegment(
     const offered = c.rcvAdv - c.rcvNxt | 0;
     // Before the handshake is over, no more than its SYN has said: it may have to be said again.
     if (c.state === State.SynReceived && window > offered) window = offered;
-    // What the shift can't say is given up, unless it was offered before: an edge is never taken back.
-    window >>= c.rcvShift;
+    // New room is rounded up to what the shift can say (as Linux), which moves the edge by less than that once. What was
+    // offered before is not taken back.
+    window = window > offered ? window + (1 << c.rcvShift) - 1 >> c.rcvShift : window >> c.rcvShift;
     // Rounding up moves the edge, which tiny segments must not use to get ever more room.
     const round = c.readable + offered <= 2 * c.receiveLimit;
     if (round && window << c.rcvShift < offered) window = offered + (1 << c.rcvShift) - 1 >> c.rcvShift;

@@ -82,7 +82,7 @@ export function receiveSyn(
 function acceptSynData(c: TcpConnection, s: Segment, now: number): void {
   const listener = c.listener!;
   leaveHalfOpen(c);
-  c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
+  c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, c.windowClamp, 65535) | 0;
   s.sequence = c.rcvNxt;
   s.flags &= ~wire.SYN;
   if (s.length > 0) c.dataSegmentsIn = 1;
@@ -217,7 +217,7 @@ export function fromCookie(
     c.smallEnd =
     c.sndWl2 =
       s.acknowledgment;
-  c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, 65535) | 0;
+  c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, c.windowClamp, 65535) | 0;
   enterHalfOpen(c);
   tcp.table.add(c);
   tcp.traceNew(c);

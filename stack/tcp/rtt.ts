@@ -16,6 +16,9 @@ export const MAX_RTO = 120_000_000;
 
 /** The estimator of one connection. Times are µs. */
 export class RttEstimator {
+  /** Least time-out beside the round trip itself, and the greatest. */
+  least: number = MIN_RTO;
+  most: number = MAX_RTO;
   /** Smoothed round-trip time; 0 before the first sample. */
   srtt = 0;
   /** Mean deviation. */
@@ -45,7 +48,7 @@ export class RttEstimator {
     if (this.srtt === 0) {
       this.srtt = rtt;
       this.mdev = rtt / 2;
-      this.rttvar = this.#mdevMax = Math.max(this.mdev, MIN_RTO / 4);
+      this.rttvar = this.#mdevMax = Math.max(this.mdev, this.least / 4);
       this.#roundEnd = nxt;
     } else {
       let error = rtt - this.srtt;
@@ -64,10 +67,10 @@ export class RttEstimator {
       if (after(una, this.#roundEnd)) {
         if (this.#mdevMax < this.rttvar) this.rttvar -= (this.rttvar - this.#mdevMax) / 4;
         this.#roundEnd = nxt;
-        this.#mdevMax = MIN_RTO / 4;
+        this.#mdevMax = this.least / 4;
       }
     }
-    this.rto = Math.min(this.srtt + 4 * this.rttvar, MAX_RTO);
+    this.rto = Math.min(this.srtt + 4 * this.rttvar, this.most);
   }
 
   /** Forgets everything but the minimum, after a path has changed (or a SYN timed out, RFC 6298, section 5.7). */

@@ -127,6 +127,8 @@ export interface TcpSettings {
   leastSendMss: number;
   /** Retransmissions of the same data before its path is doubted. `tcp_retries1`. */
   softRetries: number;
+  /** Time-outs do not double while a connection has less than four segments in flight. `tcp_thin_linear_timeouts`. */
+  thinLinearTimeouts: boolean;
   /** Congestion control of new connections. `tcp_congestion_control`. */
   congestion: CongestionName;
 }
@@ -170,6 +172,7 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   mtuProbeInterval: 600_000_000,
   leastSendMss: 48,
   softRetries: 3,
+  thinLinearTimeouts: false,
   congestion: "cubic",
 };
 

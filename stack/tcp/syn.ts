@@ -122,7 +122,7 @@ export function writeSyn(c: TcpConnection): boolean {
   const view = packet.view;
   let p = at + wire.HEADER_LENGTH;
   const most = c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH;
-  const mss = Math.min(most, c.mssLimit || 65495, 65495);
+  const mss = Math.min(most, c.mssLimit || 65495, c.offeredMss || 65495, 65495);
   view.setInt32(p, wire.OPTION_MSS << 24 | 4 << 16 | mss);
   p += 4;
   if (stamps) {
@@ -163,10 +163,10 @@ function ecnSetup(c: TcpConnection, answer: boolean): number {
   return answer ? wire.ECE : wire.ECE | wire.CWR;
 }
 
-/** The window of a SYN: half of the first buffer, in whole segments. */
+/** The window of a SYN: half of the first buffer in whole segments, or what was set for this connection. */
 export function firstWindow(c: TcpConnection): number {
   const options = c.state === State.SynReceived && c.timestamps ? 12 : 0;
   const size = c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH - options;
-  const half = c.tcp.settings.receiveDefault >> 1;
-  return half > size ? half - half % size : half;
+  const most = Math.min(c.tcp.settings.receiveDefault >> 1, c.windowClamp);
+  return Math.min(most > size ? most - most % size : most, c.firstWindowLimit * size);
 }

@@ -15,7 +15,6 @@ import { output, retransmit, sendProbe, windowClosed } from "./output.ts";
 import { detectLosses } from "./loss_detection.ts";
 import { repairReordered, retransmissionTimeout } from "./recovery.ts";
 import { sendTailProbe } from "./tail_probe.ts";
-import { MAX_RTO } from "./rtt.ts";
 import { SYN_RECORD } from "./sent.ts";
 
 /** TIME-WAIT, and FIN-WAIT-2 of an orphan, in µs. */
@@ -26,6 +25,9 @@ const WORST_DELAYED_ACK = 200_000;
 const UNKNOWN_PROBE = 1_000_000;
 /** µs that Linux adds to timers that are compared with round trips. */
 export const LEAST_TIMER = 2_000;
+
+/** Segments in flight from which duplicate ACKs tell of losses, and time-outs that do not double below that (as Linux). */
+const THIN = 4, LINEAR_TIMEOUTS = 6;
 
 /** Sets the send timer for what is in flight, or for a closed window; replaces what was set. */
 export function armSendTimer(c: TcpConnection, now: number): void {
@@ -69,7 +71,7 @@ export function armSendTimer(c: TcpConnection, now: number): void {
 }
 
 function backedOff(c: TcpConnection, times: number): number {
-  return Math.min(c.rtt.rto * 2 ** Math.min(times, 16), MAX_RTO);
+  return Math.min(c.rtt.rto * 2 ** Math.min(times, 16), c.rtt.most);
 }
 
 /** Whether something waits to be sent and nothing in flight would bring an ACK. */
@@ -165,8 +167,15 @@ function expireRetransmit(c: TcpConnection, now: number): void {
   } else {
     suspectBlackHole(c, now);
     retransmissionTimeout(c, now);
+    if (staysLinear(c)) c.backoff = 0;
   }
   armSendTimer(c, now);
+}
+
+/** Whether so little is in flight that duplicates could not tell of a loss: its first time-outs do not double. */
+function staysLinear(c: TcpConnection): boolean {
+  return (c.thinLinearTimeouts || c.tcp.settings.thinLinearTimeouts) && c.state === State.Established &&
+    c.packetsOut < THIN && c.timeouts <= LINEAR_TIMEOUTS;
 }
 
 function expireWindow(c: TcpConnection, now: number): void {

@@ -7,7 +7,7 @@
 import type { Expression } from "./ast.ts";
 import { CONSTANTS as K } from "./constants.ts";
 import { type Attempt, OpenFile, result, SysError } from "./file.ts";
-import { field, isOpen, number } from "./values.ts";
+import { eventFile, field, isOpen, number } from "./values.ts";
 
 /** Reported whether asked for or not. */
 const ALWAYS = K.POLLERR! | K.POLLHUP! | K.POLLNVAL!;
@@ -144,10 +144,10 @@ export function epollWait(
         : [expected];
       for (const [i, item] of items.entries()) {
         const got = found[i];
-        const events = field(item, "events", 0), fd = field(item, "fd", 1) ?? field(item, "data", 1);
+        const events = field(item, "events", 0), fd = eventFile(item);
         if (got === undefined || isOpen(events)) continue;
         const wanted = number(events!) & ~(K.EPOLLET! | K.EPOLLONESHOT!);
-        const other = fd !== undefined && fd.kind === "number" && fd.value !== got.fd;
+        const other = fd !== null && fd !== got.fd;
         if (wanted !== got.events || other) {
           const text = (mask: number) => maskText(mask, "EPOLL");
           return result(found.length, `events ${text(wanted)} got ${text(got.events)} of file ${got.fd}`);

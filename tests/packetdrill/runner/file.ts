@@ -6,6 +6,7 @@
 
 import type { IpAddress } from "../../../stack/ip/address.ts";
 import type { Stack } from "../../../stack/stack.ts";
+import type { RouteMetrics } from "./route_metrics.ts";
 
 /** A call that fails with an error number. */
 export class SysError extends Error {
@@ -38,6 +39,8 @@ export interface Attempt {
 /** The host that sockets belong to, with the addresses that scripts leave open. */
 export interface Host {
   readonly stack: Stack;
+  /** What the route to the peer says of new connections. */
+  readonly metrics: RouteMetrics;
   /** Ours, where a script writes `...`. */
   readonly localAddress: IpAddress;
   /** The peer's. */
@@ -50,6 +53,11 @@ export interface Host {
 /** One open file. */
 export abstract class OpenFile {
   nonblocking = false;
+
+  /** How it was opened: O_RDONLY, O_WRONLY, O_RDWR. */
+  get access(): number {
+    return 2;
+  }
 
   /** `EPOLL*` bits that hold now. */
   abstract ready(): number;

@@ -4,18 +4,29 @@
  * @module
  */
 
-import { tcpInfo } from "../../../stack/tcp/info.ts";
+import type { IpAddress } from "../../../stack/ip/address.ts";
 import type { CallSpec, Expression } from "./ast.ts";
 import { CONSTANTS as K } from "./constants.ts";
-import { ERRNO } from "./errno.ts";
 import { type Control, messageMismatch } from "./control.ts";
+import { Descriptors } from "./descriptors.ts";
 import { Epoll, epollWait, poll } from "./epoll.ts";
 import { sendFastOpen } from "./fast_open.ts";
-import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
+import { type Attempt, done, type Host, type OpenFile, result, SysError } from "./file.ts";
+import { getOption } from "./get_option.ts";
+import { ByteFile, makePipe, splice, ZeroFile } from "./pipe.ts";
 import type { Watcher } from "./system.ts";
 import { TcpSocket } from "./tcp_socket.ts";
 import { UdpSocket } from "./udp_socket.ts";
-import { endpoint, field, isOpen, number, optional, Unsupported, vectorLength } from "./values.ts";
+import {
+  addressMismatch,
+  endpoint,
+  field,
+  isOpen,
+  number,
+  optional,
+  Unsupported,
+  vectorLength,
+} from "./values.ts";
 
 /** Numbers of socket types end here. */
 const SOCK_MAX = 11;
@@ -29,7 +40,7 @@ type Call = (args: Expression[], expected: number) => Attempt;
 export class Kernel {
   readonly #host: Host;
   readonly #watcher: Watcher;
-  readonly #files = new Map<number, OpenFile>();
+  readonly #files = new Descriptors();
   readonly #calls: Record<string, Call>;
   /** IP version of the script's sockets: 46 for IPv4 in IPv6 sockets. */
   readonly #version: 4 | 6;
@@ -59,23 +70,13 @@ export class Kernel {
   }
 
   #file(e: Expression | undefined): OpenFile {
-    const file = this.#files.get(number(e ?? { kind: "ellipsis" }));
-    if (file === undefined) throw new SysError("EBADF");
-    return file;
+    return this.#files.need(number(e ?? { kind: "ellipsis" }));
   }
 
   #socket(e: Expression | undefined): TcpSocket | UdpSocket {
     const file = this.#file(e);
     if (file instanceof TcpSocket || file instanceof UdpSocket) return file;
     throw new SysError("ENOTSOCK");
-  }
-
-  /** Files get the numbers that the script expects. */
-  #add(file: OpenFile, expected: number): number {
-    let fd = expected;
-    if (fd < 0 || this.#files.has(fd)) { for (fd = 3; this.#files.has(fd); fd++); }
-    this.#files.set(fd, file);
-    return fd;
   }
 
   #table(): Record<string, Call> {
@@ -86,6 +87,8 @@ export class Kernel {
       to?: Expression,
       buffer?: Expression,
     ): Attempt => {
+      const file = this.#file(fd);
+      if (file instanceof ByteFile) return file.write(length);
       const socket = this.#socket(fd);
       if (length > 0 && isBadAddress(buffer)) throw new SysError("EFAULT");
       return this.#send(socket, length, flags, to);
@@ -96,7 +99,11 @@ export class Kernel {
       flags: number,
       buffer?: Expression,
     ): Attempt => {
-      const attempt = this.#socket(fd).read(length, flags);
+      const file = this.#file(fd);
+      if (flags & K.MSG_ERRQUEUE! && !(file instanceof ByteFile)) {
+        return this.#errors(this.#socket(fd), undefined);
+      }
+      const attempt = file instanceof ByteFile ? file.read(length) : this.#socket(fd).read(length, flags);
       if (!isBadAddress(buffer)) return attempt;
       return {
         deadline: attempt.deadline,
@@ -109,14 +116,21 @@ export class Kernel {
     };
     return {
       socket: (args, expected) => this.#open(args, expected),
-      bind: ([fd, to]) => {
+      bind: ([fd, to, size]) => {
+        const socket = this.#socket(fd);
+        this.#checkAddress(socket, to, size);
         const at = endpoint(to);
         const { bindPort, localAddress } = this.#host;
-        return this.#socket(fd).bind(at.address ?? localAddress, at.port ?? bindPort);
+        const address = at.address ?? localAddress;
+        const port = at.port ?? bindPort;
+        if (socket instanceof TcpSocket) this.#checkFree(socket, address, port);
+        return socket.bind(address, port);
       },
       listen: ([fd, backlog]) => this.#tcp(fd).listen(number(backlog!)),
-      connect: ([fd, to]) => {
+      connect: ([fd, to, size]) => {
         const socket = this.#socket(fd);
+        if (to?.kind === "struct" && endpoint(to).family === K.AF_UNSPEC) return this.#disconnect(socket);
+        this.#checkAddress(socket, to, size);
         const at = endpoint(to);
         const attempt = this.#catching(() =>
           socket.connect(at.address ?? this.#host.remoteAddress, at.port ?? this.#host.connectPort)
@@ -124,9 +138,9 @@ export class Kernel {
         this.#watcher.connected(socket);
         return attempt();
       },
-      accept: ([fd], expected) => this.#accept(this.#tcp(fd), 0, expected),
-      accept4: ([fd, _address, _length, flags], expected) =>
-        this.#accept(this.#tcp(fd), optional(flags, 0), expected),
+      accept: ([fd, at], expected) => this.#accept(this.#tcp(fd), at, 0, expected),
+      accept4: ([fd, at, _length, flags], expected) =>
+        this.#accept(this.#tcp(fd), at, optional(flags, 0), expected),
       read: ([fd, buffer, length]) => receive(fd, number(length!), 0, buffer),
       readv: ([fd, vector]) => receive(fd, vectorLength(vector), 0),
       recv: ([fd, buffer, length, flags]) => receive(fd, number(length!), number(flags!), buffer),
@@ -138,16 +152,35 @@ export class Kernel {
       sendto: ([fd, buffer, length, flags, to]) => send(fd, number(length!), number(flags!), to, buffer),
       sendmsg: ([fd, message, flags]) =>
         send(fd, vectorLength(field(message, "msg_iov", 1)), number(flags!), field(message, "msg_name", 0)),
-      sendfile: ([fd, _from, _at, length]) => send(fd, number(length!), 0),
+      sendfile: ([fd, from, _at, length]) => {
+        if (!(this.#file(from) instanceof ZeroFile)) throw new SysError("EINVAL");
+        return send(fd, number(length!), 0);
+      },
+      splice: ([from, , to, , length, flags]) =>
+        splice(this.#file(from), this.#file(to), number(length!), optional(flags, 0)),
+      pipe: ([list]) => this.#pipe(list, 0),
+      pipe2: ([list, flags]) => this.#pipe(list, optional(flags, 0)),
+      dup: ([fd], expected) => this.#files.copy(number(fd!), expected),
+      dup2: ([fd, to]) => this.#files.copyTo(number(fd!), number(to!)),
+      dup3: ([fd, to, flags]) => this.#files.copyTo(number(fd!), number(to!), optional(flags, 0) !== 0),
       shutdown: ([fd, how]) => this.#tcp(fd).shutdown(number(how!)),
       close: ([fd]) => this.#close(number(fd!)),
-      fcntl: ([fd, command, value]) => this.#fcntl(this.#file(fd), number(command!), value),
+      fcntl: ([fd, command, value], expected) =>
+        this.#files.control(number(fd!), number(command!), optional(value, 0), expected),
       ioctl: ([fd, request, value]) => this.#ioctl(this.#file(fd), number(request!), value),
-      poll: ([list, _count, timeout]) =>
-        poll(list, number(timeout!), this.#now, (fd) => this.#files.get(fd) ?? null),
-      open: (_args, expected) => done(this.#add(new ZeroFile(), expected)),
-      epoll_create: (_args, expected) => done(this.#add(new Epoll(), expected)),
-      epoll_create1: (_args, expected) => done(this.#add(new Epoll(), expected)),
+      poll: ([list, _count, timeout]) => poll(list, number(timeout!), this.#now, (fd) => this.#files.get(fd)),
+      ppoll: ([list, _count, timeout]) =>
+        poll(list, isOpen(timeout) ? -1 : milliseconds(timeout), this.#now, (fd) => this.#files.get(fd)),
+      open: (_args, expected) => done(this.#files.add(new ZeroFile(), expected)),
+      epoll_create: ([size], expected) => {
+        if (optional(size, 1) <= 0) throw new SysError("EINVAL");
+        return done(this.#files.add(new Epoll(), expected));
+      },
+      epoll_create1: ([flags], expected) => {
+        const bits = optional(flags, 0);
+        if (bits & ~K.EPOLL_CLOEXEC!) throw new SysError("EINVAL");
+        return done(this.#files.add(new Epoll(), expected, bits !== 0));
+      },
       epoll_ctl: ([fd, operation, target, event]) => {
         const epoll = this.#file(fd);
         if (!(epoll instanceof Epoll)) throw new SysError("EINVAL");
@@ -156,26 +189,27 @@ export class Kernel {
         epoll.control(number(operation!), number(target!), this.#file(target), mask);
         return done(0);
       },
-      epoll_wait: ([fd, events, most, timeout]) => {
-        const epoll = this.#file(fd);
-        if (!(epoll instanceof Epoll)) throw new SysError("EINVAL");
-        return epollWait(epoll, events, number(most!), number(timeout!), this.#now);
-      },
-      setsockopt: ([fd, level, name, value]) => {
+      epoll_wait: (args) => this.#epollWait(args),
+      epoll_pwait: (args) => this.#epollWait(args),
+      setsockopt: ([fd, level, name, value, size]) => {
         const socket = this.#socket(fd);
         const connection = socket instanceof TcpSocket ? socket.connection : null;
-        socket.options.set(level!, name!, value!, connection, this.#host);
+        socket.options.set(level!, name!, value!, size, connection, this.#host);
         if (socket instanceof TcpSocket) socket.errorQueue.stampingSet(socket.options.stamping);
         if (socket instanceof TcpSocket) socket.tuneListener();
         return done(0);
       },
       getsockopt: ([fd, level, name, value, size]) =>
-        this.#getOption(this.#socket(fd), level!, name!, value, size),
-      getsockname: ([fd]) => (this.#socket(fd), done(0)),
-      getpeername: ([fd]) => {
+        getOption(this.#host, this.#socket(fd), level!, name!, value, size),
+      getsockname: ([fd, at]) => {
         const socket = this.#socket(fd);
-        if (socket instanceof TcpSocket && socket.connection === null) throw new SysError("ENOTCONN");
-        return done(0);
+        return done(0, addressMismatch(at, socket.localAddress, socket.localPort));
+      },
+      getpeername: ([fd, at]) => {
+        const socket = this.#socket(fd);
+        const { remoteAddress, remotePort } = socket;
+        if (remotePort === null || !socket.hasPeer) throw new SysError("ENOTCONN");
+        return done(0, addressMismatch(at, remoteAddress, remotePort));
       },
     };
   }
@@ -201,11 +235,16 @@ export class Kernel {
   }
 
   #open([family, type, protocol]: Expression[], expected: number): Attempt {
-    const version = isOpen(family) ? this.#version : number(family!) === K.AF_INET6 ? 6 : 4;
+    const domain = isOpen(family) ? null : number(family!);
+    if (domain !== null && domain !== K.AF_INET && domain !== K.AF_INET6) throw new SysError("EAFNOSUPPORT");
+    const version = domain === null ? this.#version : domain === K.AF_INET6 ? 6 : 4;
     const kind = number(type!);
     const base = kind & 0xf;
     const number_ = optional(protocol, 0);
     if (base === K.SOCK_STREAM && number_ !== 0 && number_ !== K.IPPROTO_TCP) {
+      throw new SysError("EPROTONOSUPPORT");
+    }
+    if (base === K.SOCK_DGRAM && number_ !== 0 && number_ !== K.IPPROTO_UDP) {
       throw new SysError("EPROTONOSUPPORT");
     }
     if (base >= SOCK_MAX) throw new SysError("EINVAL");
@@ -216,10 +255,11 @@ export class Kernel {
     socket.options.warn = (message) => this.#watcher.warn(message);
     socket.nonblocking = (kind & K.SOCK_NONBLOCK!) !== 0;
     this.#watcher.opened(socket);
-    return done(this.#add(socket, expected));
+    return done(this.#files.add(socket, expected, (kind & K.SOCK_CLOEXEC!) !== 0));
   }
 
-  #accept(listener: TcpSocket, flags: number, expected: number): Attempt {
+  #accept(listener: TcpSocket, at: Expression | undefined, flags: number, expected: number): Attempt {
+    if (flags & ~(K.SOCK_NONBLOCK! | K.SOCK_CLOEXEC!)) throw new SysError("EINVAL");
     if (listener.listener === null) throw new SysError("EINVAL");
     const { receiveTimeout } = listener.options;
     const deadline = receiveTimeout === 0 ? Infinity : this.#now() + receiveTimeout;
@@ -234,7 +274,9 @@ export class Kernel {
         const socket = new TcpSocket(this.#host, listener.version, listener.options.inherit());
         socket.nonblocking = (flags & K.SOCK_NONBLOCK!) !== 0;
         socket.adopt(accepted.connection);
-        return result(this.#add(socket, expected));
+        if (listener.options.saveSyn) socket.savedSyn = accepted.connection.path.headerLength + SYN_HEADER;
+        const fd = this.#files.add(socket, expected, (flags & K.SOCK_CLOEXEC!) !== 0);
+        return result(fd, addressMismatch(at, socket.remoteAddress, socket.remotePort ?? 0));
       },
     };
   }
@@ -277,7 +319,7 @@ export class Kernel {
   }
 
   /** MSG_ERRQUEUE: never waits. */
-  #errors(socket: TcpSocket | UdpSocket, message: Expression): Attempt {
+  #errors(socket: TcpSocket | UdpSocket, message: Expression | undefined): Attempt {
     const got = socket instanceof TcpSocket ? socket.errorQueue.take() : null;
     if (got === null) throw new SysError("EAGAIN");
     return done(0, messageMismatch(message, got.control, got.flags, STAMP_TOLERANCE));
@@ -300,35 +342,77 @@ export class Kernel {
 
   /** Looks at what has happened to what was sent. @param now In µs from the start of the script. */
   update(now: number): void {
-    for (const file of this.#files.values()) if (file instanceof TcpSocket) file.update(now);
+    for (const file of this.#files.all()) if (file instanceof TcpSocket) file.update(now);
   }
 
   #close(fd: number): Attempt {
-    const file = this.#files.get(fd);
-    if (file === undefined) throw new SysError("EBADF");
-    this.#files.delete(fd);
-    for (const other of this.#files.values()) if (other instanceof Epoll) other.forget(file);
+    this.#files.need(fd);
+    const file = this.#files.remove(fd);
+    if (file === null) return done(0);
+    for (const other of this.#files.all()) if (other instanceof Epoll) other.forget(file);
     return file.close() ?? done(0);
   }
 
-  #fcntl(file: OpenFile, command: number, value: Expression | undefined): Attempt {
-    switch (command) {
-      case K.F_GETFL:
-        return done(K.O_RDWR! | (file.nonblocking ? K.O_NONBLOCK! : 0));
-      case K.F_SETFL:
-        file.nonblocking = (number(value!) & K.O_NONBLOCK!) !== 0;
-        return done(0);
-      case K.F_GETFD:
-      case K.F_SETFD:
-        return done(0);
+  #pipe(list: Expression | undefined, flags: number): Attempt {
+    const wanted = list?.kind === "list" ? list.items : [];
+    for (const [i, end] of makePipe().entries()) {
+      end.nonblocking = (flags & K.O_NONBLOCK!) !== 0;
+      this.#files.add(end, optional(wanted[i], -1), (flags & K.O_CLOEXEC!) !== 0);
     }
-    throw new SysError("EINVAL");
+    return done(0);
+  }
+
+  #epollWait([fd, events, most, timeout]: Expression[]): Attempt {
+    const epoll = this.#file(fd);
+    if (!(epoll instanceof Epoll)) throw new SysError("EINVAL");
+    return epollWait(epoll, events, number(most!), number(timeout!), this.#now);
+  }
+
+  /** What every call with an address looks at first. */
+  #checkAddress(
+    socket: TcpSocket | UdpSocket,
+    to: Expression | undefined,
+    size: Expression | undefined,
+  ): void {
+    if (to?.kind !== "struct") return;
+    const least = socket.version === 4 ? 16 : 24;
+    if (size !== undefined && !isOpen(size) && number(size) < least) throw new SysError("EINVAL");
+    const { family } = endpoint(to);
+    const own = socket.version === 4 ? K.AF_INET : K.AF_INET6;
+    if (family !== null && family !== own && family !== K.AF_UNSPEC) throw new SysError("EAFNOSUPPORT");
+  }
+
+  /** Whether a TCP socket may be bound: the address is one of ours, and nobody else has the port. */
+  #checkFree(socket: TcpSocket, address: IpAddress, port: number): void {
+    const { stack } = this.#host;
+    if (!address.isUnspecified && !socket.options.freeBind && !stack.isLocal(address)) {
+      throw new SysError("EADDRNOTAVAIL");
+    }
+    if (port === 0 || socket.bound !== null) return;
+    for (const other of this.#files.all()) {
+      if (!(other instanceof TcpSocket) || other === socket || other.bound?.port !== port) continue;
+      const theirs = other.bound.address;
+      const meet = theirs === null || theirs.isUnspecified || address.isUnspecified || theirs.equals(address);
+      const shared = socket.options.reuse(other.options, other.listener !== null);
+      if (meet && !shared) throw new SysError("EADDRINUSE");
+    }
+  }
+
+  /** connect to AF_UNSPEC: the socket has no peer any more. */
+  #disconnect(socket: TcpSocket | UdpSocket): Attempt {
+    socket.disconnect();
+    return done(0);
   }
 
   #ioctl(file: OpenFile, request: number, value: Expression | undefined): Attempt {
     if (request === K.FIONBIO) {
       file.nonblocking = number(value!) !== 0;
       return done(0);
+    }
+    if (request === K.FIOCLEX || request === K.FIONCLEX || request === K.FIOASYNC) return done(0);
+    if (request === K.SIOCATMARK) {
+      const wanted = optional(value, 0);
+      return done(0, wanted === 0 ? null : `${wanted} got 0`);
     }
     if (request !== K.SIOCINQ && request !== K.SIOCOUTQ && request !== K.SIOCOUTQNSD) {
       throw new Unsupported(`ioctl request ${request} is not supported`);
@@ -341,92 +425,18 @@ export class Kernel {
     const wanted = optional(value, got);
     return done(0, wanted === got ? null : `${wanted} got ${got}`);
   }
-
-  #getOption(
-    socket: TcpSocket | UdpSocket,
-    level: Expression,
-    name: Expression,
-    value: Expression | undefined,
-    size: Expression | undefined,
-  ): Attempt {
-    void size;
-    const option = name.kind === "symbol" ? name.name : String(number(name));
-    const connection = socket instanceof TcpSocket ? socket.connection : null;
-    if (option === "SO_ERROR") {
-      const error = socket.takeError();
-      const got = error === null ? 0 : ERRNO[error]![0];
-      const wanted = isOpen(value) ? got : errorNumber(value!);
-      return done(0, wanted === got ? null : `SO_ERROR ${wanted} got ${got} (${error ?? "no error"})`);
-    }
-    if (option === "TCP_INFO") {
-      if (connection === null) return done(0);
-      return done(0, infoMismatch(value, tcpInfo(connection) as unknown as Record<string, number>));
-    }
-    if (option === "SO_TYPE") return this.#compare(value, socket instanceof TcpSocket ? 1 : 2, option);
-    if (option === "SO_PROTOCOL") return this.#compare(value, socket instanceof TcpSocket ? 6 : 17, option);
-    if (option === "SO_DOMAIN") return this.#compare(value, socket.version === 4 ? 2 : 10, option);
-    if (option === "SO_ACCEPTCONN") {
-      return this.#compare(value, socket instanceof TcpSocket && socket.listener !== null ? 1 : 0, option);
-    }
-    if (option === "SO_RCVTIMEO" || option === "SO_SNDTIMEO") {
-      const { receiveTimeout, sendTimeout } = socket.options;
-      const micros = option === "SO_RCVTIMEO" ? receiveTimeout : sendTimeout;
-      const wanted = value?.kind === "list" ? value.items[0] : value;
-      const sec = Math.floor(micros / 1e6), usec = micros % 1e6;
-      const fits = optional(field(wanted, "tv_sec", 0), sec) === sec &&
-        optional(field(wanted, "tv_usec", 1), usec) === usec;
-      return done(0, fits ? null : `${option} got {tv_sec=${sec}, tv_usec=${usec}}`);
-    }
-    if (option === "SO_LINGER") {
-      const { on, seconds } = socket.options.linger;
-      const wanted = value?.kind === "list" ? value.items[0] : value;
-      const part = (key: string, place: number) => field(wanted, key, place);
-      const onoff = optional(part("onoff", 0), on ? 1 : 0), linger = optional(part("linger", 1), seconds);
-      const fits = onoff === (on ? 1 : 0) && linger === seconds;
-      return done(0, fits ? null : `SO_LINGER got {onoff=${on ? 1 : 0}, linger=${seconds}}`);
-    }
-    return this.#compare(value, socket.options.get(level, name, connection, this.#host), option);
-  }
-
-  #compare(expected: Expression | undefined, got: number | string, option: string): Attempt {
-    if (isOpen(expected)) return done(0);
-    const e = expected!.kind === "list" && expected!.items.length === 1 ? expected!.items[0]! : expected!;
-    const wanted = e.kind === "string" ? e.value.replace(/\0.*$/s, "") : isOpen(e) ? got : number(e);
-    return done(0, wanted === got ? null : `${option} ${wanted} got ${got}`);
-  }
 }
 
-/** A file of zeros: where `sendfile` takes its bytes from. */
-class ZeroFile extends OpenFile {
-  ready(): number {
-    return K.EPOLLIN! | K.EPOLLOUT!;
-  }
+/** Bytes of a SYN's header with the usual options. */
+const SYN_HEADER = 40;
 
-  close(): null {
-    return null;
-  }
+/** A struct timespec in whole ms. */
+function milliseconds(e: Expression | undefined): number {
+  return optional(field(e, "tv_sec", 0), 0) * 1000 + optional(field(e, "tv_nsec", 1), 0) / 1e6;
 }
 
 /** Whether a script gives an address where nothing is. */
 function isBadAddress(buffer: Expression | undefined): boolean {
   return buffer !== undefined &&
     (buffer.kind === "number" || (buffer.kind === "symbol" && buffer.name === "NULL"));
-}
-
-/** A number, or the name of an error. */
-function errorNumber(e: Expression): number {
-  const inner = e.kind === "list" && e.items.length === 1 ? e.items[0]! : e;
-  const known = inner.kind === "symbol" ? ERRNO[inner.name] : undefined;
-  return known === undefined ? number(inner) : known[0];
-}
-
-function infoMismatch(value: Expression | undefined, info: Record<string, number>): string | null {
-  const struct = value?.kind === "list" ? value.items[0] : value;
-  if (struct?.kind !== "struct") return null;
-  for (const [name, expected] of struct.fields) {
-    const got = info[name.replace(/^tcpi_/, "")];
-    if (got === undefined || isOpen(expected)) continue;
-    if (number(expected) !== got) return `${name}=${number(expected)} got ${got}`;
-  }
-  return null;
 }

@@ -6,6 +6,7 @@
 
 import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../../../stack/device.ts";
 import { Cidr, IpAddress } from "../../../stack/ip/address.ts";
+import type { RouteOptions } from "../../../stack/ip/routes.ts";
 import type { Interface } from "../../../stack/link/interface.ts";
 import { CHECKSUM_VALID } from "../../../stack/packet.ts";
 import { Stack } from "../../../stack/stack.ts";
@@ -26,6 +27,7 @@ export class Link {
   readonly remoteAddress: IpAddress;
   readonly #device: TestDevice;
   readonly #interface: Interface;
+  readonly #route: RouteOptions;
   /** What the stack sent and no step has taken. */
   queue: Captured[] = [];
   /** What the stack reported as thrown by handlers. */
@@ -50,11 +52,17 @@ export class Link {
       announce: false,
       ipv6: v6 ? { linkLocal: false, routers: false, duplicates: "off" } : false,
     });
-    this.stack.addRoute({
+    this.#route = {
       destination: Cidr.parse(v6 ? "::/0" : "0.0.0.0/0"),
       ...reachable(own, gateway) ? { gateway } : {},
       interface: this.#interface,
-    });
+    };
+    this.stack.addRoute(this.#route);
+  }
+
+  /** Bounds packets to everyone behind the gateway. @param mtu Bytes, or null for those of the device. */
+  bound(mtu: number | null): void {
+    this.stack.replaceRoute({ ...this.#route, ...mtu === null ? {} : { mtu } });
   }
 
   /** Lets a frame come in. */

@@ -10,123 +10,13 @@ import { FAST_OPEN_CLIENT, makeCongestion, type TcpSettings } from "../../../sta
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import { deferRetries } from "../../../stack/tcp/listener.ts";
 import type { Expression } from "./ast.ts";
-import { CONSTANTS as K } from "./constants.ts";
 import { setKeyBytes } from "./fast_open.ts";
 import { type Host, SysError } from "./file.ts";
-import { constant, field, number } from "./values.ts";
+import { checkOption, checkSize, DEFAULTS, FLAGS, type Level, levelOf, nameOf } from "./option_names.ts";
+import { field, isOpen, number } from "./values.ts";
 
-type Level = "SOL_SOCKET" | "SOL_TCP" | "SOL_IP" | "SOL_IPV6";
-
-/** What each option is before it is set. Those that are not here do not exist. */
-const DEFAULTS: Record<Level, Record<string, number | string>> = {
-  SOL_SOCKET: {
-    SO_REUSEADDR: 0,
-    SO_REUSEPORT: 0,
-    SO_BROADCAST: 0,
-    SO_SNDBUF: 16384,
-    SO_RCVBUF: 131072,
-    SO_SNDBUFFORCE: 0,
-    SO_RCVBUFFORCE: 0,
-    SO_KEEPALIVE: 0,
-    SO_OOBINLINE: 0,
-    SO_PRIORITY: 0,
-    SO_RCVLOWAT: 1,
-    SO_SNDLOWAT: 1,
-    SO_TIMESTAMP: 0,
-    SO_TIMESTAMPNS: 0,
-    SO_TIMESTAMPING: 0,
-    SO_MARK: 0,
-    SO_DONTROUTE: 0,
-    SO_DEBUG: 0,
-    SO_BUSY_POLL: 0,
-    SO_MAX_PACING_RATE: 0xffffffff,
-    SO_INCOMING_CPU: 0,
-    SO_ZEROCOPY: 0,
-  },
-  SOL_TCP: {
-    TCP_NODELAY: 0,
-    TCP_MAXSEG: 536,
-    TCP_CORK: 0,
-    TCP_KEEPIDLE: 7200,
-    TCP_KEEPINTVL: 75,
-    TCP_KEEPCNT: 9,
-    TCP_SYNCNT: 6,
-    TCP_LINGER2: 60,
-    TCP_DEFER_ACCEPT: 0,
-    TCP_WINDOW_CLAMP: 0,
-    TCP_QUICKACK: 1,
-    TCP_CONGESTION: "cubic",
-    TCP_USER_TIMEOUT: 0,
-    TCP_FASTOPEN: 0,
-    TCP_FASTOPEN_CONNECT: 0,
-    TCP_FASTOPEN_NO_COOKIE: 0,
-    TCP_FASTOPEN_KEY: "",
-    TCP_NOTSENT_LOWAT: 0,
-    TCP_TIMESTAMP: 0,
-    TCP_SAVE_SYN: 0,
-    TCP_THIN_LINEAR_TIMEOUTS: 0,
-    TCP_THIN_DUPACK: 0,
-    TCP_INQ: 0,
-    TCP_TX_DELAY: 0,
-    TCP_RTO_MAX_MS: 120000,
-  },
-  SOL_IP: {
-    IP_TOS: 0,
-    IP_TTL: 64,
-    IP_MTU_DISCOVER: 1,
-    IP_RECVERR: 0,
-    IP_RECVTTL: 0,
-    IP_RECVTOS: 0,
-    IP_FREEBIND: 0,
-    IP_TRANSPARENT: 0,
-    IP_BIND_ADDRESS_NO_PORT: 0,
-  },
-  SOL_IPV6: {
-    IPV6_UNICAST_HOPS: 64,
-    IPV6_MTU_DISCOVER: 1,
-    IPV6_RECVERR: 0,
-    IPV6_V6ONLY: 0,
-    IPV6_RECVTCLASS: 0,
-    IPV6_TCLASS: 0,
-  },
-};
-
-const ALIASES: Record<string, Level> = {
-  IPPROTO_TCP: "SOL_TCP",
-  IPPROTO_IP: "SOL_IP",
-  IPPROTO_IPV6: "SOL_IPV6",
-};
-
-/** Those that the kernel gives back as 0 or 1 whatever was set. */
-const FLAGS = new Set([
-  "SO_REUSEADDR",
-  "SO_REUSEPORT",
-  "SO_BROADCAST",
-  "SO_KEEPALIVE",
-  "SO_OOBINLINE",
-  "TCP_NODELAY",
-  "TCP_CORK",
-]);
-
-/** Name of a level in an expression, numbers included. */
-function levelOf(e: Expression): Level | null {
-  if (e.kind === "symbol") {
-    if (e.name in DEFAULTS) return e.name as Level;
-    return ALIASES[e.name] ?? null;
-  }
-  const value = number(e);
-  return (Object.keys(DEFAULTS) as Level[]).find((level) => K[level] === value) ?? null;
-}
-
-function nameOf(level: Level, e: Expression): string | null {
-  if (e.kind === "symbol") {
-    constant(e.name);
-    return e.name;
-  }
-  const value = number(e);
-  const prefix = { SOL_SOCKET: "SO_", SOL_TCP: "TCP_", SOL_IP: "IP_", SOL_IPV6: "IPV6_" }[level];
-  return Object.keys(K).find((name) => name.startsWith(prefix) && K[name] === value) ?? null;
-}
+/** Bytes of a window to which TCP_WINDOW_CLAMP bounds it at least. */
+const LEAST_CLAMP = 1152;
 
 /** The options of one socket. */
 export class SocketOptions {
@@ -173,6 +63,24 @@ export class SocketOptions {
     return this.#number("SOL_TCP", "TCP_FASTOPEN_NO_COOKIE") !== 0;
   }
 
+  /** Whether SYNs are kept for TCP_SAVED_SYN. */
+  get saveSyn(): boolean {
+    return this.#number("SOL_TCP", "TCP_SAVE_SYN") !== 0;
+  }
+
+  /** Whether it may be bound to addresses that are not ours. */
+  get freeBind(): boolean {
+    return ["IP_FREEBIND", "IP_TRANSPARENT"].some((name) => this.#number("SOL_IP", name) !== 0) ||
+      ["IPV6_FREEBIND", "IPV6_TRANSPARENT"].some((name) => this.#number("SOL_IPV6", name) !== 0);
+  }
+
+  /** Whether two sockets may have one port. @param listening Whether the other one listens. */
+  reuse(other: SocketOptions, listening: boolean): boolean {
+    const both = (name: string) =>
+      this.#number("SOL_SOCKET", name) !== 0 && other.#number("SOL_SOCKET", name) !== 0;
+    return both("SO_REUSEPORT") || (both("SO_REUSEADDR") && !listening);
+  }
+
   /** TCP_DEFER_ACCEPT, in seconds. */
   get deferAccept(): number {
     return this.#number("SOL_TCP", "TCP_DEFER_ACCEPT");
@@ -207,10 +115,19 @@ export class SocketOptions {
   }
 
   /** setsockopt. @param c The connection, if there is one. */
-  set(levelAt: Expression, nameAt: Expression, value: Expression, c: TcpConnection | null, host: Host): void {
+  set(
+    levelAt: Expression,
+    nameAt: Expression,
+    value: Expression,
+    size: Expression | undefined,
+    c: TcpConnection | null,
+    host: Host,
+  ): void {
     const level = levelOf(levelAt);
     if (level === null) throw new SysError("ENOPROTOOPT");
     const name = nameOf(level, nameAt);
+    if (value.kind === "symbol" && value.name === "NULL") throw new SysError("EFAULT");
+    if (name !== null && size !== undefined && !isOpen(size)) checkSize(name, number(size));
     if (name === "SO_LINGER") {
       const part = (key: string, place: number) =>
         number(field(unwrap(value), key, place) ?? { kind: "number", value: 0 });
@@ -222,7 +139,9 @@ export class SocketOptions {
     if (name === "SO_RCVTIMEO" || name === "SO_SNDTIMEO") {
       const part = (key: string, place: number) =>
         number(field(unwrap(value), key, place) ?? { kind: "number", value: 0 });
-      const micros = part("tv_sec", 0) * 1e6 + part("tv_usec", 1);
+      const usec = part("tv_usec", 1);
+      if (usec < 0 || usec >= 1e6) throw new SysError("EDOM");
+      const micros = Math.max(0, part("tv_sec", 0) * 1e6 + usec);
       if (name === "SO_RCVTIMEO") this.receiveTimeout = micros;
       else this.sendTimeout = micros;
       return;
@@ -236,7 +155,13 @@ export class SocketOptions {
     }
     if (name.startsWith("TCP_FASTOPEN")) checkFastOpen(name, number(value), c, host);
     const given = text.kind === "string" ? text.value.replace(/\0.*$/s, "") : number(value);
-    this.#check(name, given);
+    checkOption(name, given);
+    // It decides about addresses that are taken by then.
+    if (name === "IPV6_V6ONLY" && c !== null) throw new SysError("EINVAL");
+    if (name === "TCP_WINDOW_CLAMP") {
+      this.#clamp(Number(given), c);
+      return;
+    }
     this.#values.set(name, FLAGS.has(name) ? (given === 0 ? 0 : 1) : given);
     if (
       name === "SO_RCVBUF" || name === "SO_SNDBUF" || name === "SO_RCVBUFFORCE" || name === "SO_SNDBUFFORCE"
@@ -247,31 +172,16 @@ export class SocketOptions {
     if (c !== null) this.#applyOne(name, c, host);
   }
 
-  /** What Linux refuses. */
-  #check(name: string, value: number | string): void {
-    const refuse = (bad: boolean) => {
-      if (bad) throw new SysError("EINVAL");
-    };
-    const n = Number(value);
-    switch (name) {
-      case "TCP_MAXSEG":
-        return refuse(n !== 0 && (n < 88 || n > 32767));
-      case "TCP_KEEPIDLE":
-      case "TCP_KEEPINTVL":
-        return refuse(n < 1 || n > 32767);
-      case "TCP_KEEPCNT":
-      case "TCP_SYNCNT":
-        return refuse(n < 1 || n > 127);
-      case "TCP_USER_TIMEOUT":
-        return refuse(n < 0);
-      case "TCP_INQ":
-      case "SO_ZEROCOPY":
-        return refuse(n < 0 || n > 1);
-      case "IP_TTL":
-        return refuse(n !== -1 && (n < 1 || n > 255));
-      case "TCP_CONGESTION":
-        if (value !== "cubic" && value !== "reno" && value !== "bbr") throw new SysError("ENOENT");
-    }
+  /** TCP_WINDOW_CLAMP: no less than Linux lets a window be; 0, for none, only before there is a connection. */
+  #clamp(bytes: number, c: TcpConnection | null): void {
+    if (bytes === 0 && c !== null && c.state !== State.Closed) throw new SysError("EINVAL");
+    const clamp = bytes === 0 ? 0 : Math.max(bytes, LEAST_CLAMP);
+    this.#values.set("TCP_WINDOW_CLAMP", clamp);
+    if (c === null) return;
+    // What Linux takes for offered, though a SYN could not say so, it does not take back.
+    const edge = c.rcvNxt + c.receiveWindow | 0;
+    if (c.state >= State.Established && (edge - c.rcvAdv | 0) > 0) c.rcvAdv = edge;
+    c.windowClamp = clamp || Infinity;
   }
 
   /** getsockopt: the value. @throws {SysError} */
@@ -289,11 +199,19 @@ export class SocketOptions {
         return c === null ? this.#number(level, name) || 536 : c.mss;
       case "TCP_CONGESTION":
         return c?.congestion.name ?? String(this.#values.get(name) ?? host.stack.tcp.settings.congestion);
+      case "TCP_THIN_DUPACK":
+        return 0;
+      case "TCP_WINDOW_CLAMP":
+        return c === null || this.#values.has(name)
+          ? this.#number(level, name)
+          : Math.min(c.windowClamp, c.receiveMost);
+      case "SO_RCVLOWAT":
+        return this.receiveLowWater;
       case "TCP_LINGER2": {
         const value = this.#number(level, name);
         const { finTimeout } = host.stack.tcp.settings;
         if (value < 0) return -1;
-        return this.#values.has(name) && value > 0 && value <= 120 ? value : finTimeout / 1e6;
+        return this.#values.has(name) && value > 0 ? Math.min(value, 120) : finTimeout / 1e6;
       }
       case "TCP_DEFER_ACCEPT":
         return deferSeconds(this.deferAccept);
@@ -312,6 +230,7 @@ export class SocketOptions {
 
   /** Before the first packet of a connection. */
   prepare(c: TcpConnection, host: Host): void {
+    host.metrics.apply(c);
     for (const name of this.#values.keys()) this.#applyOne(name, c, host);
   }
 
@@ -372,29 +291,6 @@ export class SocketOptions {
           c.pacingRate = 0;
         }
         break;
-      case "TCP_NOTSENT_LOWAT":
-      case "TCP_INQ":
-      case "TCP_FASTOPEN":
-      case "TCP_FASTOPEN_CONNECT":
-      case "TCP_FASTOPEN_NO_COOKIE":
-      case "TCP_TIMESTAMP":
-      case "TCP_DEFER_ACCEPT":
-      case "IP_MTU_DISCOVER":
-      case "IPV6_MTU_DISCOVER":
-      case "IP_RECVERR":
-      case "IPV6_RECVERR":
-      case "IPV6_V6ONLY":
-      case "SO_ZEROCOPY":
-      case "SO_TIMESTAMPING":
-      case "SO_TIMESTAMP":
-      case "SO_TIMESTAMPNS":
-      case "TCP_SAVE_SYN":
-      case "SO_REUSEADDR":
-      case "SO_REUSEPORT":
-      case "SO_RCVLOWAT":
-      case "SO_PRIORITY":
-      case "SO_OOBINLINE":
-        break;
       default:
         applyMore(name, n, c, this, host.stack.tcp.settings);
     }
@@ -423,8 +319,8 @@ function applyMore(
       c.synRetries = value;
       break;
     case "TCP_LINGER2":
-      // 0 is the setting's; more than two minutes are that as well.
-      c.finTimeout = value < 0 ? -1 : value === 0 || value > 120 ? settings.finTimeout : value * 1e6;
+      // 0 is the setting's.
+      c.finTimeout = value < 0 ? -1 : value === 0 ? settings.finTimeout : Math.min(value, 120) * 1e6;
       break;
     case "SO_MAX_PACING_RATE":
       c.maxPacingRate = value === 0xffffffff || value < 0 ? Infinity : value;
@@ -444,10 +340,28 @@ function applyMore(
     case "IPV6_UNICAST_HOPS":
       c.hopLimit = Math.max(0, value);
       break;
+    case "TCP_WINDOW_CLAMP":
+      c.windowClamp = value || Infinity;
+      break;
+    case "TCP_THIN_LINEAR_TIMEOUTS":
+      c.thinLinearTimeouts = value !== 0;
+      break;
+    case "TCP_RTO_MAX_MS":
+      c.rtt.most = value * 1000;
+      break;
+    case "TCP_RTO_MIN_US":
+      c.rtt.least = value;
+      break;
     default:
-      options.unsupported(`Socket option ${name}`);
+      if (CHANGES_PACKETS.has(name) && value !== 0) options.unsupported(`Socket option ${name}`);
   }
 }
+
+/** Options that would change what the peer sees, and do not. */
+const CHANGES_PACKETS = new Set([
+  ...["IP_OPTIONS", "IP_MINTTL", "IPV6_MINHOPCOUNT", "IPV6_FLOWINFO_SEND", "TCP_REPAIR", "TCP_DELACK_MAX_US"],
+  "SO_DONTROUTE",
+]);
 
 /** What TCP_DEFER_ACCEPT says once it was counted in time-outs. */
 function deferSeconds(seconds: number): number {

@@ -13,6 +13,7 @@ import type { Attempt } from "./file.ts";
 import { Kernel } from "./kernel.ts";
 import { Link, START } from "./link.ts";
 import type { RunOptions } from "./options.ts";
+import { RouteMetrics } from "./route_metrics.ts";
 import { runCommand } from "./shell.ts";
 import { StackSettings } from "./sysctl.ts";
 import type { System, Talker, Watcher } from "./system.ts";
@@ -38,9 +39,13 @@ export class StackSystem implements System {
     this.#link.stack.tcp.settings.mtuProbing = 0;
     const { stack, localAddress, remoteAddress } = this.#link;
     const { bindPort, connectPort } = options;
-    this.#settings = new StackSettings(stack.tcp, (message) => watcher.warn(message));
+    const metrics = new RouteMetrics(options.mtu);
+    this.#settings = new StackSettings(
+      { stack, metrics, bound: (mtu) => this.#link.bound(mtu) },
+      (message) => watcher.warn(message),
+    );
     this.#kernel = new Kernel(
-      { stack, localAddress, remoteAddress, bindPort, connectPort },
+      { stack, metrics, localAddress, remoteAddress, bindPort, connectPort },
       options.ipVersion === "ipv4" ? 4 : 6,
       {
         opened: (socket) => watcher.opened(socket),

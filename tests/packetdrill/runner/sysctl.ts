@@ -6,6 +6,8 @@
 
 import type { TcpSettings } from "../../../stack/tcp/settings.ts";
 import type { Tcp } from "../../../stack/tcp/tcp.ts";
+import type { Stack } from "../../../stack/stack.ts";
+import type { RouteMetrics } from "./route_metrics.ts";
 import { DEFAULT_KEY, setKeyText } from "./fast_open.ts";
 import type { Settings } from "./shell.ts";
 
@@ -18,7 +20,7 @@ const count = (name: keyof TcpSettings, scale = 1): Setter => (s, value) => {
   (s as unknown as Record<string, unknown>)[name] = Number(value) * scale;
 };
 
-/** Keys below net.ipv4. */
+/** Keys below net.ipv4; those of net.ipv6 and net.core as they are. */
 const SETTERS: Record<string, Setter> = {
   tcp_sack: flag("sack"),
   tcp_dsack: flag("duplicateSack"),
@@ -40,6 +42,13 @@ const SETTERS: Record<string, Setter> = {
   tcp_retries2: count("dataRetries"),
   tcp_orphan_retries: (s, value) => s.orphanRetries = Number(value) || 8,
   tcp_max_orphans: count("orphans"),
+  tcp_thin_linear_timeouts: flag("thinLinearTimeouts"),
+  tcp_moderate_rcvbuf: flag("receiveAutoTuning"),
+  tcp_wmem: (s, value) => {
+    const [, middle, most] = value.trim().split(/\s+/).map(Number);
+    if (middle !== undefined) s.sendDefault = middle;
+    if (most !== undefined) s.sendMaximum = most;
+  },
   tcp_fin_timeout: count("finTimeout", 1e6),
   tcp_keepalive_time: count("keepAliveTime", 1e6),
   tcp_keepalive_intvl: count("keepAliveInterval", 1e6),
@@ -68,7 +77,6 @@ const AS_IS: Record<string, string[]> = {
   tcp_recovery: ["1"],
   tcp_frto: ["1", "2"],
   tcp_no_metrics_save: ["1"],
-  tcp_moderate_rcvbuf: ["1"],
   tcp_fack: ["0"],
   tcp_rfc1337: ["1"],
   tcp_mtu_probing: ["0"],
@@ -76,7 +84,6 @@ const AS_IS: Record<string, string[]> = {
   tcp_autocorking: ["0"],
   ip_no_pmtu_disc: ["0"],
   tcp_fwmark_accept: ["0"],
-  tcp_thin_linear_timeouts: ["0"],
   tcp_comp_sack_nr: ["0"],
 };
 
@@ -100,25 +107,38 @@ function setDefaults(s: TcpSettings): void {
   s.synRetries = s.synAckRetries = 5;
 }
 
+/** What is beside the TCP layer and can be set. */
+export interface Surroundings {
+  stack: Stack;
+  metrics: RouteMetrics;
+  /** Bounds packets behind the gateway; null for the device's bound. */
+  bound(mtu: number | null): void;
+}
+
 /** The settings of a stack, by their names on Linux. */
 export class StackSettings implements Settings {
   readonly #tcp: Tcp;
+  readonly #around: Surroundings;
   readonly #warn: (message: string) => void;
+  /** What holds where a route says nothing. */
+  readonly #before: Pick<TcpSettings, "congestion" | "ecn">;
 
   /** @param warn Gets what is passed over. */
-  constructor(tcp: Tcp, warn: (message: string) => void) {
-    this.#tcp = tcp;
+  constructor(around: Surroundings, warn: (message: string) => void) {
+    this.#tcp = around.stack.tcp;
+    this.#around = around;
     this.#warn = warn;
+    this.#before = { ...this.#tcp.settings };
   }
 
   set(key: string, text: string): void {
     const name = key.replace(/^net\.ipv4\./, "");
-    const setter: Setter | undefined = name === "tcp_fastopen_key"
-      ? (_settings, key) => setKeyText(this.#tcp.fastOpen.server, key)
-      : SETTERS[name];
+    const setter = this.#setter(name);
     if (setter !== undefined) {
       try {
         setter(this.#tcp.settings, text);
+        if (name === "tcp_congestion_control") this.#before.congestion = this.#tcp.settings.congestion;
+        if (name === "tcp_ecn") this.#before.ecn = this.#tcp.settings.ecn;
       } catch (error) {
         this.#warn((error as Error).message);
       }
@@ -127,15 +147,44 @@ export class StackSettings implements Settings {
     }
   }
 
+  #setter(name: string): Setter | undefined {
+    const { stack, metrics } = this.#around;
+    switch (name) {
+      case "tcp_fastopen_key":
+        return (_settings, key) => setKeyText(this.#tcp.fastOpen.server, key);
+      case "ip_default_ttl":
+        return (_settings, hops) => metrics.hopLimit = Number(hops);
+      case "net.ipv6.auto_flowlabels":
+        return (_settings, how) => stack.ipv6.flowLabels = Number(how) % 3 !== 0;
+      case "tcp_rto_min_us":
+        return (_settings, least) => metrics.leastTimeout = Number(least);
+      case "tcp_rto_max_ms":
+        return (_settings, most) => metrics.greatestTimeout = 1000 * Number(most);
+    }
+    return SETTERS[name];
+  }
+
   defaults(): void {
     setDefaults(this.#tcp.settings);
+    this.#before.congestion = "cubic";
+    this.#before.ecn = 0;
     this.set("tcp_fastopen_key", DEFAULT_KEY);
   }
 
   route(words: string[]): boolean {
-    const at = words.indexOf("initcwnd");
-    if (at < 0) return false;
-    this.#tcp.settings.initialWindow = Number(words[at + 1]);
+    if (!/^(?:a(?:dd)?|c(?:h(?:ange)?)?|r(?:e(?:place)?)?|app(?:end)?|prep(?:end)?)$/.test(words[0] ?? "")) {
+      return false;
+    }
+    const { metrics } = this.#around;
+    for (const words_ of metrics.set(words)) this.#warn(`Route metric "${words_}" has no meaning here`);
+    metrics.applyAll(this.#tcp.settings, this.#before);
+    this.#around.bound(metrics.mtu);
     return true;
+  }
+
+  setMtu(mtu: number): void {
+    const { metrics } = this.#around;
+    metrics.deviceMtu = mtu;
+    this.#around.bound(metrics.mtu);
   }
 }

@@ -65,6 +65,8 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
   /** Bytes received at a time, while they are not read. */
   readonly #arrivals: { end: number; at: number }[] = [];
   writeClosed = false;
+  /** Bytes of the SYN that TCP_SAVED_SYN gives; 0 for none. */
+  savedSyn = 0;
 
   constructor(host: Host, version: 4 | 6, options: SocketOptions = new SocketOptions()) {
     super();
@@ -81,6 +83,30 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
 
   get remotePort(): number | null {
     return this.connection?.remotePort ?? null;
+  }
+
+  get localAddress(): IpAddress | null {
+    return this.connection?.local ?? this.bound?.address ?? null;
+  }
+
+  get remoteAddress(): IpAddress | null {
+    return this.connection?.remote ?? null;
+  }
+
+  /** Whether getpeername tells of one: not before the handshake is over, and not when all is over. */
+  get hasPeer(): boolean {
+    const c = this.connection;
+    return c !== null && !c.connecting && c.state !== State.Closed;
+  }
+
+  /** Gives up the peer (connect to AF_UNSPEC): what was under way is reset. */
+  disconnect(): void {
+    this.listener?.close();
+    this.listener = null;
+    if (this.connection !== null && this.connection.state !== State.Closed) this.connection.abort();
+    this.connection = null;
+    this.pendingError = this.deferred = null;
+    this.connecting = this.readClosed = this.writeClosed = false;
   }
 
   connected(): void {
@@ -292,6 +318,8 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
   /** Reads up to `length` bytes. */
   read(length: number, flags = 0): Attempt {
     const c = this.#established();
+    // Urgent data is in line here (RFC 6093): there is never a byte apart.
+    if (flags & K.MSG_OOB!) throw new SysError("EINVAL");
     const wait = !this.nonblocking && (flags & K.MSG_DONTWAIT!) === 0;
     const deadline = this.options.receiveTimeout === 0
       ? Infinity

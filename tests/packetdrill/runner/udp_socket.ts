@@ -29,6 +29,7 @@ export class UdpSocket extends OpenFile implements UdpHandler {
   readonly options = new SocketOptions();
   #socket: StackSocket | null = null;
   #peer: { address: IpAddress; port: number } | null = null;
+  #bound: IpAddress | null = null;
   #queue: number[] = [];
   #error: string | null = null;
 
@@ -68,8 +69,26 @@ export class UdpSocket extends OpenFile implements UdpHandler {
     return this.#peer?.port ?? null;
   }
 
+  get localAddress(): IpAddress | null {
+    return this.#bound;
+  }
+
+  get remoteAddress(): IpAddress | null {
+    return this.#peer?.address ?? null;
+  }
+
+  get hasPeer(): boolean {
+    return this.#peer !== null;
+  }
+
+  /** Gives up the peer (connect to AF_UNSPEC). */
+  disconnect(): void {
+    this.#peer = null;
+  }
+
   bind(address: IpAddress | null, port: number): Attempt {
     if (this.#socket !== null) throw new SysError("EINVAL");
+    this.#bound = address;
     try {
       this.#socket = this.host.stack.udp.bind(
         { ...address === null || address.isUnspecified ? {} : { address }, port },

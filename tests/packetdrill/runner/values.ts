@@ -137,6 +137,31 @@ function addressOf(e: Expression): IpAddress {
   return IpAddress.v4(number(e));
 }
 
+/** What differs between the address that a script expects a call to give and the one that it gave. */
+export function addressMismatch(
+  e: Expression | undefined,
+  address: IpAddress | null,
+  port: number,
+): string | null {
+  if (e?.kind !== "struct") return null;
+  const wanted = endpoint(e);
+  if (wanted.port !== null && wanted.port !== port) return `port ${wanted.port} got ${port}`;
+  if (wanted.address === null || address === null || wanted.address.equals(address)) return null;
+  return `address ${wanted.address} got ${address}`;
+}
+
+/** The file that a struct epoll_event names, in any of its union's members; null for none. */
+export function eventFile(e: Expression | undefined): number | null {
+  const union = field(e, "data", 1);
+  for (const part of [e, union]) {
+    for (const name of ["fd", "u32", "u64", "ptr"]) {
+      const found = part?.kind === "struct" ? part.fields.get(name) : undefined;
+      if (found !== undefined && !isOpen(found)) return number(found);
+    }
+  }
+  return union === undefined || union.kind === "struct" || isOpen(union) ? null : number(union);
+}
+
 /** Bytes of all pieces of an iovec array. */
 export function vectorLength(e: Expression | undefined): number {
   if (e === undefined || e.kind !== "list") throw new Unsupported("Expected a list of {base, length}");

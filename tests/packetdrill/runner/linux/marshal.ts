@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { IpAddress } from "../../../../stack/ip/address.ts";
+import { IpAddress } from "../../../../stack/ip/address.ts";
 import type { CallSpec, Expression } from "../ast.ts";
 import { CONSTANTS as K } from "../constants.ts";
 import type { Watcher } from "../system.ts";
-import { endpoint, field, isOpen, number, optional, Unsupported } from "../values.ts";
+import { addressMismatch, endpoint, field, isOpen, number, optional, Unsupported } from "../values.ts";
 import type { Arena } from "./arena.ts";
 import { Messages } from "./messages.ts";
 import { Options } from "./options.ts";
@@ -189,16 +189,11 @@ export class Marshal {
         return { number: 42, args: [this.#fd(fd), at!, size!], ...this.#connects(fd, port) };
       },
       listen: simple(50),
-      accept: ([fd], expected) => ({
-        number: 43,
-        args: [this.#fd(fd), 0, 0],
-        ...this.#opens("tcp", expected),
-      }),
-      accept4: ([fd, , , flags], expected) => ({
-        number: 288,
-        args: [this.#fd(fd), 0, 0, optional(flags, 0)],
-        ...this.#opens("tcp", expected),
-      }),
+      accept: ([fd, at], expected) => ({ ...this.#names(43, fd, at), ...this.#opens("tcp", expected) }),
+      accept4: ([fd, at, , flags], expected) => {
+        const made = this.#names(288, fd, at);
+        return { ...made, args: [...made.args, optional(flags, 0)], ...this.#opens("tcp", expected) };
+      },
       read: receive(0),
       recv: receive(45),
       recvfrom: receive(45),
@@ -230,15 +225,28 @@ export class Marshal {
         this.#files.remove(number(fd!));
         return { number: 3, args: [live] };
       },
-      fcntl: simple(72),
+      fcntl: ([fd, command, value], expected) => {
+        const wanted = number(command!);
+        const copies = wanted === K.F_DUPFD || wanted === K.F_DUPFD_CLOEXEC;
+        return {
+          number: 72,
+          args: [this.#fd(fd), wanted, optional(value, 0)],
+          ...copies ? this.#copies(fd, expected) : {},
+        };
+      },
+      dup: ([fd], expected) => ({ number: 32, args: [this.#fd(fd)], ...this.#copies(fd, expected) }),
+      dup2: ([fd, to]) => this.#copyTo(fd, to),
+      dup3: ([fd, to]) => this.#copyTo(fd, to),
       ioctl: ([fd, request, value]) => this.#options.ioctl(this.#fd(fd), number(request!), value),
       setsockopt: ([fd, level, name, value, size]) =>
         this.#options.set(this.#fd(fd), level!, name!, value!, size),
       getsockopt: ([fd, level, name, value, size]) =>
         this.#options.get(this.#fd(fd), level!, name!, value, size),
-      getsockname: ([fd]) => ({ number: 51, args: [this.#fd(fd), ...this.#from()] }),
-      getpeername: ([fd]) => ({ number: 52, args: [this.#fd(fd), ...this.#from()] }),
+      getsockname: ([fd, at]) => this.#names(51, fd, at),
+      getpeername: ([fd, at]) => this.#names(52, fd, at),
       poll: (args) => this.#waits.poll(args),
+      ppoll: (args) => this.#waits.poll(args),
+      epoll_pwait: (args) => this.#waits.epoll(args),
       epoll_create: ([size], expected) => ({
         number: 213,
         args: [optional(size, 1)],
@@ -265,11 +273,12 @@ export class Marshal {
         }
         return { number: 40, args: [this.#fd(to), this.#fd(from), offset, number(length!)] };
       },
-      pipe: ([list]) => {
+      pipe: (args) => this.#makers.pipe2!(args, 0),
+      pipe2: ([list, flags]) => {
         const at = this.#arena.take(8);
         return {
-          number: 22,
-          args: [this.#arena.address(at)],
+          number: 293,
+          args: [this.#arena.address(at), optional(flags, 0)],
           ended: () => {
             const wanted = list?.kind === "list" ? list.items : [];
             for (const i of [0, 1]) {
@@ -314,6 +323,36 @@ export class Marshal {
   #vector(nr: number, fd: Expression | undefined, vector: Expression | undefined, count?: Expression): Made {
     const { at, count: entries } = this.#messages.vector(vector);
     return { number: nr, args: [this.#fd(fd), this.#arena.address(at), optional(count, entries)] };
+  }
+
+  /** A call that gives an address. */
+  #names(nr: number, fd: Expression | undefined, expected: Expression | undefined): Made {
+    const args = this.#from();
+    const { view } = this.#arena;
+    const at = args[0]! - this.#arena.address(0);
+    return {
+      number: nr,
+      args: [this.#fd(fd), ...args],
+      ended: () => {
+        const v6 = view.getUint16(at, true) === K.AF_INET6;
+        const address = IpAddress.read(v6 ? 6 : 4, view, at + (v6 ? 8 : 4));
+        return addressMismatch(expected, address, view.getUint16(at + 2));
+      },
+    };
+  }
+
+  #copies(fd: Expression | undefined, expected: number): Pick<Made, "value"> {
+    const file = this.#files.get(number(fd!));
+    return {
+      value: (live) =>
+        this.#files.add({ ...file ?? { kind: "other", remotePort: null }, fd: live }, expected),
+    };
+  }
+
+  /** The number of the kernel's is its own choice: what the script called so before is closed first. */
+  #copyTo(fd: Expression | undefined, to: Expression | undefined): Made {
+    const wanted = number(to!);
+    return { number: 32, args: [this.#fd(fd)], ...this.#copies(fd, wanted) };
   }
 
   /** Room for an address, and its length. */

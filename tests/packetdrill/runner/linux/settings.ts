@@ -71,6 +71,10 @@ export class KernelSettings implements Settings {
     for (const [key, value] of Object.entries(DEFAULTS)) this.set(key, value);
   }
 
+  setMtu(mtu: number): void {
+    ip(["link", "set", INTERFACE, "mtu", String(mtu)]);
+  }
+
   route(words: string[]): boolean {
     if (/^(?:s(?:how)?|l(?:ist)?|get|del(?:ete)?|flush|save|restore)?$/.test(words[0] ?? "")) return false;
     const metrics = words.flatMap((word, i) =>

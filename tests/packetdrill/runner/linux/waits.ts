@@ -7,7 +7,7 @@
 import type { Expression } from "../ast.ts";
 import { CONSTANTS as K } from "../constants.ts";
 import { maskText } from "../epoll.ts";
-import { field, isOpen, number, optional, Unsupported } from "../values.ts";
+import { eventFile, field, isOpen, number, optional, Unsupported } from "../values.ts";
 import type { Arena } from "./arena.ts";
 import type { Made } from "./marshal.ts";
 import type { Files } from "./sockets.ts";
@@ -35,8 +35,7 @@ export class Waits {
       view.setUint16(at + POLLFD * i + 4, number(field(item, "events", 1)!), true);
     }
     return {
-      number: 7,
-      args: [this.#arena.address(at), optional(count, list.items.length), number(timeout!)],
+      ...this.#pollCall(timeout, this.#arena.address(at), optional(count, list.items.length)),
       ended: () => {
         for (const [i, item] of list.items.entries()) {
           const expected = field(item, "revents", 2);
@@ -47,6 +46,19 @@ export class Waits {
         return null;
       },
     };
+  }
+
+  /** ppoll takes a struct timespec, poll milliseconds. */
+  #pollCall(timeout: Expression | undefined, list: number, count: number): Pick<Made, "number" | "args"> {
+    if (timeout?.kind !== "struct" && !isOpen(timeout)) {
+      return { number: 7, args: [list, count, number(timeout!)] };
+    }
+    if (isOpen(timeout)) return { number: 271, args: [list, count, 0, 0, 8] };
+    const at = this.#arena.take(16);
+    const part = (name: string, place: number) => BigInt(optional(field(timeout, name, place), 0));
+    this.#arena.view.setBigInt64(at, part("tv_sec", 0), true);
+    this.#arena.view.setBigInt64(at + 8, part("tv_nsec", 1), true);
+    return { number: 271, args: [list, count, this.#arena.address(at), 0, 8] };
   }
 
   /** epoll_ctl(epoll, operation, fd, event). The script's number of the file comes back with its events. */
@@ -81,12 +93,12 @@ export class Waits {
       ended: (count) => {
         const items = isOpen(expected) ? [] : expected!.kind === "list" ? expected!.items : [expected!];
         for (const [i, item] of items.entries()) {
-          const events = field(item, "events", 0), fd = field(item, "fd", 1) ?? field(item, "data", 1);
+          const events = field(item, "events", 0), fd = eventFile(item);
           if (i >= count || isOpen(events)) continue;
           const wanted = number(events!) & ~(K.EPOLLET! | K.EPOLLONESHOT!);
           const got = view.getUint32(at + EPOLL_EVENT * i, true);
           const file = view.getUint32(at + EPOLL_EVENT * i + 4, true);
-          if (wanted !== got || (fd?.kind === "number" && fd.value !== file)) {
+          if (wanted !== got || (fd !== null && fd !== file)) {
             return `events ${maskText(wanted, "EPOLL")} got ${maskText(got, "EPOLL")} of file ${file}`;
           }
         }
