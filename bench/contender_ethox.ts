@@ -1,5 +1,5 @@
 /**
- * Our contender: `contender_ethox.ts --device DEVICE --address CIDR [--plain]`, on the host and in a guest.
+ * Our contender: `contender_ethox.ts --device DEVICE --address CIDR [--plain] [--threaded]`, on the host and in a guest.
  *
  * @module
  */
@@ -16,9 +16,13 @@ const { values } = parseArgs({
     address: { type: "string", multiple: true, default: [] },
     gateway: { type: "string" },
     plain: { type: "boolean", default: false },
+    threaded: { type: "boolean", default: false },
   },
 });
-const device = values.plain ? await openDevice(values.device, { offloads: "none" }) : values.device;
+const device = await openDevice(values.device, {
+  offloads: values.plain ? "none" : "all",
+  delivery: values.threaded ? "threaded" : "direct",
+});
 const network = await Network.open({ device, addresses: values.address });
 startServices({
   listen({ port }) {

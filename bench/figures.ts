@@ -9,9 +9,9 @@ import type { Measured } from "./peer/main.ts";
 
 /**
  * Where the contenders are: on the two links of the host with every offload, on two without any (plain frames of 1,500
- * bytes), or in two virtual machines.
+ * bytes), there with a thread of the kernel's that takes what we send, or in two virtual machines.
  */
-export type Place = "host" | "plain" | "guest";
+export type Place = "host" | "plain" | "threaded" | "guest";
 
 /** A row of the table. */
 export interface Row {
@@ -86,6 +86,7 @@ export const FIGURES: Readonly<Record<string, Figure>> = {
   bulk6_send: bulk("Bulk over IPv6, us to kernel peer", "receive", "host", 6),
   plain_receive: bulk("Bulk in plain frames, kernel peer to us", "send", "plain"),
   plain_send: bulk("Bulk in plain frames, us to kernel peer", "receive", "plain"),
+  threaded_send: bulk("The same, taken by a thread of the kernel's", "receive", "threaded"),
   request_response: requestResponse("Request/response, 1 byte", "host"),
   ping: {
     place: "host",

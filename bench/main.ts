@@ -59,7 +59,7 @@ class Networks implements AsyncDisposable {
     if (known !== undefined) return known;
     const network = place === "guest"
       ? await createGuests()
-      : await BenchNetwork.create({ plain: place === "plain" });
+      : await BenchNetwork.create({ plain: place !== "host", threaded: place === "threaded" });
     this.#made.set(place, network);
     return network;
   }

@@ -42,6 +42,8 @@ export const DEADLINE = 20 * 60_000;
 export interface BenchNetworkOptions {
   /** No offloads on either link: every frame has 1,500 bytes at most and a checksum. */
   plain?: boolean;
+  /** A thread of the kernel's takes what our stack sends (the TAP's `delivery`). */
+  threaded?: boolean;
 }
 
 /** Everything that the figures over a network need; `await using` it. */
@@ -58,7 +60,7 @@ export class BenchNetwork implements AsyncDisposable {
   }
 
   /** Makes the namespaces and starts both contenders. */
-  static async create({ plain = false }: BenchNetworkOptions = {}): Promise<BenchNetwork> {
+  static async create({ plain = false, threaded = false }: BenchNetworkOptions = {}): Promise<BenchNetwork> {
     await using stack = new AsyncDisposableStack();
     const peer = stack.use(await Namespace.create());
     const kernel = stack.use(await Namespace.create());
@@ -95,6 +97,7 @@ export class BenchNetwork implements AsyncDisposable {
     }
     const options = ["--device", "tap:tap0", "--address", "10.70.1.2/24", "--address", "fd70:1::2/64"];
     if (plain) options.push("--plain");
+    if (threaded) options.push("--threaded");
     const deadline = DEADLINE;
     const theirs = kernel.deno("bench/contender_kernel.ts", [], { deadline });
     const ours = peer.deno("bench/contender_ethox.ts", options, { deadline });

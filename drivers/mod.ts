@@ -23,6 +23,7 @@ export * from "./relay.ts";
 export * from "./tap.ts";
 export * from "./tun.ts";
 export * from "./wire.ts";
+export type { TunDelivery } from "./ffi/tun.ts";
 export type { WaitMethod } from "./ffi/waiter.ts";
 export { VirtioNet, type VirtioNetOptions } from "./virtio_net.ts";
 export type { DmaMemory } from "./virtio/dma.ts";

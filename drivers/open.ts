@@ -14,6 +14,8 @@ export interface OpenDeviceOptions {
   mac?: Uint8Array;
   /** `all` that the device has (the default), or `none`: every frame as on a wire. */
   offloads?: "all" | "none";
+  /** How the kernel takes what a TAP or TUN device sends; `direct` by default. */
+  delivery?: "direct" | "threaded";
   /** Network namespace of a TAP or TUN device, by its `ip netns` name. */
   namespace?: string;
 }
@@ -35,17 +37,17 @@ export async function openDevice(spec: string, options: OpenDeviceOptions = {}):
   const colon = spec.indexOf(":");
   const kind = colon < 0 ? spec : spec.slice(0, colon);
   const rest = colon < 0 ? "" : spec.slice(colon + 1);
-  const { mac, offloads, namespace } = options;
+  const { mac, offloads, namespace, delivery } = options;
+  const kernel = { ...offloads && { offloads }, ...namespace && { namespace }, ...delivery && { delivery } };
   switch (colon < 0 ? "" : kind) {
     case "tap":
       return TapDevice.open({
         name: rest,
         ...mac && { mac },
-        ...offloads && { offloads },
-        ...namespace && { namespace },
+        ...kernel,
       });
     case "tun":
-      return TunDevice.open({ name: rest, ...offloads && { offloads }, ...namespace && { namespace } });
+      return TunDevice.open({ name: rest, ...kernel });
     case "qemu": {
       if (rest === "" || rest === "listen:") break;
       const { QemuDevice } = await import("./qemu.ts");

@@ -25,8 +25,8 @@ export class TapDevice extends KernelDevice {
    *   the message says what to do.
    */
   static open(options: TapDeviceOptions = {}): TapDevice {
-    const { name = "", namespace } = options;
-    const tun = openTunIn(namespace, name, "tap");
+    const { name = "", namespace, delivery } = options;
+    const tun = openTunIn(namespace, name, "tap", delivery);
     try {
       return new TapDevice(tun, chooseMac(tun, options.mac), options);
     } catch (error) {

@@ -34,6 +34,10 @@ async function bridged(options: TapDeviceOptions, mtu = 1500): Promise<DevicePai
 
 deviceConformance("TapDevice", () => bridged({ slots: 32 }));
 deviceConformance("TapDevice without offloads", () => bridged({ slots: 32, offloads: "none" }, 9000));
+deviceConformance(
+  "TapDevice with a thread of the kernel's",
+  () => bridged({ slots: 32, offloads: "none", delivery: "threaded" }),
+);
 deviceConformance("TapDevice that waits in a thread", () => bridged({ slots: 32, wait: "poll" }));
 
 Deno.test("TapDevice.open() takes the kernel's MTU and offloads, and a link address of its own", async () => {
@@ -93,6 +97,18 @@ Deno.test("TapDevice goes on when errno is not that of its read any more", async
     calls.read = read;
     device.close();
   }
+});
+
+Deno.test("TapDevice.open() has a thread of the kernel's take what is sent, or not", async () => {
+  await using namespace = await Namespace.create();
+  await namespace.tap("tap0");
+  const setting = async () => (await namespace.run("cat", ["/sys/class/net/tap0/threaded"])).stdout.trim();
+  const threaded = TapDevice.open({ name: "tap0", namespace: namespace.name, delivery: "threaded" });
+  assert.equal(await setting(), "1");
+  threaded.close();
+  const direct = TapDevice.open({ name: "tap0", namespace: namespace.name, delivery: "direct" });
+  assert.equal(direct.failure, null);
+  direct.close();
 });
 
 Deno.test("TapDevice.open() makes a device that goes away when it is closed", async () => {

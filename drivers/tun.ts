@@ -21,8 +21,8 @@ export class TunDevice extends KernelDevice {
    *   the message says what to do.
    */
   static open(options: TunDeviceOptions = {}): TunDevice {
-    const { name = "", namespace } = options;
-    const tun = openTunIn(namespace, name, "tun");
+    const { name = "", namespace, delivery } = options;
+    const tun = openTunIn(namespace, name, "tun", delivery);
     try {
       return new TunDevice(tun, new Uint8Array(6), options);
     } catch (error) {

@@ -15,6 +15,7 @@ import {
   O_RDWR,
   SOCK_RAW_NONBLOCK,
 } from "./libc.ts";
+import { setInterface } from "./sysfs.ts";
 import { inNamespace } from "./namespace.ts";
 
 /** Checksums may be left to us and to the kernel. */
@@ -28,7 +29,7 @@ export const TUN_F_TSO_ECN = 8;
 /** UDP may come and go in super-frames; Linux wants it for both IP versions or for none. */
 export const TUN_F_USO: number = 0x20 | 0x40;
 
-const IFF_TUN = 1, IFF_TAP = 2, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
+const IFF_TUN = 1, IFF_TAP = 2, IFF_NAPI = 0x10, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
 const TUNSETIFF = 0x400454ca, TUNSETOFFLOAD = 0x400454d0, TUNSETVNETHDRSZ = 0x400454d8;
 const TUNGETIFF = 0x800454d2;
 const SIOCGIFFLAGS = 0x8913, SIOCGIFMTU = 0x8921, SIOCGIFHWADDR = 0x8927;
@@ -47,6 +48,12 @@ export const VNET_HEADER = 10;
 /** What a device carries: frames of Ethernet (`tap`), or bare IP packets (`tun`). */
 export type TunKind = "tap" | "tun";
 
+/**
+ * How the kernel takes what is written: within the write (`direct`), or on a thread of its own that joins segments first
+ * (`threaded`; NAPI and GRO).
+ */
+export type TunDelivery = "direct" | "threaded";
+
 /** An open TAP or TUN device. */
 export interface Tun {
   /** What it carries. */
@@ -63,17 +70,24 @@ export interface Tun {
 }
 
 /** As {@link openTun}, in the network namespace of that `ip netns` name; undefined for the current one. */
-export function openTunIn(namespace: string | undefined, name: string, kind: TunKind): Tun {
-  return namespace === undefined ? openTun(name, kind) : inNamespace(namespace, () => openTun(name, kind));
+export function openTunIn(
+  namespace: string | undefined,
+  name: string,
+  kind: TunKind,
+  delivery?: TunDelivery,
+): Tun {
+  const open = () => openTun(name, kind, delivery);
+  return namespace === undefined ? open() : inNamespace(namespace, open);
 }
 
 /**
  * Opens, or makes, a TAP or TUN device with a virtio_net_hdr in front of each frame.
  * @param kind Which of them. @param name Of the interface, at most 15 bytes; empty for one that the kernel chooses.
+ * @param delivery How the kernel takes what is written; `direct` by default.
  * @throws {TypeError} If the name cannot be one.
  * @throws {Deno.errors.PermissionDenied | Deno.errors.NotFound | Deno.errors.Busy | Error} If it cannot be opened.
  */
-export function openTun(name: string, kind: TunKind): Tun {
+export function openTun(name: string, kind: TunKind, delivery: TunDelivery = "direct"): Tun {
   const what = kind.toUpperCase();
   const encoded = new TextEncoder().encode(name);
   if (encoded.length >= IFNAMSIZ) {
@@ -93,7 +107,8 @@ export function openTun(name: string, kind: TunKind): Tun {
   request.set(encoded);
   new DataView(request.buffer).setUint16(
     IFNAMSIZ,
-    (kind === "tap" ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR,
+    (kind === "tap" ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR |
+      (delivery === "threaded" ? IFF_NAPI : 0),
     true,
   );
   if (calls.ioctl(fd, TUNSETIFF, request) < 0) {
@@ -112,7 +127,15 @@ export function openTun(name: string, kind: TunKind): Tun {
     if (socket >= 0) calls.close(socket);
     throw new Error(`Cannot set up the ${what} device "${name}": ${errnoText(number)}`);
   }
-  return { kind, fd, name: decodeName(request), socket };
+  const tun = { kind, fd, name: decodeName(request), socket };
+  if (delivery === "threaded" && !setInterface(tun.name, "threaded", "1")) {
+    calls.close(fd);
+    calls.close(socket);
+    throw new Deno.errors.PermissionDenied(
+      `Cannot have "${tun.name}" served by a thread of the kernel's; run as root on Linux 5.12 or newer, or take the delivery "direct"`,
+    );
+  }
+  return tun;
 }
 
 /** The netlink address that gets a message whenever an interface changes. */
