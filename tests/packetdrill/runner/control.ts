@@ -44,9 +44,14 @@ export function expectedControl(e: Expression): Control {
       const found = data.fields.get(name);
       return found === undefined || isOpen(found) ? null : part(found);
     });
-  } else {
+  } else if (control.level === K.SOL_SOCKET) {
     const seconds = data.fields.get("scm_sec") ?? data.fields.get("tv_sec") ?? data.items[0];
     const rest = data.fields.get("scm_nsec") ?? data.fields.get("tv_nsec") ?? data.items[1];
+    const micros = data.fields.get("tv_usec");
+    if (seconds !== undefined && micros !== undefined && !isOpen(seconds) && !isOpen(micros)) {
+      control.stamp = number(seconds) * 1e6 + number(micros);
+      return control;
+    }
     if (seconds !== undefined && rest !== undefined && !isOpen(seconds) && !isOpen(rest)) {
       control.stamp = number(seconds) * 1e6 + number(rest) / 1000;
     }

@@ -62,6 +62,12 @@ export function getOption(
       const fits = onoff === (on ? 1 : 0) && linger === seconds;
       return done(0, fits ? null : `SO_LINGER got {onoff=${on ? 1 : 0}, linger=${seconds}}`);
     }
+    case "IP_MTU":
+    case "IPV6_MTU": {
+      const mtu = socket instanceof TcpSocket ? connection?.path.mtu ?? null : socket.pathMtu;
+      if (mtu === null) throw new SysError("ENOTCONN");
+      return matched(value, mtu, option);
+    }
     case "TCP_SAVED_SYN":
       return savedSyn(tcp, size);
   }

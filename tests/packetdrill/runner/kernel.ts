@@ -7,12 +7,13 @@
 import type { IpAddress } from "../../../stack/ip/address.ts";
 import type { CallSpec, Expression } from "./ast.ts";
 import { CONSTANTS as K } from "./constants.ts";
-import { type Control, messageMismatch } from "./control.ts";
+import { messageMismatch } from "./control.ts";
 import { Descriptors } from "./descriptors.ts";
 import { Epoll, epollWait, poll } from "./epoll.ts";
 import { sendFastOpen } from "./fast_open.ts";
 import { type Attempt, done, type Host, type OpenFile, result, SysError } from "./file.ts";
 import { getOption } from "./get_option.ts";
+import { type Asked, askedOf, receivedMismatch, STAMP_TOLERANCE } from "./messages.ts";
 import { ByteFile, makePipe, splice, ZeroFile } from "./pipe.ts";
 import type { Watcher } from "./system.ts";
 import { TcpSocket } from "./tcp_socket.ts";
@@ -30,8 +31,6 @@ import {
 
 /** Numbers of socket types end here. */
 const SOCK_MAX = 11;
-/** How far a timestamp may be from what a script says, in µs. */
-const STAMP_TOLERANCE = 10_000;
 
 /** A call's way from its arguments to what it does. */
 type Call = (args: Expression[], expected: number) => Attempt;
@@ -144,14 +143,33 @@ export class Kernel {
       read: ([fd, buffer, length]) => receive(fd, number(length!), 0, buffer),
       readv: ([fd, vector]) => receive(fd, vectorLength(vector), 0),
       recv: ([fd, buffer, length, flags]) => receive(fd, number(length!), number(flags!), buffer),
-      recvfrom: ([fd, buffer, length, flags]) => receive(fd, number(length!), number(flags!), buffer),
+      recvfrom: ([fd, buffer, length, flags, from]) => {
+        const attempt = receive(fd, number(length!), number(flags!), buffer);
+        const socket = this.#file(fd);
+        return {
+          deadline: attempt.deadline,
+          run: () => {
+            const got = attempt.run();
+            const last = socket instanceof UdpSocket ? socket.last : null;
+            return got === null || last === null
+              ? got
+              : result(got.value, addressMismatch(from, last.source, last.port));
+          },
+        };
+      },
       recvmsg: ([fd, message, flags]) => this.#receiveMessage(this.#socket(fd), message!, number(flags!)),
       write: ([fd, buffer, length]) => send(fd, number(length!), 0, undefined, buffer),
       writev: ([fd, vector]) => send(fd, vectorLength(vector), 0),
       send: ([fd, buffer, length, flags]) => send(fd, number(length!), number(flags!), undefined, buffer),
       sendto: ([fd, buffer, length, flags, to]) => send(fd, number(length!), number(flags!), to, buffer),
       sendmsg: ([fd, message, flags]) =>
-        send(fd, vectorLength(field(message, "msg_iov", 1)), number(flags!), field(message, "msg_name", 0)),
+        this.#send(
+          this.#socket(fd),
+          vectorLength(field(message, "msg_iov", 1)),
+          number(flags!),
+          field(message, "msg_name", 0),
+          askedOf(message),
+        ),
       sendfile: ([fd, from, _at, length]) => {
         if (!(this.#file(from) instanceof ZeroFile)) throw new SysError("EINVAL");
         return send(fd, number(length!), 0);
@@ -163,7 +181,7 @@ export class Kernel {
       dup: ([fd], expected) => this.#files.copy(number(fd!), expected),
       dup2: ([fd, to]) => this.#files.copyTo(number(fd!), number(to!)),
       dup3: ([fd, to, flags]) => this.#files.copyTo(number(fd!), number(to!), optional(flags, 0) !== 0),
-      shutdown: ([fd, how]) => this.#tcp(fd).shutdown(number(how!)),
+      shutdown: ([fd, how]) => this.#socket(fd).shutdown(number(how!)),
       close: ([fd]) => this.#close(number(fd!)),
       fcntl: ([fd, command, value], expected) =>
         this.#files.control(number(fd!), number(command!), optional(value, 0), expected),
@@ -281,22 +299,30 @@ export class Kernel {
     };
   }
 
-  #send(socket: TcpSocket | UdpSocket, length: number, flags: number, to?: Expression): Attempt {
+  #send(
+    socket: TcpSocket | UdpSocket,
+    length: number,
+    flags: number,
+    to?: Expression,
+    asked: Asked = { stamping: null },
+  ): Attempt {
     const at = endpoint(to);
     const { remoteAddress, connectPort } = this.#host;
     if (socket instanceof UdpSocket) {
       // `...` is the peer where there is one, and the usual peer otherwise.
       const named = to !== undefined && !(to.kind === "symbol" || (to.kind === "number" && to.value === 0));
       if (!named || (to.kind === "ellipsis" && socket.remotePort !== null)) {
-        return socket.send(length, null, null);
+        return socket.send(length, flags, null, null, asked);
       }
       const attempt = this.#catching(() =>
-        socket.send(length, at.address ?? remoteAddress, at.port ?? connectPort)
+        socket.send(length, flags, at.address ?? remoteAddress, at.port ?? connectPort, asked)
       );
       this.#watcher.connected(socket);
       return attempt();
     }
-    if ((flags & K.MSG_FASTOPEN!) === 0 && socket.deferred === null) return socket.write(length, flags);
+    if ((flags & K.MSG_FASTOPEN!) === 0 && socket.deferred === null) {
+      return socket.write(length, flags, asked.stamping);
+    }
     const { address, port } = socket.deferred ??
       { address: at.address ?? remoteAddress, port: at.port ?? connectPort };
     const attempt = this.#catching(() => sendFastOpen(socket, length, flags, address, port));
@@ -307,37 +333,23 @@ export class Kernel {
   /** recvmsg: the length of all pieces, then flags and control messages. */
   #receiveMessage(socket: TcpSocket | UdpSocket, message: Expression, flags: number): Attempt {
     if (flags & K.MSG_ERRQUEUE!) return this.#errors(socket, message);
-    const attempt = socket.read(vectorLength(field(message, "msg_iov", 1)), flags);
+    const room = vectorLength(field(message, "msg_iov", 1));
+    const attempt = socket.read(room, flags);
     return {
       deadline: attempt.deadline,
       run: () => {
         const got = attempt.run();
         if (got === null || got.value < 0) return got;
-        return result(got.value, this.#controlMismatch(socket, message));
+        return result(got.value, receivedMismatch(socket, message, room));
       },
     };
   }
 
   /** MSG_ERRQUEUE: never waits. */
   #errors(socket: TcpSocket | UdpSocket, message: Expression | undefined): Attempt {
-    const got = socket instanceof TcpSocket ? socket.errorQueue.take() : null;
+    const got = socket instanceof TcpSocket ? socket.errorQueue.take() : socket.takeQueuedError();
     if (got === null) throw new SysError("EAGAIN");
     return done(0, messageMismatch(message, got.control, got.flags, STAMP_TOLERANCE));
-  }
-
-  #controlMismatch(socket: TcpSocket | UdpSocket, message: Expression): string | null {
-    const got: Control[] = [];
-    const c = socket instanceof TcpSocket ? socket.connection : null;
-    if (socket instanceof TcpSocket && c !== null) {
-      const { stamping, inq } = socket.options;
-      const wanted = K.SOF_TIMESTAMPING_RX_SOFTWARE! | K.SOF_TIMESTAMPING_SOFTWARE!;
-      if ((stamping & wanted) === wanted && socket.readStamp !== null) {
-        got.push({ level: K.SOL_SOCKET!, type: K.SCM_TIMESTAMPING!, values: null, stamp: socket.readStamp });
-      }
-      const waiting = socket.queued(K.SIOCINQ!) || (c.finReceived ? 1 : 0);
-      if (inq) got.push({ level: K.SOL_TCP!, type: K.TCP_CM_INQ!, values: [waiting], stamp: null });
-    }
-    return messageMismatch(message, got, 0, STAMP_TOLERANCE);
   }
 
   /** Looks at what has happened to what was sent. @param now In µs from the start of the script. */

@@ -301,8 +301,11 @@ class Run implements Watcher {
   /** Waits for a packet of ours. @returns When it came, in µs from the start. */
   #expect(packet: PacketSpec, from: number, to: number): number {
     const flow = packet.body.protocol === "icmp" ? null : this.#peer.flowOf(packet);
+    // A datagram of which no port is said may go to anybody.
+    const anywhere = packet.body.protocol === "udp" && packet.endpoints.sourcePort === null;
     const mine = (captured: Captured) =>
-      flow === null ? captured.body.protocol === "icmp" : flow.sent(captured);
+      flow === null ? captured.body.protocol === "icmp" : flow.sent(captured) ||
+        (anywhere && captured.body.protocol === "udp" && captured.body.sourcePort === flow.localPort);
     const { lateness, patience } = this.#system;
     const limit = Math.min(to + this.#options.tolerance + lateness, this.#now + patience);
     this.#advance(limit, () => this.#system.queue.some(mine));

@@ -63,6 +63,35 @@ export class SocketOptions {
     return this.#number("SOL_TCP", "TCP_FASTOPEN_NO_COOKIE") !== 0;
   }
 
+  /** Whether an option is set. */
+  flag(level: Level, name: string): boolean {
+    return this.#number(level, name) !== 0;
+  }
+
+  /** UDP_CORK. */
+  get corked(): boolean {
+    return this.#number("SOL_UDP", "UDP_CORK") !== 0;
+  }
+
+  /** Whether larger packets than the path takes are refused (IP_PMTUDISC_DO and IP_PMTUDISC_PROBE). */
+  get neverFragments(): boolean {
+    const how = this.#number("SOL_IP", "IP_MTU_DISCOVER"),
+      how6 = this.#number("SOL_IPV6", "IPV6_MTU_DISCOVER");
+    return how === 2 || how === 3 || how6 === 2 || how6 === 3;
+  }
+
+  /** How datagrams are sent. */
+  datagram(version: 4 | 6): { hopLimit?: number; trafficClass?: number; segment?: number } {
+    const hops = this.#values.get(version === 4 ? "IP_TTL" : "IPV6_UNICAST_HOPS");
+    const tos = this.#values.get(version === 4 ? "IP_TOS" : "IPV6_TCLASS");
+    const segment = this.#number("SOL_UDP", "UDP_SEGMENT");
+    return {
+      ...hops !== undefined && Number(hops) > 0 ? { hopLimit: Number(hops) } : {},
+      ...tos !== undefined && Number(tos) >= 0 ? { trafficClass: Number(tos) } : {},
+      ...segment > 0 ? { segment } : {},
+    };
+  }
+
   /** Whether SYNs are kept for TCP_SAVED_SYN. */
   get saveSyn(): boolean {
     return this.#number("SOL_TCP", "TCP_SAVE_SYN") !== 0;

@@ -38,6 +38,9 @@ export function errnoOf(error: unknown): string {
   return errno;
 }
 
+/** SO_TIMESTAMPING's bits that may be asked for of one call. */
+const TX_STAMPS = 2 | 256 | 512;
+
 /** Most bytes written at once: payload is zeros of this. */
 const ZEROS = new Uint8Array(1 << 16);
 
@@ -357,7 +360,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
   }
 
   /** Writes `length` bytes. */
-  write(length: number, flags = 0): Attempt {
+  write(length: number, flags = 0, stamping: number | null = null): Attempt {
     if (this.deferred !== null) {
       const { address, port } = this.deferred;
       return sendFastOpen(this, length, flags, address, port);
@@ -379,7 +382,11 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     };
     const over = () => {
       const zeroCopy = (flags & K.MSG_ZEROCOPY!) !== 0 && this.options.zeroCopy;
-      this.errorQueue.wrote(total, this.options.stamping, zeroCopy);
+      // What a call asks for goes with what its socket says of the reports.
+      const wanted = stamping === null
+        ? this.options.stamping
+        : this.options.stamping & ~TX_STAMPS | stamping;
+      this.errorQueue.wrote(total, wanted, zeroCopy);
       return result(total);
     };
     if (c.connecting && wait) this.writing = put;

@@ -122,6 +122,13 @@ export class Marshal {
     return [this.#arena.address(address.at), optional(length, address.length)];
   }
 
+  /** Whether `...` means the peer that a socket has. */
+  #talksTo(fd: Expression | undefined, to: Expression | undefined): boolean {
+    const file = this.#files.get(number(fd!));
+    return to?.kind === "ellipsis" && file !== undefined &&
+      (file.connected === true || (file.kind === "tcp" && file.remotePort !== null));
+  }
+
   #opens(kind: LiveFile["kind"], expected: number): Pick<Made, "value"> {
     return { value: (fd) => this.#files.add({ fd, kind, remotePort: null }, expected) };
   }
@@ -157,9 +164,7 @@ export class Marshal {
     const send = (nr: number) => ([fd, buffer, length, flags, to, size]: Expression[]): Made => {
       const most = number(length!);
       const bits = nr === 44 ? optional(flags, 0) : 0;
-      const connected = this.#files.get(number(fd!))?.remotePort ?? null;
-      // `...` is the peer where there is one.
-      const address = to?.kind === "ellipsis" && connected !== null ? null : this.#address(to, true);
+      const address = this.#talksTo(fd, to) ? null : this.#address(to, true);
       const rest = nr === 44
         ? [
           bits,
@@ -186,6 +191,8 @@ export class Marshal {
       connect: ([fd, to, length]) => {
         const [at, size] = this.#addressArgs(to, length, true);
         const port = endpoint(to).port ?? this.#defaults.connectPort;
+        const file = this.#files.get(number(fd!));
+        if (file !== undefined) file.connected = endpoint(to).family !== K.AF_UNSPEC;
         return { number: 42, args: [this.#fd(fd), at!, size!], ...this.#connects(fd, port) };
       },
       listen: simple(50),
@@ -204,7 +211,10 @@ export class Marshal {
       writev: ([fd, vector, count]) => this.#vector(20, fd, vector, count),
       sendmsg: ([fd, message, flags]) => {
         const bits = optional(flags, 0);
-        const { at, port } = this.#messages.outgoing(message);
+        const { at, port } = this.#messages.outgoing(
+          message,
+          this.#talksTo(fd, field(message, "msg_name", 0)),
+        );
         return {
           number: 46,
           args: [this.#fd(fd), this.#arena.address(at), bits],

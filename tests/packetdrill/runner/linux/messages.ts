@@ -58,12 +58,12 @@ export class Messages {
     return at;
   }
 
-  /** What sendmsg takes. @returns Its place, and the port of the address in it. */
-  outgoing(message: Expression | undefined): { at: number; port: number | null } {
+  /** What sendmsg takes. @param connected Whether `...` is the peer that the socket has. @returns Its place, and the port of the address in it. */
+  outgoing(message: Expression | undefined, connected: boolean): { at: number; port: number | null } {
     const at = this.#header(message);
     const { view } = this.#arena;
     const name = field(message, "msg_name", 0);
-    const address = name === undefined || name.kind === "ellipsis" ? null : this.#address(name, true);
+    const address = name === undefined || connected ? null : this.#address(name, true);
     if (address !== null) {
       this.#arena.point(at, address.at);
       view.setUint32(at + 8, address.length, true);
@@ -129,8 +129,13 @@ export class Messages {
       else if (size <= 16) {
         for (let i = 0; i + 4 <= size; i += 4) values.push(view.getInt32(data + i, true));
       }
-      const stamp = level === K.SOL_SOCKET && type === K.SCM_TIMESTAMPING
-        ? Number(view.getBigInt64(data, true)) * 1e6 + Number(view.getBigInt64(data + 8, true)) / 1000 -
+      const scale = type === K.SCM_TIMESTAMP
+        ? 1
+        : type === K.SCM_TIMESTAMPNS || type === K.SCM_TIMESTAMPING
+        ? 1000
+        : 0;
+      const stamp = level === K.SOL_SOCKET && scale > 0
+        ? Number(view.getBigInt64(data, true)) * 1e6 + Number(view.getBigInt64(data + 8, true)) / scale -
           this.#start()
         : null;
       found.push({ level, type, values, stamp });

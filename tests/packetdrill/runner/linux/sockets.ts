@@ -24,6 +24,8 @@ export interface LiveFile {
   kind: "tcp" | "udp" | "other";
   /** Where it was told to connect to. */
   remotePort: number | null;
+  /** Whether `connect` has told it so. */
+  connected?: boolean;
 }
 
 /** The files of a script. */
