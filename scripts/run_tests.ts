@@ -21,6 +21,7 @@ const COMMANDS: Command[] = [
   "avahi-daemon",
   "curl",
   "dbus-daemon",
+  "dhcpd",
   "dig",
   "dnsmasq",
   "ip",

@@ -14,6 +14,7 @@ export const PACKAGES = {
   "avahi-daemon": "avahi-daemon",
   "curl": "curl",
   "dbus-daemon": "dbus",
+  "dhcpd": "isc-dhcp-server",
   "dig": "bind9-dnsutils",
   "dnsmasq": "dnsmasq-base",
   "ethtool": "ethtool",
