@@ -4,17 +4,9 @@
  * @module
  */
 
-import { type Device, OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../stack/device.ts";
-import {
-  CHECKSUM_PARTIAL,
-  GSO_ECN,
-  GSO_NONE,
-  GSO_TCPV4,
-  GSO_TCPV6,
-  GSO_UDP,
-  HEADROOM,
-  type Packet,
-} from "../stack/packet.ts";
+import { type Device, OFFLOAD_CHECKSUM } from "../stack/device.ts";
+import { gsoOffload } from "../stack/link/offload.ts";
+import { CHECKSUM_PARTIAL, GSO_NONE, HEADROOM, type Packet } from "../stack/packet.ts";
 
 /** Bytes of an Ethernet II header; no frame is shorter. */
 export const ETHERNET_HEADER = 14;
@@ -30,20 +22,6 @@ export const RECEIVE_OFFSET: number = HEADROOM - ETHERNET_HEADER;
 /** Bytes of the link header in front of each packet of a device. */
 export function linkHeader({ medium }: Device): number {
   return medium === "ip" ? 0 : ETHERNET_HEADER;
-}
-
-/** The `OFFLOAD_*` bit that a packet's {@link Packet.gsoType} calls for; 0 for a type that nobody knows. */
-export function gsoOffload(gsoType: number): number {
-  switch (gsoType & ~GSO_ECN) {
-    case GSO_TCPV4:
-      return OFFLOAD_TSO4;
-    case GSO_TCPV6:
-      return OFFLOAD_TSO6;
-    case GSO_UDP:
-      return OFFLOAD_USO;
-    default:
-      return 0;
-  }
 }
 
 /**

@@ -5,11 +5,11 @@
  */
 
 import { type Device, OFFLOAD_CHECKSUM } from "../stack/device.ts";
-import { completeChecksum, MALFORMED, segment } from "../stack/link/offload.ts";
+import { completeChecksum, gsoOffload, MALFORMED, partsOf, segment } from "../stack/link/offload.ts";
 import { CHECKSUM_PARTIAL, GSO_NONE, type Packet } from "../stack/packet.ts";
 import * as ethernet from "../stack/wire/ethernet.ts";
 import { TAG_LENGTH } from "../stack/wire/vlan.ts";
-import { gsoOffload, linkHeader } from "./frame.ts";
+import { linkHeader } from "./frame.ts";
 
 /** Tags in front of a packet that are looked behind (802.1Q in 802.1ad). */
 const MOST_TAGS = 2;
@@ -118,7 +118,7 @@ export class Relay {
     }
     counters.cut++;
     counters.sent += sent;
-    const whole = sent >= parts(packet);
+    const whole = sent >= partsOf(packet);
     if (!whole) counters.exhausted++;
     return whole;
   }
@@ -153,10 +153,4 @@ function transportLength({ view, transport, checksumOffset, end }: Packet): numb
 /** Bytes of the IP packet of one part. */
 function partLength(packet: Packet): number {
   return packet.transport - packet.network + transportLength(packet) + packet.gsoSize;
-}
-
-/** How many parts a super-frame has. */
-function parts(packet: Packet): number {
-  const payload = packet.length - (packet.transport - packet.offset) - transportLength(packet);
-  return Math.max(1, Math.ceil(payload / packet.gsoSize));
 }

@@ -5,7 +5,7 @@
  */
 
 import { libc } from "./ffi/libc.ts";
-import { interfaceMac, openTunIn, type Tun } from "./ffi/tun.ts";
+import { interfaceMac, openTunIn, setReceiveFilter, type Tun } from "./ffi/tun.ts";
 import { KernelDevice, type KernelDeviceOptions } from "./kernel_device.ts";
 import { formatLinkAddress, randomLinkAddress } from "./link_address.ts";
 
@@ -17,6 +17,15 @@ export interface TapDeviceOptions extends KernelDeviceOptions {
 
 /** Frames of Ethernet to and from the kernel. */
 export class TapDevice extends KernelDevice {
+  readonly #tun: Tun;
+
+  private constructor(tun: Tun, mac: Uint8Array, options: TapDeviceOptions) {
+    super(tun, mac, options);
+    this.#tun = tun;
+    // Also ends what a former user of a persistent device has set.
+    setReceiveFilter(tun, mac, null);
+  }
+
   /**
    * Opens a TAP device. One that does not exist is made, and goes away with the process; make one that stays, with
    * addresses for the kernel's side, by `ip tuntap add dev tap0 mode tap`.
@@ -34,6 +43,11 @@ export class TapDevice extends KernelDevice {
       libc().close(tun.socket);
       throw error;
     }
+  }
+
+  /** The kernel drops the others before they are read: they cost nothing here. */
+  filterGroups(groups: readonly number[] | null): void {
+    if (!this.closed) setReceiveFilter(this.#tun, this.mac, groups);
   }
 }
 

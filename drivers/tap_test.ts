@@ -5,6 +5,7 @@ import { deviceConformance, type DevicePair, passable } from "./device_conforman
 import { Collector, fillFrame } from "./device_conformance_frames.ts";
 import { EBADFD, EIO, ENOENT } from "./ffi/errno.ts";
 import { type Libc, libc } from "./ffi/libc.ts";
+import type { Packet } from "../stack/packet.ts";
 import { formatLinkAddress } from "./link_address.ts";
 import { TapDevice, type TapDeviceOptions } from "./tap.ts";
 
@@ -229,5 +230,47 @@ Deno.test("TapDevice does not hold the process open after disarm()", async () =>
       console.log("disarmed");`;
     const { stdout } = await namespace.run("timeout", ["5", Deno.execPath(), "eval", "--no-check", script]);
     assert.equal(stdout.trim(), "disarmed");
+  }
+});
+
+Deno.test("TapDevice.filterGroups() has the kernel drop frames to groups that are not wanted", async () => {
+  await using namespace = await Namespace.create();
+  await namespace.tap("tap0", { addresses: ["10.0.0.1/24"] });
+  await namespace.ip("route", "add", "224.0.0.0/4", "dev", "tap0");
+  const open = () => TapDevice.open({ name: "tap0", namespace: namespace.name });
+  /** Which groups' frames come when each is sent one, the last of them 239.0.0.9. */
+  const heard = async (device: TapDevice): Promise<number[]> => {
+    const seen = new Set<number>();
+    const groups = Array.from({ length: 9 }, (_, index) => index + 1);
+    const receiver = {
+      receive({ view, offset }: Packet): void {
+        if (view.getInt32(offset + 2) >>> 24 === 0x5e) seen.add(view.getUint8(offset + 5));
+      },
+    };
+    for (const group of groups) {
+      await namespace.attempt("ping", ["-c", "1", "-W", "0.01", `239.0.0.${group}`]);
+      while (device.poll(receiver, 64, 0) > 0);
+    }
+    return [...seen];
+  };
+  let device = open();
+  try {
+    assert.equal((await heard(device)).length, 9, "all, before anybody asks for less");
+    device.filterGroups([0x100, 0x5e000003, 0x100, 0x5e000005]);
+    assert.deepEqual(await heard(device), [3, 5]);
+    device.filterGroups([]);
+    assert.deepEqual(await heard(device), []);
+    device.filterGroups(null);
+    assert.equal((await heard(device)).length, 9);
+    // Beyond what the kernel tells apart exactly, it still passes all that is wanted.
+    device.filterGroups(Array.from({ length: 20 }, (_, index) => [0x100, 0x5e000005 + index]).flat());
+    const some = await heard(device);
+    assert.ok([5, 6, 7, 8, 9].every((group) => some.includes(group)), `${some}`);
+    device.filterGroups([]);
+    device.close();
+    device = open();
+    assert.equal((await heard(device)).length, 9, "whoever opens it again gets all");
+  } finally {
+    device.close();
   }
 });

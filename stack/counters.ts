@@ -13,6 +13,8 @@ export class LinkDrops {
   badSource = 0;
   /** For another station, and no tap took it. */
   otherStation = 0;
+  /** An IP packet to a group of the link that nobody has joined. */
+  otherGroup = 0;
   /** An IEEE 802.3 length instead of an ethertype; {@link LinkCounters.llc} tells of what. */
   notEthernet2 = 0;
   /** An IEEE 802.3 length that is more than there is, or less than a header. */

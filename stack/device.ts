@@ -102,6 +102,14 @@ export interface Device {
   flush(): void;
 
   /**
+   * Says which frames to groups are wanted, so that a device which can does not deliver the others, nor those to other stations.
+   * It may deliver more than is asked for, and one without a filter lacks this.
+   * @param groups Pairs of the first 16 and the last 32 bits (signed) of a link address; null for every frame there is, as at
+   *   the start. The caller keeps it.
+   */
+  filterGroups?(groups: readonly number[] | null): void;
+
+  /**
    * Asks to be woken: `wake` is called at most once, from the event loop, when {@link poll} may have something to
    * deliver, the link changed or the medium is gone. A later call replaces the former.
    * @returns False when something is waiting already (poll again instead of sleeping).

@@ -133,6 +133,8 @@ export class Stack {
    */
   pauses = 0;
 
+  /** @internal How many look at what comes in before it is known whether it is for us: groups that nobody has joined come in for them. */
+  observers = 0;
   /** Goes up whenever an address or a route changes; paths of an older generation look their way up again. */
   generation = 0;
 
@@ -257,6 +259,7 @@ export class Stack {
     removed.igmp?.stop();
     removed.nd?.stop();
     this.groups.removeInterface(removed);
+    removed.linkGroups.close();
     this.routes.removeWhere((route) => route.interface === removed);
     this.generation++;
   }
@@ -339,6 +342,20 @@ export class Stack {
   /** @internal */
   nextInterfaceIndex(): number {
     return ++this.#index;
+  }
+
+  /** @internal Somebody looks at what comes in. @returns Ends it. */
+  observe(): () => void {
+    let active = true;
+    const count = (by: number) => {
+      this.observers += by;
+      for (const one of this.#interfaces) one.linkGroups.tell();
+    };
+    count(1);
+    return () => {
+      if (active) count(-1);
+      active = false;
+    };
   }
 
   /** @internal The secret that stable addresses are made with; a random one when none was handed in. */

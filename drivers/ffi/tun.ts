@@ -31,6 +31,7 @@ export const TUN_F_USO: number = 0x20 | 0x40;
 
 const IFF_TUN = 1, IFF_TAP = 2, IFF_NAPI = 0x10, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
 const TUNSETIFF = 0x400454ca, TUNSETOFFLOAD = 0x400454d0, TUNSETVNETHDRSZ = 0x400454d8;
+const TUNSETTXFILTER = 0x400454d1;
 const TUNGETIFF = 0x800454d2;
 const SIOCGIFFLAGS = 0x8913, SIOCGIFMTU = 0x8921, SIOCGIFHWADDR = 0x8927;
 const IFF_UP = 1;
@@ -187,6 +188,27 @@ function attachFailure(name: string, kind: TunKind, number: number): Error {
 /** Turns offloads on and off. @param flags `TUN_F_*` bits. @returns False if the kernel does not know them all. */
 export function setOffload(tun: Tun, flags: number): boolean {
   return libc().ioctlValue(tun.fd, TUNSETOFFLOAD, flags) === 0;
+}
+
+/**
+ * Has the kernel send only frames to `mac`, to all, and to these groups of its link; null for every frame. More than a few
+ * groups are told apart by a hash, so that some others may come as well.
+ * @param groups Pairs of the first 16 and the last 32 bits of an address. @returns False if the kernel can't.
+ */
+export function setReceiveFilter(tun: Tun, mac: Uint8Array, groups: readonly number[] | null): boolean {
+  const count = groups === null ? 0 : 2 + groups.length / 2;
+  const filter = new DataView(new ArrayBuffer(4 + 6 * count));
+  filter.setUint16(2, count, true);
+  if (groups !== null) {
+    const bytes = new Uint8Array(filter.buffer);
+    bytes.set(mac, 4);
+    bytes.fill(255, 10, 16);
+    for (let i = 0, at = 16; i < groups.length; i += 2, at += 6) {
+      filter.setUint16(at, groups[i]!);
+      filter.setInt32(at + 2, groups[i + 1]!);
+    }
+  }
+  return libc().ioctl(tun.fd, TUNSETTXFILTER, new Uint8Array(filter.buffer)) >= 0;
 }
 
 /** The interface's MTU, in bytes. @throws {Error} If the interface is gone. */

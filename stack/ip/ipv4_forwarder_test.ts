@@ -69,7 +69,7 @@ Deno.test("Ipv4Forwarder is off unless asked for, for the stack or one interface
 
 const NEVER: [keyof ForwardDrops, string, FrameOptions][] = [
   ["group", "in a link broadcast", { to: [255, 255, 255, 255, 255, 255] }],
-  ["group", "to a group", { destination: "239.1.2.3", to: [1, 0, 0x5e, 1, 2, 3] }],
+  ["group", "to a group", { destination: "239.1.2.3", to: [1, 0, 0x5e, 0, 0, 1] }],
   ["group", "to a directed broadcast", { destination: "10.0.1.255" }],
   ["badSource", "from 0.0.0.0", { source: "0.0.0.0" }],
   ["badSource", "from a link-local address", { source: "169.254.1.1" }],

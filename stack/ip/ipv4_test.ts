@@ -63,7 +63,7 @@ const BAD: [keyof Ipv4Drops, string, FrameOptions, ((frame: Uint8Array) => Uint8
   ["martian", "loopback destination", { destination: "127.0.0.1" }],
   ["unicastInGroup", "unicast in a link broadcast", { to: BROADCAST }],
   ["notForUs", "somebody else's", { destination: "10.0.0.9" }],
-  ["notForUs", "a group that was not joined", { destination: "224.0.0.9", to: [1, 0, 0x5e, 0, 0, 9] }],
+  ["notForUs", "a group that was not joined", { destination: "224.0.0.9", to: [1, 0, 0x5e, 0, 0, 1] }],
   ["fragment", "first fragment", { fragment: 0x2000 }],
   ["fragment", "last fragment", { fragment: 5 }],
 ];

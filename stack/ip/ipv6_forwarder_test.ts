@@ -61,7 +61,7 @@ Deno.test("Ipv6Forwarder forwards nothing unless asked for", () => {
 
 const NEVER: [keyof ForwardDrops, string, FrameV6Options][] = [
   ["group", "in a link multicast", { to: [0x33, 0x33, 0, 0, 0, 1] }],
-  ["group", "to a group", { destination: "ff0e::1234" }],
+  ["group", "to a group", { destination: "ff0e::1234", to: [0x33, 0x33, 0, 0, 0, 1] }],
   ["badDestination", "to a link-local address", { destination: "fe80::77" }],
 ];
 

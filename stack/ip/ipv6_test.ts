@@ -76,7 +76,7 @@ const BAD: [keyof Ipv6Drops, string, FrameV6Options, ((frame: Uint8Array) => Uin
   ["badDestination", "group of the reserved scope", { destination: "ff00::1" }],
   ["unicastInGroup", "unicast address in a link multicast", { to: [0x33, 0x33, 0, 0, 0, 1] }],
   ["notForUs", "other host", { destination: "fd00::9" }],
-  ["notForUs", "group that was not joined", { destination: "ff02::1:ff00:9" }],
+  ["notForUs", "group that was not joined", { destination: "ff02::1:ff00:9", to: [0x33, 0x33, 0, 0, 0, 1] }],
   ["badExtension", "cut extension header", { extensions: { first: 60, bytes: [PROTOCOL, 9, 1, 4] } }],
   ["badExtension", "hop-by-hop header in the middle", {
     extensions: { first: 60, bytes: [...NOTHING(0), ...NOTHING(PROTOCOL)] },

@@ -74,7 +74,12 @@ export abstract class IpLayer implements Handler {
    * @returns Takes it away again.
    */
   tap(direction: "in" | "out", tap: Tap): () => void {
-    return (direction === "in" ? this.tapsIn : this.#tapsOut).add(tap);
+    if (direction === "out") return this.#tapsOut.add(tap);
+    const end = this.stack.observe(), remove = this.tapsIn.add(tap);
+    return () => {
+      remove();
+      end();
+    };
   }
 
   /**

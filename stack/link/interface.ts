@@ -5,18 +5,14 @@
  */
 
 import { LinkCounters } from "../counters.ts";
-import { type Device, OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../device.ts";
+import { type Device, OFFLOAD_CHECKSUM } from "../device.ts";
 import { StackError } from "../errors.ts";
 import type { Cidr, IpAddress } from "../ip/address.ts";
 import { ReversePath } from "../ip/forwarding.ts";
 import {
   BROADCAST,
   CHECKSUM_PARTIAL,
-  GSO_ECN,
   GSO_NONE,
-  GSO_TCPV4,
-  GSO_TCPV6,
-  GSO_UDP,
   type Handler,
   MULTICAST,
   OTHER,
@@ -34,9 +30,10 @@ import { NeighbourDiscovery } from "../nd/discovery.ts";
 import type { Ipv6Options } from "../nd/options.ts";
 import { LEAST_MTU } from "../wire/ipv6.ts";
 import { Arp } from "./arp.ts";
+import { LinkGroups } from "./link_groups.ts";
 import { countLlc } from "./llc.ts";
 import type { Neighbour } from "./neighbour.ts";
-import { completeChecksum, MALFORMED, segment } from "./offload.ts";
+import { completeChecksum, gsoOffload, MALFORMED, partsOf, segment } from "./offload.ts";
 import { Vlans } from "./vlan.ts";
 
 /** What `Stack.addInterface` takes. */
@@ -70,6 +67,8 @@ export class Interface implements Handler {
   readonly device: Device;
   /** The device whose slots its frames lie in: its own, or the one below it. */
   readonly memory: Device;
+  /** The groups of its link that it takes frames of. */
+  readonly linkGroups: LinkGroups;
   /** The VLANs on top of it, and what came for others. */
   readonly vlans: Vlans;
   /** What a person calls it. */
@@ -115,6 +114,7 @@ export class Interface implements Handler {
   #ipv4: Handler | null = null;
   #ipv6: Handler | null = null;
   readonly #handlers = new Map<number, Handler>();
+  readonly #watches = new Map<number, () => void>();
 
   /** @internal `Stack.addInterface` makes them. */
   constructor(stack: Stack, device: Device, options: InterfaceOptions, loopback = false) {
@@ -154,6 +154,7 @@ export class Interface implements Handler {
     this.nd = loopback || ipv6 === false || mtu < LEAST_MTU
       ? null
       : new NeighbourDiscovery(this, stack, ipv6 === true ? {} : ipv6);
+    this.linkGroups = new LinkGroups(device, stack, this.nd !== null);
   }
 
   /** Largest IPv4 packet that is sent, in bytes: {@link mtu}, or less when a server says so. 0 sets it back; more than {@link mtu} does so too. */
@@ -269,14 +270,24 @@ export class Interface implements Handler {
     }
     if (ethertype === ethernet.IPV4) this.#ipv4 = handler;
     else if (ethertype === ethernet.IPV6) this.#ipv6 = handler;
-    else this.#handlers.set(ethertype, handler);
+    else {
+      this.#handlers.set(ethertype, handler);
+      if (handler !== this.arp && handler !== this.vlans && !this.#watches.has(ethertype)) {
+        // Who knows which groups it listens to.
+        this.#watches.set(ethertype, this.linkGroups.watch());
+      }
+    }
   }
 
   /** Nobody gets frames of this ethertype any more. */
   detach(ethertype: number): void {
     if (ethertype === ethernet.IPV4) this.#ipv4 = null;
     else if (ethertype === ethernet.IPV6) this.#ipv6 = null;
-    else this.#handlers.delete(ethertype);
+    else {
+      this.#handlers.delete(ethertype);
+      this.#watches.get(ethertype)?.();
+      this.#watches.delete(ethertype);
+    }
   }
 
   /**
@@ -285,7 +296,12 @@ export class Interface implements Handler {
    * @returns Takes it away again.
    */
   tap(direction: "in" | "out", tap: Tap): () => void {
-    return (direction === "in" ? this.#tapsIn : this.#tapsOut).add(tap);
+    if (direction === "out") return this.#tapsOut.add(tap);
+    const end = this.linkGroups.watch(), remove = this.#tapsIn.add(tap);
+    return () => {
+      remove();
+      end();
+    };
   }
 
   receive(packet: Packet): void {
@@ -320,6 +336,13 @@ export class Interface implements Handler {
       return;
     }
     const ethertype = ethernet.ethertype(view, at);
+    if (
+      packet.cast === MULTICAST && (ethertype === ethernet.IPV4 || ethertype === ethernet.IPV6) &&
+      !this.linkGroups.has(high, low)
+    ) {
+      counters.dropped.otherGroup++;
+      return;
+    }
     let handler: Handler | null;
     if (ethertype === ethernet.IPV4) handler = this.#ipv4;
     else if (ethertype === ethernet.IPV6) handler = this.#ipv6;
@@ -457,7 +480,7 @@ export class Interface implements Handler {
       packet.discard();
       return false;
     }
-    const whole = sent === Math.ceil(this.#payload(packet) / packet.gsoSize);
+    const whole = sent === partsOf(packet);
     packet.discard();
     counters.segmented++;
     counters.sent += sent;
@@ -466,17 +489,7 @@ export class Interface implements Handler {
   }
 
   #cuts(gsoType: number): boolean {
-    const type = gsoType & ~GSO_ECN;
-    const needed = type === GSO_TCPV4 ? OFFLOAD_TSO4 : type === GSO_TCPV6 ? OFFLOAD_TSO6 : OFFLOAD_USO;
-    return (this.#offloads & needed) !== 0;
-  }
-
-  /** Payload bytes of a super-frame, at least 1. */
-  #payload(packet: Packet): number {
-    const { view, transport } = packet;
-    const tcp = (packet.gsoType & ~GSO_ECN) !== GSO_UDP;
-    const header = tcp ? (view.getUint8(transport + 12) >>> 4) << 2 : 8;
-    return Math.max(1, packet.length - (transport + header - packet.offset));
+    return (this.#offloads & gsoOffload(gsoType)) !== 0;
   }
 
   /** A frame in another device's memory (forwarded, or bridged by a tap) moves into a slot of ours. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Device, OFFLOAD_CHECKSUM } from "../device.ts";
+import { type Device, OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../device.ts";
 import {
   type Bytes,
   CHECKSUM_PARTIAL,
@@ -26,6 +26,28 @@ const TCP_FLAGS = 13, FIN = 0x01, PSH = 0x08, CWR = 0x80;
 
 /** {@link segment}: the super-frame contradicts itself; nothing was sent. */
 export const MALFORMED = -1;
+
+/** The `OFFLOAD_*` bit that a packet's {@link Packet.gsoType} calls for; 0 for a type that nobody knows. */
+export function gsoOffload(gsoType: number): number {
+  switch (gsoType & ~GSO_ECN) {
+    case GSO_TCPV4:
+      return OFFLOAD_TSO4;
+    case GSO_TCPV6:
+      return OFFLOAD_TSO6;
+    case GSO_UDP:
+      return OFFLOAD_USO;
+    default:
+      return 0;
+  }
+}
+
+/** How many frames a super-frame stands for; `transport` tells where its headers end. */
+export function partsOf(packet: Packet): number {
+  const { view, transport, gsoSize } = packet;
+  const tcp = (packet.gsoType & ~GSO_ECN) !== GSO_UDP;
+  const header = tcp ? (view.getUint8(transport + 12) >>> 4) << 2 : udp.HEADER_LENGTH;
+  return Math.ceil(Math.max(1, packet.length - (transport + header - packet.offset)) / gsoSize);
+}
 
 /**
  * Completes the checksum that {@link CHECKSUM_PARTIAL} calls for. A UDP checksum of 0 becomes 0xffff (RFC 768).

@@ -56,6 +56,9 @@ export class VlanDevice implements Device {
   /** @internal Gets its frames. */
   receiver: Handler | null = null;
   readonly #priority: number;
+  /** The groups that the interface below takes for us, and what has it take all frames in their place. */
+  #groups: readonly number[] = [];
+  #endWatch: (() => void) | null = null;
   #closed = false;
 
   /** @internal `Stack.addVlan` makes them. */
@@ -76,6 +79,19 @@ export class VlanDevice implements Device {
     this.memory = parent.memory;
     // Devices have room for one tag; a second one has to come out of the packet.
     this.mtu = parent.device instanceof VlanDevice ? parent.mtu - wire.TAG_LENGTH : parent.mtu;
+  }
+
+  /** The frames come by the interface below, which has to take them. */
+  filterGroups(groups: readonly number[] | null): void {
+    if (this.#closed) return;
+    const { linkGroups } = this.parent;
+    const end = this.#endWatch, before = this.#groups;
+    // What is new first, so that nothing is lost in between.
+    this.#endWatch = groups === null ? linkGroups.watch() : null;
+    this.#groups = groups?.slice() ?? [];
+    if (this.#groups.length > 0) linkGroups.take(this.#groups, 1);
+    if (before.length > 0) linkGroups.take(before, -1);
+    end?.();
   }
 
   get linkUp(): boolean {
@@ -141,6 +157,8 @@ export class VlanDevice implements Device {
   disarm(): void {}
 
   close(): void {
+    if (this.#closed) return;
+    this.filterGroups([]);
     this.#closed = true;
     this.parent.vlans.remove(this);
   }

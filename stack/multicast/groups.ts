@@ -113,6 +113,7 @@ export class Groups {
       membership = new Membership(group, owner);
       this.#table.add(membership);
       this.#count++;
+      owner.linkGroups.join(group);
     }
     const listener = new GroupListener(this, membership, filter);
     membership.listeners.add(listener);
@@ -189,5 +190,6 @@ export class Groups {
   #remove(membership: Membership): void {
     this.#table.remove(membership);
     this.#count--;
+    membership.interface.linkGroups.leave(membership.address);
   }
 }

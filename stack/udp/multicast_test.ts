@@ -47,7 +47,7 @@ Deno.test("UdpSocket.groups.join() takes a group until it is left or the socket 
   const made = new Listening();
   const socket = made.socket("a");
   assert.deepEqual(made.deliver("1"), []);
-  assert.equal(made.host.stack.ipv4.counters.dropped.notForUs, 1);
+  assert.equal(made.host.interface.counters.dropped.otherGroup, 1);
   socket.groups.join(GROUP);
   assert.deepEqual(made.deliver("2"), ["a 2"]);
   assert.throws(() => socket.groups.join(GROUP), refused("AddressInUse"));
