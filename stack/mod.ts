@@ -42,6 +42,7 @@ export * from "./limits.ts";
 export * from "./link/address_claim.ts";
 export * from "./link/arp.ts";
 export * from "./link/interface.ts";
+export { LinkGroups } from "./link/link_groups.ts";
 export * from "./link/link_local.ts";
 export * from "./link/loopback.ts";
 export * from "./link/neighbour.ts";
