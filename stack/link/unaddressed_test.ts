@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../device.ts";
 import { StackError } from "../errors.ts";
 import { Cidr, IpAddress } from "../ip/address.ts";
@@ -193,4 +194,36 @@ Deno.test("Stack.addVlan() refuses an interface without link addresses", () => {
     (error) => error instanceof StackError && error.code === "AddressNotAvailable",
   );
   assert.deepEqual(versions(made), []);
+});
+
+Deno.test("Interface without link addresses survives whatever comes, and counts each packet once", () => {
+  const made = host("10.0.0.1/24", true);
+  made.stack.udp.bind({ port: 7 }, {
+    receive: (packet, socket) => void socket.answer(packet, packet.length),
+  });
+  const valid = [
+    bare(icmpFrame(8, 0, 1, [1, 2, 3])),
+    bare(ipv4Frame(17, [0, 9, 0, 7, 0, 8, 0, 0])),
+    bare(ipv4Frame(17, [0, 9, 0, 7, 0, 8, 0, 0], { fragment: 0x2000 })),
+    bare(icmpv6Frame(135, 0, [0, 0, 0, 0, ...bytesOf("fe80::1")], { destination: "ff02::1", hopLimit: 255 })),
+    bare(icmpv6Frame(134, 0, new Array(12).fill(1), { destination: "ff02::1", hopLimit: 255 })),
+  ];
+  fc.assert(
+    fc.property(
+      fc.nat(valid.length - 1),
+      fc.array(fc.tuple(fc.nat(70), fc.nat(255)), { maxLength: 5 }),
+      fc.nat(90),
+      (which, changes, length) => {
+        const bytes = valid[which]!.slice(0, length);
+        for (const [at, value] of changes) if (at < bytes.length) bytes[at] = value;
+        made.device.deliver(made.interface, bytes);
+        const { received, delivered, dropped } = made.interface.counters;
+        assert.equal(received, delivered + Object.values(dropped).reduce((sum, count) => sum + count, 0));
+      },
+    ),
+    { numRuns: 2000 },
+  );
+  assert.deepEqual(made.errors, []);
+  assert.equal(made.device.faults, 0);
+  for (const { bytes } of made.device.take()) assert.ok([4, 6].includes(bytes[0]! >> 4));
 });
