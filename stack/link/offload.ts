@@ -5,6 +5,7 @@
  * @module
  */
 
+import { copyBytes } from "../copy.ts";
 import { type Device, OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../device.ts";
 import {
   type Bytes,
@@ -173,8 +174,7 @@ function takeRange(packet: Packet, from: number, length: number, part: Packet): 
 
 function copy(source: Bytes, from: number, length: number, target: Bytes, at: number): void {
   if (source === target) target.copyWithin(at, from, from + length);
-  // A short-lived view: there is no other fast copy between two buffers.
-  else target.set(source.subarray(from, from + length), at);
+  else copyBytes(source, from, length, target, at);
 }
 
 /**

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { copyBytes } from "../copy.ts";
 import { type Bytes, type Packet, Region } from "../packet.ts";
 
 /** Smallest block, as a power of two. */
@@ -93,8 +94,8 @@ export class Ring {
     const bytes = this.region!.bytes;
     const start = this.#head + at & this.#mask;
     const first = Math.min(length, this.#mask + 1 - start);
-    bytes.set(source.subarray(offset, offset + first), start);
-    if (first < length) bytes.set(source.subarray(offset + first, offset + length), 0);
+    copyBytes(source, offset, first, bytes, start);
+    if (first < length) copyBytes(source, offset + first, length - first, bytes, 0);
   }
 
   /** Copies bytes out from distance `at` from the head. */
@@ -102,8 +103,8 @@ export class Ring {
     const bytes = this.region!.bytes;
     const start = this.#head + at & this.#mask;
     const first = Math.min(length, this.#mask + 1 - start);
-    target.set(bytes.subarray(start, start + first), offset);
-    if (first < length) target.set(bytes.subarray(0, length - first), offset + first);
+    copyBytes(bytes, start, first, target, offset);
+    if (first < length) copyBytes(bytes, 0, length - first, target, offset + first);
   }
 
   /** Hangs bytes behind a packet without copying them. */
