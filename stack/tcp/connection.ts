@@ -17,6 +17,7 @@ import { ConnectionState, type Limit, Recovery } from "./connection_state.ts";
 import { drop, enterOrphans, orphaned, reset } from "./ending.ts";
 import { type TcpInfo, tcpInfo } from "./info.ts";
 import { sendQuantum } from "./pacing.ts";
+import { RecordEnds } from "./record_ends.ts";
 import { type TraceHandler, Tracer } from "./trace.ts";
 import { expireTimers } from "./timers.ts";
 
@@ -192,6 +193,12 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
     this.readable = 0;
     this.receiveRing.free();
     if (this.closeDue) this.tcp.markDirty(this);
+  }
+
+  /** What is written from now on begins a segment of its own: no segment holds bytes of both sides. */
+  endRecord(): void {
+    this.recordEnds ??= new RecordEnds();
+    this.recordEnds.add(this.sendBase + this.sendQueued | 0);
   }
 
   get keepAlive(): number {

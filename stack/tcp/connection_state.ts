@@ -16,6 +16,7 @@ import type { AccurateEcn } from "./accurate_ecn.ts";
 import type { FastOpenState } from "./fast_open.ts";
 import type { TcpListener } from "./listener.ts";
 import type { MtuProbing } from "./mtu_probing.ts";
+import type { RecordEnds } from "./record_ends.ts";
 import { Ring } from "./ring.ts";
 import { RttEstimator } from "./rtt.ts";
 import type { SourceCounts } from "./source_counts.ts";
@@ -135,6 +136,8 @@ export abstract class ConnectionState implements TimerOwner {
   /** FIN was sent at least once. */
   finSent = false;
   noDelay = false;
+  /** Where segments have to end, if the application has ever asked for it. */
+  recordEnds: RecordEnds | null = null;
   /** Nothing less than a segment goes out until it is taken back (or the window timer expires). */
   corked = false;
   /** The same, until the next write or ACK: more is about to be written. */

@@ -89,7 +89,7 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
   }
   const right = c.sndUna + c.sndWnd | 0;
   const paced = c.pacingRate > 0;
-  if (waiting && !probe && c.mtuProbing !== null) {
+  if (waiting && !probe && c.mtuProbing !== null && c.recordEnds === null) {
     const probed = sendMtuProbe(c, c.mtuProbing, unsent, now);
     if (probed < 0) return;
     unsent -= probed;
@@ -112,9 +112,12 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
       deferred = true;
       break;
     }
-    let length = Math.min(unsent, room, quota * c.mss, largest(c), most);
+    // Bytes up to a place where a segment has to end, with more behind it: there is nothing to wait for.
+    const bounded = c.recordEnds === null ? Infinity : c.recordEnds.after(c.sndNxt);
+    let length = Math.min(unsent, room, quota * c.mss, largest(c), most, bounded);
     const last = length === unsent;
-    if (!last || !(c.finQueued || (c.noDelay && !c.corked && !c.moreComing))) {
+    const ends = length === bounded && !last;
+    if (!ends && (!last || !(c.finQueued || (c.noDelay && !c.corked && !c.moreComing)))) {
       // Whole segments only; the rest waits for ACKs or for more (Nagle, silly window).
       const whole = length - length % c.mss;
       if (whole > 0) {
@@ -127,7 +130,8 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
     const record = records.take();
     if (record < 0) break;
     const flags = wire.ACK |
-      (length === unsent && length > 0 && (!c.pushHeld || c.pushSmall) ? wire.PSH : 0) | (fin ? wire.FIN : 0);
+      (ends || (length === unsent && length > 0 && (!c.pushHeld || c.pushSmall)) ? wire.PSH : 0) |
+      (fin ? wire.FIN : 0);
     const end = c.sndNxt + length + (fin ? 1 : 0) | 0;
     records.start[record] = c.sndNxt;
     records.end[record] = end;

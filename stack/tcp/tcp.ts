@@ -277,6 +277,11 @@ export class Tcp implements TcpApi, Transport {
     s.length = available - header;
     s.frame = packet.gsoType === GSO_NONE ? 0 : packet.gsoSize;
     if (!s.options.parse(view, offset + wire.HEADER_LENGTH, offset + header)) counters.badOptions++;
+    if (s.options.signed) {
+      // Nobody has agreed to it here, and what it protects is not to be believed from others (as Linux).
+      counters.signed++;
+      return;
+    }
     const hash = this.hash.packet(packet);
     const now = this.stack.now;
     const c = this.table.find(packet, hash, ports);

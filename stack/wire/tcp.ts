@@ -149,6 +149,8 @@ export const OPTION_SACK = 5;
 /** Timestamps (RFC 7323), 10 bytes. */
 export const OPTION_TIMESTAMPS = 8;
 
+/** Signature of a segment (RFC 2385), 18 bytes. */
+export const OPTION_MD5 = 19;
 /** Fast Open cookie (RFC 7413, section 4.1.1): 2 bytes to ask for one, 6 to 18 with one. */
 export const OPTION_FAST_OPEN = 34;
 /** Accurate ECN (RFC 9768, section 3.2.3), 2 + 3 × counters bytes: ECT(0), marks, ECT(1). */
@@ -191,6 +193,8 @@ export class TcpOptions {
   ecnCounters = -1;
   /** 24-bit counters of bytes, by the number of their codepoint (1 to 3); -1 for one that was left out. */
   readonly ecnBytes: Int32Array<ArrayBuffer> = new Int32Array(4);
+  /** Whether the segment is signed (RFC 2385). */
+  signed = false;
   /** SACK blocks in {@link sack}: 0 to 4. */
   sackBlocks = 0;
   /** Left and right edges, signed, in the order received. */
@@ -208,6 +212,7 @@ export class TcpOptions {
     this.sackBlocks = 0;
     this.fastOpen = -1;
     this.ecnCounters = -1;
+    this.signed = false;
     if (at === end) return true;
     if (end - at === 12 && view.getInt32(at) === TIMESTAMPS_WORD) {
       this.timestamps = true;
@@ -244,6 +249,9 @@ export class TcpOptions {
           break;
         case OPTION_SACK:
           if (length >= 10 && (length - 2) % 8 === 0) this.#parseSack(view, at + 2, (length - 2) / 8);
+          break;
+        case OPTION_MD5:
+          if (length === 18) this.signed = true;
           break;
         case OPTION_FAST_OPEN:
           this.#parseCookie(view, at + 2, length - 2, false);

@@ -87,6 +87,7 @@ export class Kernel {
       buffer?: Expression,
     ): Attempt => {
       const file = this.#file(fd);
+      if (length < 0) throw new SysError("EFAULT");
       if (file instanceof ByteFile) return file.write(length);
       const socket = this.#socket(fd);
       if (length > 0 && isBadAddress(buffer)) throw new SysError("EFAULT");
@@ -99,6 +100,7 @@ export class Kernel {
       buffer?: Expression,
     ): Attempt => {
       const file = this.#file(fd);
+      if (length < 0) throw new SysError("EFAULT");
       if (flags & K.MSG_ERRQUEUE! && !(file instanceof ByteFile)) {
         return this.#errors(this.#socket(fd), undefined);
       }

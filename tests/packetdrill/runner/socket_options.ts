@@ -68,6 +68,17 @@ export class SocketOptions {
     return this.#number(level, name) !== 0;
   }
 
+  /** Where MSG_PEEK begins (SO_PEEK_OFF); less than 0 for what comes next. */
+  get peekOffset(): number {
+    return this.#number("SOL_SOCKET", "SO_PEEK_OFF");
+  }
+
+  /** Moves it on by what was looked at, or back by what was taken. */
+  peeked(bytes: number): void {
+    const at = this.peekOffset;
+    if (at >= 0 && bytes !== 0) this.#values.set("SO_PEEK_OFF", Math.max(0, at + bytes));
+  }
+
   /** UDP_CORK. */
   get corked(): boolean {
     return this.#number("SOL_UDP", "UDP_CORK") !== 0;

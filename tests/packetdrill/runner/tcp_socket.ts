@@ -335,12 +335,18 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
         this.#noteSoftError();
         const lowat = flags & K.MSG_WAITALL! ? length : Math.min(length, this.options.receiveLowWater);
         if (flags & K.MSG_PEEK!) {
-          if (c.readable > 0) return result(Math.min(length, c.readable));
+          const from = Math.max(0, this.options.peekOffset);
+          if (c.readable > from) {
+            const seen = Math.min(length, c.readable - from);
+            this.options.peeked(seen);
+            return result(seen);
+          }
         } else {
           while (total < length && c.readable > 0) {
             const taken = c.read(scratch, 0, Math.min(scratch.length, length - total));
             if (taken === 0) break;
             total += taken;
+            this.options.peeked(-taken);
           }
           if (total > 0) this.#stampRead(c);
           if (total > 0 && (total >= lowat || !wait)) return result(total);
@@ -405,6 +411,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
           if (waited && !this.#writable(c) && this.host.stack.now < deadline) return null;
           put();
           if (flags & K.MSG_OOB! && total > 0) markUrgent(c);
+          if (flags & K.MSG_EOR! && total === length) c.endRecord();
           if (total === length) return over();
         }
         if (!wait || this.host.stack.now >= deadline) {
