@@ -7,6 +7,7 @@
 import { parseArgs } from "node:util";
 import { openDevice } from "../drivers/open.ts";
 import { Network } from "../net/network.ts";
+import { startDatagrams } from "./datagrams_callbacks.ts";
 import { startServices } from "./services.ts";
 import { startCallbackServices } from "./services_callbacks.ts";
 
@@ -37,4 +38,5 @@ startServices({
   serve: ({ port }, handler) => network.serve({ port, onListen: () => {} }, handler),
 });
 startCallbackServices(network.stack);
+startDatagrams(network.stack);
 console.log("ready");

@@ -50,6 +50,18 @@ function bulk(title: string, mode: "send" | "receive", place: Place, version: 4 
   };
 }
 
+function datagrams(title: string, mode: "udp_send" | "udp_receive"): Figure {
+  return {
+    place: "host",
+    contenders: STACKS,
+    measure: (network, contender, seconds) => network.load(contender, mode, seconds),
+    rows: [
+      { title, value: "bits_per_second", unit: "Gbit/s", divisor: 1e9 },
+      { title: `${title}: lost`, value: "lost_percent", unit: "%", divisor: 1, less: true },
+    ],
+  };
+}
+
 function requestResponse(title: string, place: Place): Figure {
   return {
     place,
@@ -84,6 +96,8 @@ export const FIGURES: Readonly<Record<string, Figure>> = {
   bulk_send: bulk("Bulk, us to kernel peer", "receive", "host"),
   bulk6_receive: bulk("Bulk over IPv6, kernel peer to us", "send", "host", 6),
   bulk6_send: bulk("Bulk over IPv6, us to kernel peer", "receive", "host", 6),
+  udp_receive: datagrams("UDP in super-datagrams, kernel peer to us", "udp_send"),
+  udp_send: datagrams("UDP in super-datagrams, us to kernel peer", "udp_receive"),
   plain_receive: bulk("Bulk in plain frames, kernel peer to us", "send", "plain"),
   plain_send: bulk("Bulk in plain frames, us to kernel peer", "receive", "plain"),
   threaded_send: bulk("The same, taken by a thread of the kernel's", "receive", "threaded"),

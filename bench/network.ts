@@ -101,7 +101,8 @@ export class BenchNetwork implements AsyncDisposable {
     const deadline = DEADLINE;
     const theirs = kernel.deno("bench/contender_kernel.ts", [], { deadline });
     const ours = peer.deno("bench/contender_ethox.ts", options, { deadline });
-    await Promise.all([theirs, ours].map((process) => process.printed(/^ready$/m)));
+    const datagrams = kernel.deno("bench/datagrams_kernel.ts", [], { deadline });
+    await Promise.all([theirs, ours, datagrams].map((process) => process.printed(/^ready$/m)));
     const connections = { address: "10.70.1.2", address6: "fd70:1::2", port: 0, process: ours };
     const targets: Targets = {
       callbacks: { ...connections, port: CALLBACKS },

@@ -10,6 +10,7 @@
 
 import { percentile } from "../statistics.ts";
 import { pattern, PORTS, TRAILER } from "../services.ts";
+import { receiveDatagrams, sendDatagrams } from "./datagrams.ts";
 import { Pages, Socket } from "./socket.ts";
 
 /** What a mode measures, by name. */
@@ -160,6 +161,8 @@ export const MODES = {
   receive: receiveBulk,
   rr: requestResponse,
   connect: connectionRate,
+  udp_send: sendDatagrams,
+  udp_receive: receiveDatagrams,
 } as const;
 
 if (import.meta.main) {
