@@ -12,6 +12,7 @@ import type { Bytes } from "../stack/packet.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { SendOptions } from "../stack/udp/datagram.ts";
 import type { UdpHandler, UdpSocket } from "../stack/udp/socket.ts";
+import type { PacketHeaders } from "../stack/ip/packet_headers.ts";
 import type { BindOptions } from "../stack/udp/udp.ts";
 import { checkPort, formatHostPort, parseHost, zoneOf } from "./address.ts";
 import { type Datagram, DatagramQueue, type UdpAddr } from "./datagram_queue.ts";
@@ -33,6 +34,8 @@ export interface DatagramSettings {
   hopLimit?: number;
   /** DSCP and ECN (TOS) of what it sends, 0 to 255. Default 0. */
   trafficClass?: number;
+  /** Options of IPv4 and extension headers of IPv6 of what it sends; what is larger than the path's MTU is refused then. Default: none. */
+  headers?: PacketHeaders;
   /** Whether what is larger than the path's MTU is refused rather than sent in fragments. Default false. */
   dontFragment?: boolean;
   /** Does without checksums over IPv6, both ways (RFC 6935). Default false. */
@@ -89,6 +92,8 @@ export interface DatagramSendOptions {
   hopLimit?: number;
   /** DSCP and ECN (TOS), 0 to 255. */
   trafficClass?: number;
+  /** Options of IPv4 and extension headers of IPv6; null for none. */
+  headers?: PacketHeaders | null;
 }
 
 /** To whom a datagram is sent: an address, or a name. */
@@ -170,6 +175,7 @@ export class DatagramConn implements AsyncIterable<Datagram>, Disposable {
     const socket = this.#socket;
     socket.hopLimit = hopLimit;
     socket.trafficClass = trafficClass;
+    socket.headers = options.headers ?? null;
     socket.dontFragment = options.dontFragment ?? false;
     socket.multicastHops = hops;
     socket.multicastLoop = options.loopback ?? true;
@@ -473,5 +479,6 @@ function sendOptions(
     interface: interfaceOf(stack, options.interface) ?? zone,
     hopLimit: options.hopLimit === undefined ? undefined : checkHops(options.hopLimit),
     trafficClass: options.trafficClass === undefined ? undefined : checkClass(options.trafficClass),
+    headers: options.headers,
   };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { PacketHeaders } from "../stack/ip/packet_headers.ts";
 import type { RawSocket } from "../stack/ip/raw_socket.ts";
 import type { Bytes, Packet } from "../stack/packet.ts";
 import type { Stack } from "../stack/stack.ts";
@@ -28,6 +29,8 @@ export interface RawListenOptions {
   headerIncluded?: boolean;
   /** TTL or hop limit of what it sends, 1 to 255. Default: as the route says. */
   hopLimit?: number;
+  /** Options of IPv4 and extension headers of IPv6 of what it sends without headers of its own. Default: none. */
+  headers?: PacketHeaders;
   /** Packets that wait to be received; while there are so many, further ones are dropped. Default 256. */
   queue?: number;
   /** Bytes of packets that wait to be received; as for {@link queue}. Default 1 MiB. */
@@ -81,6 +84,7 @@ export class RawConn implements AsyncIterable<RawPacket>, Disposable {
       throw toDenoError(error);
     }
     this.#socket.hopLimit = hopLimit;
+    this.#socket.headers = options.headers ?? null;
     this.#signal = options.signal;
     this.#signal?.addEventListener("abort", this.#abort, { once: true });
   }

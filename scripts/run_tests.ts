@@ -33,6 +33,7 @@ const COMMANDS: Command[] = [
   "qemu-system-x86_64",
   "radvd",
   "rdisc6",
+  "socat",
   "tcpdump",
   "traceroute",
   "tshark",

@@ -27,6 +27,7 @@ export const PACKAGES = {
   "qemu-system-x86_64": "qemu-system-x86",
   "radvd": "radvd",
   "rdisc6": "ndisc6",
+  "socat": "socat",
   "tcpdump": "tcpdump",
   "traceroute": "traceroute",
   "tshark": "tshark",

@@ -30,6 +30,7 @@ export * from "./ip/ipv6_extensions.ts";
 export * from "./ip/ipv6_path.ts";
 export * from "./ip/layer.ts";
 export * from "./ip/own_address.ts";
+export * from "./ip/packet_headers.ts";
 export * from "./ip/path.ts";
 export * from "./ip/path_cache.ts";
 export * from "./ip/prefix_trie.ts";

@@ -8,6 +8,7 @@
  */
 
 import type { Device } from "./device.ts";
+import type { PacketHeaders } from "./ip/packet_headers.ts";
 import type { Path } from "./ip/path.ts";
 import type { Interface } from "./link/interface.ts";
 
@@ -166,6 +167,8 @@ export class Packet {
 
   /** The way out that a sending layer has chosen between `reserve` and `transmit`, or null. */
   path: Path | null = null;
+  /** What the path is to add to the IP header, or null. */
+  headers: PacketHeaders | null = null;
   /** A link for whoever holds the packet: a free list, a queue of packets that wait for a neighbour. */
   next: Packet | null = null;
 
@@ -213,6 +216,7 @@ export class Packet {
     this.checksumOffset = 0;
     this.next = null;
     this.path = null;
+    this.headers = null;
     this.looped = null;
     if (this.piece0Length !== 0) this.dropPieces();
   }

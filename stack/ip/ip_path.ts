@@ -203,7 +203,14 @@ export abstract class IpPath implements Path {
       this.#learnedMtu = 0;
       this.mtu = this.#mostMtu();
     }
-    const length = packet.length + this.headerLength;
+    const { headers } = packet;
+    const length = packet.length + this.headerLength +
+      (headers === null ? 0 : headers.lengthOf(this.version));
+    if (headers !== null && length > this.mtu) {
+      layer.counters.sendTooBig++;
+      packet.discard();
+      return -1;
+    }
     if (length > most || (length > this.mtu && packet.gsoType === GSO_NONE && protocol === TCP)) {
       layer.counters.sendTooBig++;
       packet.discard();

@@ -50,7 +50,9 @@ export class Ipv4Path extends IpPath {
     packet.transport = packet.offset;
     packet.version = 4;
     packet.protocol = protocol;
-    const at = packet.network = packet.offset -= wire.HEADER_LENGTH;
+    const { headers } = packet;
+    const header = wire.HEADER_LENGTH + (headers === null ? 0 : headers.lengthOf(4));
+    const at = packet.network = packet.offset -= header;
     wire.write(
       packet.view,
       at,
@@ -64,6 +66,7 @@ export class Ipv4Path extends IpPath {
       this.source.d,
       this.destination.d,
     );
+    if (headers !== null) headers.writeV4(packet, at);
     return this.#layer.tapOutgoing(packet) || this.forward(packet, ethernet.IPV4, length);
   }
 

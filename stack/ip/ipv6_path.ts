@@ -55,6 +55,7 @@ export class Ipv6Path extends IpPath {
     const label = protocol === TCP || protocol === UDP
       ? this.#labelOf(packet.view.getInt32(packet.offset))
       : 0;
+    const next = packet.headers === null ? protocol : packet.headers.pushV6(packet, protocol);
     const at = packet.network = packet.offset -= wire.HEADER_LENGTH;
     wire.write(
       packet.view,
@@ -62,7 +63,7 @@ export class Ipv6Path extends IpPath {
       trafficClass | ((trafficClass & 0xfc) === 0 ? this.trafficClass : 0),
       label,
       length - wire.HEADER_LENGTH,
-      protocol,
+      next,
       hopLimit === 0 ? this.#hops() : hopLimit,
       this.source,
       this.destination,

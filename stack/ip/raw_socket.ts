@@ -13,6 +13,7 @@ import { fold, sum } from "../wire/checksum.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as ipv6 from "../wire/ipv6.ts";
 import { IpAddress } from "./address.ts";
+import type { PacketHeaders } from "./packet_headers.ts";
 import type { IpPath } from "./ip_path.ts";
 
 /** What {@link RawSockets.open} takes. */
@@ -47,6 +48,8 @@ export class RawSocket {
   hopLimit = 0;
   /** DSCP and ECN (TOS) of what it sends, 0 to 255. Default 0. */
   trafficClass = 0;
+  /** Options of IPv4 and extension headers of IPv6 of what {@link send} sends; null, the default, for none. What is larger than the path's MTU is refused then. */
+  headers: PacketHeaders | null = null;
   /** True after {@link close}. */
   closed = false;
   readonly #stack: Stack;
@@ -92,7 +95,10 @@ export class RawSocket {
     options: SendOptions | null = null,
   ): boolean {
     const path = this.#path(destination, options?.source ?? this.address, options);
-    const most = 65535 - (path.version === 4 ? path.headerLength : 0);
+    const headers = options?.headers === undefined ? this.headers : options.headers;
+    const most = headers === null
+      ? 65535 - (path.version === 4 ? path.headerLength : 0)
+      : path.mtu - path.headerLength - headers.lengthOf(path.version);
     if (length > most) throw tooLong(length, destination, most);
     const packet = path.reserve(length);
     if (packet === null) return false;
@@ -103,6 +109,7 @@ export class RawSocket {
       const pseudo = path.addressSum + ipv6.ICMP + length;
       packet.view.setUint16(at + 2, ~fold(pseudo + sum(packet.region, at, length)));
     }
+    packet.headers = headers;
     return path.send(
       packet,
       this.protocol,

@@ -5,6 +5,7 @@
  */
 
 import { IpAddress } from "../ip/address.ts";
+import type { PacketHeaders } from "../ip/packet_headers.ts";
 import type { Interface } from "../link/interface.ts";
 import type { Packet } from "../packet.ts";
 import * as ipv4 from "../wire/ipv4.ts";
@@ -20,6 +21,8 @@ export interface SendOptions {
   hopLimit?: number | undefined;
   /** DSCP and ECN (TOS), 0 to 255. Default: the socket's. */
   trafficClass?: number | undefined;
+  /** Options of IPv4 and extension headers of IPv6; null for none. Default: the socket's. */
+  headers?: PacketHeaders | null | undefined;
 }
 
 /** The address that a received packet came from. Allocates; `packet.network` is its IP header for those who must not. */

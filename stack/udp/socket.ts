@@ -6,6 +6,7 @@
 
 import { UdpSocketCounters } from "../counters.ts";
 import { StackError } from "../errors.ts";
+import type { PacketHeaders } from "../ip/packet_headers.ts";
 import type { IpAddress } from "../ip/address.ts";
 import type { IcmpError, Path } from "../ip/path.ts";
 import type { Interface } from "../link/interface.ts";
@@ -82,6 +83,8 @@ export class UdpSocket {
   hopLimit = 0;
   /** DSCP and ECN (TOS) of what it sends, 0 to 255. Default 0. */
   trafficClass = 0;
+  /** Options of IPv4 and extension headers of IPv6 of what it sends; null, the default, for none. What is larger than the path's MTU is refused then. */
+  headers: PacketHeaders | null = null;
   /**
    * Whether what is larger than the path's MTU is refused (`MessageTooLong`) rather than sent in fragments. Default false.
    * What is sent whole never is fragmented on its way, and what ICMP tells about its size is learned.
@@ -181,7 +184,7 @@ export class UdpSocket {
     options: SendOptions | null = null,
   ): boolean {
     const path = this.#path(destination, port, options);
-    this.#check(path, length);
+    this.#check(path, length, options);
     return this.#copy(bytes, offset, length, path, port, options, 0);
   }
 
@@ -217,8 +220,8 @@ export class UdpSocket {
       throw new RangeError(`Size of a datagram must be a whole number from 1 on, got ${size}`);
     }
     const path = this.#path(destination, port, options);
-    this.#check(path, Math.min(size, length));
-    const fits = size + wire.HEADER_LENGTH + path.headerLength <= path.mtu;
+    this.#check(path, Math.min(size, length), options);
+    const fits = this.#headers(options) === null && size + wire.HEADER_LENGTH + path.headerLength <= path.mtu;
     const most = fits ? size * Math.min(MOST_SEGMENTS, Math.floor(MOST_SUPER / size)) : size;
     let sent = 0;
     for (let at = 0; at < length; at += most) {
@@ -232,7 +235,8 @@ export class UdpSocket {
   /** Payload bytes that get to `destination` in one piece, as far as is known. @throws As {@link send}. */
   mtu(destination: IpAddress, port: number, options: SendOptions | null = null): number {
     const path = this.#path(destination, port, options);
-    return path.mtu - path.headerLength - wire.HEADER_LENGTH;
+    return path.mtu - path.headerLength - (this.#headers(options)?.lengthOf(path.version) ?? 0) -
+      wire.HEADER_LENGTH;
   }
 
   /**
@@ -390,19 +394,25 @@ export class UdpSocket {
   }
 
   /** @throws {StackError} `MessageTooLong` when a datagram of `length` bytes can't go, or must not be cut and would be. */
-  #check(path: Path, length: number): void {
-    const headers = path.headerLength + wire.HEADER_LENGTH;
-    const most = this.dontFragment
+  #check(path: Path, length: number, options: SendOptions | null): void {
+    const more = this.#headers(options);
+    const whole = this.dontFragment || more !== null;
+    const headers = path.headerLength + (more?.lengthOf(path.version) ?? 0) + wire.HEADER_LENGTH;
+    const most = whole
       ? path.mtu - headers
       : 65535 - (path.version === 4 ? path.headerLength : 0) - wire.HEADER_LENGTH;
     if (length <= most) return;
-    const why = this.dontFragment ? `of ${path.mtu} bytes that the path takes` : "packet";
+    const why = whole ? `of ${path.mtu} bytes that the path takes` : "packet";
     throw new StackError(
       "MessageTooLong",
       `Cannot send ${length} bytes to ${path.destination}: at most ${most} fit in one ${
-        this.dontFragment ? `packet ${why}` : why
+        whole ? `packet ${why}` : why
       }`,
     );
+  }
+
+  #headers(options: SendOptions | null): PacketHeaders | null {
+    return options?.headers === undefined ? this.headers : options.headers;
   }
 
   #copy(
@@ -449,6 +459,7 @@ export class UdpSocket {
       packet.checksumStart = at;
       packet.checksumOffset = wire.CHECKSUM_OFFSET;
     }
+    packet.headers = this.#headers(options);
     let hopLimit = options?.hopLimit ?? this.hopLimit;
     if (path.group && path.destination.isMulticast) {
       if (options?.hopLimit === undefined) hopLimit = this.multicastHops;
