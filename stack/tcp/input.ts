@@ -147,11 +147,8 @@ function inputSegment(c: TcpConnection, s: Segment, now: number): void {
   const window = c.state === State.TimeWait ? 0 : Math.max(0, c.rcvAdv - c.rcvNxt | 0);
   const start = s.sequence - c.rcvNxt | 0;
   const end = start + length;
-  const acceptable = length === 0
-    ? window === 0 ? start === 0 : start >= 0 && start < window
-    : window === 0
-    ? false
-    : start < window && end > 0;
+  // Without data the right edge itself will do: there are the ACKs of who has filled the window and lost some of it.
+  const acceptable = length === 0 ? start >= 0 && start <= window : window > 0 && start < window && end > 0;
   if (!acceptable) {
     if (s.flags & wire.RST) {
       counters.badResets++;

@@ -33,8 +33,11 @@ const PORTS: Record<Meeting, number> = {
 
 /** Longest time without any progress, in µs: a window probe or a time-out may be backed off by 2 minutes, 15 times. */
 const PATIENCE = 2_400_000_000;
-/** Longest time of everything, in µs. */
-const LIFETIME = 7_200_000_000;
+/**
+ * Longest time of everything, in µs. Without SACK and timestamps, on a link that loses much, each segment that is lost twice
+ * may cost 2 minutes: there are hundreds of tiny ones.
+ */
+const LIFETIME = 100_000_000_000;
 /** Events after which a world does not come to an end. */
 const MOST_EVENTS = 20_000_000;
 
