@@ -30,6 +30,8 @@ export interface Told {
   source: string | null;
   /** Largest IPv6 packet. */
   mtu: number;
+  /** Largest IPv4 packet. */
+  mtuV4: number;
 }
 
 const FAR = IpAddress.parse("2001:db8:ffff::1");
@@ -64,6 +66,7 @@ function describe(network: Network): Told {
     prefixes: configuration.prefixes,
     source: stack.path(FAR)?.source.toString() ?? null,
     mtu,
+    mtuV4: by.mtuV4,
   };
 }
 
