@@ -99,6 +99,8 @@ function setDefaults(s: TcpSettings): void {
       true;
   s.receiveDefault = 540_000;
   s.receiveMaximum = 15 << 20;
+  s.sendDefault = 262_144;
+  s.sendMaximum = 4 << 20;
   s.ecn = 0;
   s.slowStartAfterIdle = false;
   s.reordering = 3;

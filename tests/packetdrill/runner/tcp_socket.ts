@@ -99,7 +99,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
   /** Whether getpeername tells of one: not before the handshake is over, and not when all is over. */
   get hasPeer(): boolean {
     const c = this.connection;
-    return c !== null && !c.connecting && c.state !== State.Closed;
+    return c !== null && !c.connecting && c.state !== State.Closed && c.state !== State.TimeWait;
   }
 
   /** Gives up the peer (connect to AF_UNSPEC): what was under way is reset. */
@@ -236,12 +236,9 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       fastOpen = true;
     }
     if (this.connection !== null) {
-      if (this.pendingError !== null) this.#take(this.pendingError);
-      if (this.connection.connecting) {
-        if (this.nonblocking) throw new SysError("EALREADY");
-      } else if (!this.connecting) {
-        throw new SysError(this.connection.state === State.Closed ? "ECONNABORTED" : "EISCONN");
-      }
+      if (!this.connecting) throw new SysError("EISCONN");
+      this.#failed();
+      if (this.connection.connecting && this.nonblocking) throw new SysError("EALREADY");
     } else {
       const bound = this.bound;
       try {
@@ -270,7 +267,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     const deadline = sendTimeout === 0 ? Infinity : this.host.stack.now + sendTimeout;
     return {
       run: () => {
-        if (this.pendingError !== null) this.#take(this.pendingError);
+        this.#failed();
         if (this.connection!.connecting) {
           if (this.host.stack.now >= deadline) throw new SysError("EINPROGRESS");
           return null;
@@ -280,6 +277,14 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       },
       deadline,
     };
+  }
+
+  /** An attempt that came to nothing is told once; then the socket is as new. */
+  #failed(): void {
+    const error = this.pendingError ?? (this.connection!.state === State.Closed ? "ECONNABORTED" : null);
+    if (error === null) return;
+    this.disconnect();
+    throw new SysError(error);
   }
 
   /** Takes over what socket options say of a listener. */
@@ -427,7 +432,8 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
   shutdown(how: number): Attempt {
     if (how < 0 || how > 2) throw new SysError("EINVAL");
     const c = this.connection;
-    if (this.listener !== null && how !== K.SHUT_WR) {
+    if (this.listener !== null) {
+      if (how === K.SHUT_WR) return done(0);
       this.listener.close();
       this.listener = null;
       return done(0);
@@ -435,11 +441,14 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     if (c === null || c.state === State.Closed || c.state === State.TimeWait) throw new SysError("ENOTCONN");
     if (how !== K.SHUT_WR) this.readClosed = c.receiveShut = true;
     if (how !== K.SHUT_RD) {
-      this.writeClosed = true;
       if (c.state === State.SynSent) {
-        c.abort();
-        this.pendingError = null;
-      } else c.closeWrite();
+        this.disconnect();
+        this.pendingError = "ECONNRESET";
+        this.events++;
+        return done(0);
+      }
+      this.writeClosed = true;
+      c.closeWrite();
     }
     this.events++;
     return done(0);
