@@ -8,6 +8,7 @@ import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { constants, zstdCompress } from "node:zlib";
 import { bundle } from "./bundle.ts";
+import { CACHE_DIRECTORY, caches } from "./caches.ts";
 import { configArchive, type GuestConfig } from "./config.ts";
 import { characterDevice, type CpioEntry, directory, file, writeCpio } from "./cpio.ts";
 import { ImageError } from "./errors.ts";
@@ -53,7 +54,7 @@ export const COMMAND_LINE = [
   "rootfstype=ramfs",
   "rdinit=/bin/deno",
   "HOME=/tmp",
-  "DENO_DIR=/tmp/deno",
+  `DENO_DIR=/${CACHE_DIRECTORY}`,
   "DENO_NO_UPDATE_CHECK=1",
   "NO_COLOR=1",
   "--",
@@ -83,6 +84,11 @@ export async function build(options: BuildOptions): Promise<Manifest> {
     }),
     ({ main }) => `${options.program} (${(main.code.length / 1e3).toFixed(0)} kB)`,
   );
+  const cached = await stages.run(
+    "caches",
+    () => caches([{ path: INIT, code: init.code }, { path: MAIN, code: main.code }]),
+    (files) => `compiled code and imports, made ahead (${megabytes(sum(files))})`,
+  );
   const deno = await stages.run(
     "runtime",
     () => runtime(),
@@ -101,6 +107,7 @@ export async function build(options: BuildOptions): Promise<Manifest> {
     () =>
       writeCpio([
         ...deno,
+        ...cached,
         ...modules.map(({ name, data }) => file(`lib/modules/${name}.ko`, data)),
         file("lib/modules/load", modules.map(({ name }) => `/lib/modules/${name}.ko\n`).join("")),
         file(INIT, init.code),

@@ -4,7 +4,7 @@
  * @module
  */
 
-import http, { type ClientRequest, type IncomingMessage } from "node:http";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { bodyStream, gone, pump, soon } from "./http/body.ts";
 
@@ -66,6 +66,8 @@ async function once(open: OpenStream, request: Request): Promise<Response> {
   }
   const { signal } = request;
   signal.throwIfAborted();
+  // Loaded with the first request: it is most of what Deno has of Node, and a server needs none of it.
+  const { default: http } = await import("node:http");
   const stream = await open(url.hostname, url.port === "" ? 80 : Number(url.port), signal);
   const headers: Record<string, string> = { host: url.host };
   for (const [name, value] of request.headers) headers[name] = value;

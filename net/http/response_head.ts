@@ -4,8 +4,8 @@
  * @module
  */
 
-import { STATUS_CODES } from "node:http";
 import { headerFields } from "./static_body.ts";
+import { reasonPhrase } from "./reason_phrase.ts";
 
 let dateSecond = 0;
 let dateText = "";
@@ -37,7 +37,7 @@ export class ResponseHead {
     }
     let text = status === 200 && response.statusText === ""
       ? "HTTP/1.1 200 OK\r\n"
-      : `HTTP/1.1 ${status} ${response.statusText || (STATUS_CODES[status] ?? "")}\r\n`;
+      : `HTTP/1.1 ${status} ${response.statusText || reasonPhrase(status)}\r\n`;
     let dated = false;
     for (const field of headerFields(response)) {
       const name = field[0] === "Content-Type" ? "content-type" : field[0].toLowerCase();
