@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ForwardingNetwork } from "./forwarding.ts";
 import type { BenchNetwork, Contender } from "./network.ts";
 import type { Measured } from "./peer/main.ts";
 
@@ -12,6 +13,14 @@ import type { Measured } from "./peer/main.ts";
  * bytes), there with a thread of the kernel's that takes what we send, or in two virtual machines.
  */
 export type Place = "host" | "plain" | "threaded" | "guest";
+
+/** Gives the networks that figures are measured in, each made when it is first asked for. */
+export interface Networks {
+  /** Where services are. */
+  get(place: Place): Promise<BenchNetwork>;
+  /** Where packets are forwarded. @param plain Without offloads. */
+  router(plain: boolean): Promise<ForwardingNetwork>;
+}
 
 /** A row of the table. */
 export interface Row {
@@ -27,11 +36,11 @@ export interface Row {
 
 /** One figure over a network. */
 export interface Figure {
-  readonly place: Place;
+  readonly place: Place | "router";
   /** Who takes part. */
   readonly contenders: readonly Contender[];
   /** What the load measures. */
-  measure(network: BenchNetwork, contender: Contender, seconds: number): Promise<Measured>;
+  measure(networks: Networks, contender: Contender, seconds: number): Promise<Measured>;
   readonly rows: readonly Row[];
 }
 
@@ -41,11 +50,31 @@ const SERVERS = ["connections", "kernel"] as const;
 /** What the stack does by itself. */
 const STACKS = ["callbacks", "kernel"] as const;
 
+function on(
+  place: Place,
+  measure: (network: BenchNetwork, contender: Contender, seconds: number) => Promise<Measured>,
+): Figure["measure"] {
+  return async (networks, contender, seconds) => await measure(await networks.get(place), contender, seconds);
+}
+
+function forwarding(title: string, plain: boolean): Figure {
+  return {
+    place: "router",
+    contenders: STACKS,
+    measure: async (networks, contender, seconds) =>
+      await (await networks.router(plain)).measure(contender, seconds),
+    rows: [
+      { title, value: "bits_per_second", unit: "Gbit/s", divisor: 1e9 },
+      { title: `${title}: of what bare reads and writes carry`, value: "of_bare", unit: "×", divisor: 1 },
+    ],
+  };
+}
+
 function bulk(title: string, mode: "send" | "receive", place: Place, version: 4 | 6 = 4): Figure {
   return {
     place,
     contenders: place === "guest" ? SERVERS : ALL,
-    measure: (network, contender, seconds) => network.load(contender, mode, seconds, 1, version),
+    measure: on(place, (network, contender, seconds) => network.load(contender, mode, seconds, 1, version)),
     rows: [{ title, value: "bits_per_second", unit: "Gbit/s", divisor: 1e9 }],
   };
 }
@@ -54,7 +83,7 @@ function datagrams(title: string, mode: "udp_send" | "udp_receive"): Figure {
   return {
     place: "host",
     contenders: STACKS,
-    measure: (network, contender, seconds) => network.load(contender, mode, seconds),
+    measure: on("host", (network, contender, seconds) => network.load(contender, mode, seconds)),
     rows: [
       { title, value: "bits_per_second", unit: "Gbit/s", divisor: 1e9 },
       { title: `${title}: lost`, value: "lost_percent", unit: "%", divisor: 1, less: true },
@@ -66,7 +95,7 @@ function requestResponse(title: string, place: Place): Figure {
   return {
     place,
     contenders: place === "guest" ? SERVERS : ALL,
-    measure: (network, contender, seconds) => network.load(contender, "rr", seconds),
+    measure: on(place, (network, contender, seconds) => network.load(contender, "rr", seconds)),
     rows: [
       { title, value: "requests_per_second", unit: "1/s", divisor: 1 },
       { title: `${title}, p50`, value: "p50_us", unit: "µs", divisor: 1, less: true },
@@ -79,7 +108,10 @@ function http(title: string, connections: number, place: Place, pipelined = 1): 
   return {
     place,
     contenders: SERVERS,
-    measure: (network, contender, seconds) => network.http(contender, seconds, connections, pipelined),
+    measure: on(
+      place,
+      (network, contender, seconds) => network.http(contender, seconds, connections, pipelined),
+    ),
     rows: [
       { title, value: "requests_per_second", unit: "1/s", divisor: 1 },
       // wrk times a whole pipeline, not a request.
@@ -101,11 +133,13 @@ export const FIGURES: Readonly<Record<string, Figure>> = {
   plain_receive: bulk("Bulk in plain frames, kernel peer to us", "send", "plain"),
   plain_send: bulk("Bulk in plain frames, us to kernel peer", "receive", "plain"),
   threaded_send: bulk("The same, taken by a thread of the kernel's", "receive", "threaded"),
+  forward_plain: forwarding("TCP forwarded in plain frames", true),
+  forward_super: forwarding("TCP forwarded in super-frames", false),
   request_response: requestResponse("Request/response, 1 byte", "host"),
   ping: {
     place: "host",
     contenders: STACKS,
-    measure: (network, contender, seconds) => network.ping(contender, seconds),
+    measure: on("host", (network, contender, seconds) => network.ping(contender, seconds)),
     rows: [
       { title: "Ping, p50", value: "p50_us", unit: "µs", divisor: 1, less: true },
       { title: "Ping, p99", value: "p99_us", unit: "µs", divisor: 1, less: true },
@@ -114,7 +148,7 @@ export const FIGURES: Readonly<Record<string, Figure>> = {
   connect: {
     place: "host",
     contenders: ALL,
-    measure: (network, contender, seconds) => network.load(contender, "connect", seconds, 16),
+    measure: on("host", (network, contender, seconds) => network.load(contender, "connect", seconds, 16)),
     rows: [{ title: "Connections, 16 at a time", value: "connections_per_second", unit: "1/s", divisor: 1 }],
   },
   http_16: http("HTTP requests, 16 connections", 16, "host"),
@@ -124,7 +158,7 @@ export const FIGURES: Readonly<Record<string, Figure>> = {
   idle: {
     place: "host",
     contenders: SERVERS,
-    measure: (network, contender, seconds) => network.idle(contender, seconds),
+    measure: on("host", (network, contender, seconds) => network.idle(contender, seconds)),
     rows: [{ title: "CPU time while idle", value: "cpu_percent", unit: "%", divisor: 1, less: true }],
   },
   guest_http: http("In a guest: HTTP requests, 16 connections", 16, "guest"),
@@ -134,7 +168,7 @@ export const FIGURES: Readonly<Record<string, Figure>> = {
   guest_idle: {
     place: "guest",
     contenders: SERVERS,
-    measure: (network, contender, seconds) => network.idle(contender, seconds),
+    measure: on("guest", (network, contender, seconds) => network.idle(contender, seconds)),
     rows: [{
       title: "In a guest: CPU time of QEMU while idle",
       value: "cpu_percent",

@@ -12,7 +12,8 @@ import { parseArgs } from "node:util";
 import { type Command, ensureCommands, MissingPackages } from "../scripts/system_packages.ts";
 import { type Bar, drawChart } from "./chart.ts";
 import { describeEnvironment } from "./environment.ts";
-import { FIGURES, type Place } from "./figures.ts";
+import { FIGURES, type Networks, type Place } from "./figures.ts";
+import { ForwardingNetwork } from "./forwarding.ts";
 import { createGuests } from "./guests.ts";
 import { measureLoss } from "./loss.ts";
 import { measureMemory, MEMORY_FIGURES } from "./memory.ts";
@@ -51,8 +52,9 @@ function printNetwork(report: Report): void {
 const WARM_UP = 5;
 
 /** The networks that figures need, each made when it is first asked for. */
-class Networks implements AsyncDisposable {
+class MadeNetworks implements Networks, AsyncDisposable {
   readonly #made = new Map<Place, BenchNetwork>();
+  readonly #routers = new Map<boolean, ForwardingNetwork>();
 
   async get(place: Place): Promise<BenchNetwork> {
     const known = this.#made.get(place);
@@ -64,8 +66,17 @@ class Networks implements AsyncDisposable {
     return network;
   }
 
+  async router(plain: boolean): Promise<ForwardingNetwork> {
+    const known = this.#routers.get(plain);
+    if (known !== undefined) return known;
+    const network = await ForwardingNetwork.create(plain);
+    this.#routers.set(plain, network);
+    return network;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const network of this.#made.values()) await network[Symbol.asyncDispose]();
+    for (const network of this.#routers.values()) await network[Symbol.asyncDispose]();
   }
 }
 
@@ -119,7 +130,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const chosen = Object.entries(FIGURES).filter(([name]) => selected(name));
-  await using networks = new Networks();
+  await using networks = new MadeNetworks();
   const report: Report = {
     environment: await describeEnvironment((await networks.get("host")).peer),
     seconds,
@@ -131,15 +142,14 @@ async function main(): Promise<number> {
   console.log(`${rounds} rounds of ${seconds} s, the contenders in turn; medians\n`);
 
   for (const [name, { measure, contenders, place }] of chosen) {
-    const network = await networks.get(place);
     if (place === "guest") {
       // Under emulation the compilers take seconds to find the hot paths, in both guests.
-      for (const contender of contenders) await measure(network, contender, WARM_UP);
+      for (const contender of contenders) await measure(networks, contender, WARM_UP);
     }
     const runs: Partial<Record<Contender, Measured[]>> = report.figures[name] = {};
     for (let round = 0; round < rounds; round++) {
       for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
-        const measured = await measure(network, contender, seconds);
+        const measured = await measure(networks, contender, seconds);
         (runs[contender] ??= []).push(measured);
         const shown = Object.entries(measured).map(([key, value]) => `${key} ${figure(value)}`).join(", ");
         console.log(`${name} ${contender}: ${shown}`);

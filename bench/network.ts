@@ -76,24 +76,7 @@ export class BenchNetwork implements AsyncDisposable {
     await peer.ip("address", "add", "fd70:2::1/64", "dev", "veth0");
     await kernel.ip("address", "add", "fd70:2::2/64", "dev", "veth0");
     if (plain) {
-      await Promise.all(
-        [peer, kernel].map((end) =>
-          end.run("ethtool", [
-            "-K",
-            "veth0",
-            "tso",
-            "off",
-            "gso",
-            "off",
-            "gro",
-            "off",
-            "tx",
-            "off",
-            "rx",
-            "off",
-          ])
-        ),
-      );
+      for (const end of [peer, kernel]) await BenchNetwork.withoutOffloads(end, "veth0");
     }
     const options = ["--device", "tap:tap0", "--address", "10.70.1.2/24", "--address", "fd70:1::2/64"];
     if (plain) options.push("--plain");
@@ -110,6 +93,12 @@ export class BenchNetwork implements AsyncDisposable {
       kernel: { address: "10.70.2.2", address6: "fd70:2::2", port: 0, process: theirs },
     };
     return new BenchNetwork(peer, targets, stack.move());
+  }
+
+  /** Turns off what an interface of the kernel's leaves to others. */
+  static async withoutOffloads(namespace: Namespace, name: string): Promise<void> {
+    const features = ["tso", "gso", "gro", "tx", "rx"].flatMap((feature) => [feature, "off"]);
+    await namespace.run("ethtool", ["-K", name, ...features]);
   }
 
   /** The namespace in which the load runs. */
@@ -133,10 +122,7 @@ export class BenchNetwork implements AsyncDisposable {
       String(number),
       String(port),
     ];
-    const { stdout } = await runChecked(
-      this.#peer.deno("bench/peer/main.ts", args, { deadline: limit(seconds) }),
-    );
-    return JSON.parse(stdout) as Measured;
+    return await runLoad(this.#peer, args, seconds);
   }
 
   /** Runs wrk against a contender's HTTP server, with some requests at once on each connection. */
@@ -174,6 +160,14 @@ export class BenchNetwork implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }
+}
+
+/** Runs the load in a namespace. @param args Of `peer/main.ts`. */
+export async function runLoad(namespace: Namespace, args: string[], seconds: number): Promise<Measured> {
+  const { stdout } = await runChecked(
+    namespace.deno("bench/peer/main.ts", args, { deadline: limit(seconds) }),
+  );
+  return JSON.parse(stdout) as Measured;
 }
 
 function limit(seconds: number): number {
