@@ -8,13 +8,7 @@
  * @module
  */
 
-import {
-  type Device,
-  DeviceCounters,
-  OFFLOAD_CHECKSUM,
-  OFFLOAD_TSO4,
-  OFFLOAD_TSO6,
-} from "../stack/device.ts";
+import { type Device, DeviceCounters } from "../stack/device.ts";
 import {
   FREE,
   GSO_ECN,
@@ -30,6 +24,21 @@ import { ETHERNET_HEADER, FRAME_OVERHEAD, MAX_SUPER_FRAME, RECEIVE_OFFSET, senda
 import { misused, slotSizeFor } from "./slot_pool.ts";
 import { HugePages } from "./virtio/dma.ts";
 import { NET_HEADER, readNetHeader, writeNetHeader } from "./virtio/header.ts";
+import {
+  CTRL_RX,
+  CTRL_VQ,
+  GUEST_TSO4,
+  GUEST_TSO6,
+  HOST_ECN,
+  HOST_TSO4,
+  HOST_TSO6,
+  MAC,
+  MTU,
+  negotiate,
+  offloadsOf,
+  STATUS,
+} from "./virtio/net_features.ts";
+import { CONTROL_ENTRIES, ReceiveFilter } from "./virtio/receive_filter.ts";
 import { DESCRIPTOR_WRITE, type QueueFaults, QueueLayout, SplitQueue } from "./virtio/queue.ts";
 import { VirtioPci } from "./virtio/pci.ts";
 import {
@@ -43,7 +52,6 @@ import {
 } from "./virtio/net_setup.ts";
 import {
   FEATURE_EVENT_IDX,
-  FEATURE_HIGH_VERSION_1,
   INTERRUPT_CONFIG,
   STATUS_ACKNOWLEDGE,
   STATUS_DRIVER,
@@ -55,21 +63,9 @@ import {
 } from "./virtio/transport.ts";
 import { checkBound, findVirtioNet, uioNumber } from "./virtio/uio.ts";
 
-/** Features of network devices (section 5.1.3), bits 0 to 31. */
-const CSUM = 1 << 0;
-const GUEST_CSUM = 1 << 1;
-const MTU = 1 << 3;
-const MAC = 1 << 5;
-const GUEST_TSO4 = 1 << 7;
-const GUEST_TSO6 = 1 << 8;
-const GUEST_ECN = 1 << 9;
-const HOST_TSO4 = 1 << 11;
-const HOST_TSO6 = 1 << 12;
-const HOST_ECN = 1 << 13;
-const STATUS = 1 << 16;
-
 const RECEIVE = 0;
 const TRANSMIT = 1;
+const CONTROL = 2;
 
 /** Where a device writes into a slot: its header ends where the frame starts. */
 const BUFFER_OFFSET = RECEIVE_OFFSET - NET_HEADER;
@@ -96,6 +92,8 @@ export class VirtioNet implements Device {
   readonly #transport: VirtioTransport;
   readonly #receiveQueue: SplitQueue;
   readonly #transmitQueue: SplitQueue;
+  /** Says which frames are wanted; null for a device that delivers all. */
+  readonly #filter: ReceiveFilter | null;
   readonly #features: number;
   /** Physical address of each slot, in two words. A slot never crosses 4 GiB: it lies within a chunk. */
   readonly #low: Int32Array;
@@ -129,7 +127,7 @@ export class VirtioNet implements Device {
       reset(transport);
       transport.status = STATUS_ACKNOWLEDGE;
       transport.status = STATUS_ACKNOWLEDGE | STATUS_DRIVER;
-      this.#features = this.#negotiate(options.offloads ?? ~0);
+      this.#features = negotiate(transport, this.name, options.offloads ?? ~0);
       this.offloads = offloadsOf(this.#features);
       this.mac = (this.#features & MAC) !== 0 ? readMac(transport) : localAddress();
       this.mtu = (this.#features & MTU) !== 0 ? readMtu(transport) : 1500;
@@ -140,6 +138,9 @@ export class VirtioNet implements Device {
       ];
       const layouts = [new QueueLayout(0, sizes[0])];
       layouts.push(new QueueLayout(layouts[0]!.end, sizes[1]));
+      let end = layouts[1]!.end;
+      this.#filter = this.#openFilter(end);
+      if (this.#filter !== null) end = this.#filter.end;
       const slotSize = slotSizeFor(this.#bigBuffers ? MAX_SUPER_FRAME : this.mtu + FRAME_OVERHEAD);
       this.#bufferLength = this.#bigBuffers ? SUPER_BUFFER : NET_HEADER + this.mtu + FRAME_OVERHEAD;
       const { memory } = transport;
@@ -149,7 +150,7 @@ export class VirtioNet implements Device {
       this.#receiving = new Array(sizes[0]).fill(null);
       this.#sending = new Array(sizes[1]).fill(null);
 
-      const offsets = slotOffsets(memory.buffer.byteLength, memory.chunk, layouts[1]!.end, slotSize);
+      const offsets = slotOffsets(memory.buffer.byteLength, memory.chunk, end, slotSize);
       // Half of the slots wait for frames; the others are for sending.
       const slots = Math.min(offsets.length, sizes[0] + sizes[1]);
       if (slots < 2) {
@@ -172,6 +173,7 @@ export class VirtioNet implements Device {
       for (const [index, { layout, size }] of queues.entries()) {
         transport.enableQueue(index, size, layout.descriptors, layout.available, layout.used);
       }
+      this.#filter?.enable();
       transport.status = STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK;
       this.#readLink();
       this.#refill();
@@ -244,6 +246,7 @@ export class VirtioNet implements Device {
     if (this.#closed) return 0;
     this.#reap();
     if (this.#closed) return 0;
+    if (this.#filter !== null && this.#filter.busy) this.#filter.proceed();
     const queue = this.#receiveQueue;
     const { counters } = this;
     let delivered = 0;
@@ -355,6 +358,11 @@ export class VirtioNet implements Device {
     return true;
   }
 
+  /** The device drops the others, if it has the means; until it has said that it does, they may come. */
+  filterGroups(groups: readonly number[] | null): void {
+    if (!this.#closed) this.#filter?.set(groups);
+  }
+
   disarm(): void {
     if (this.#closed || this.#wake === null) return;
     this.#wake = null;
@@ -394,37 +402,17 @@ export class VirtioNet implements Device {
     wake?.();
   }
 
-  /** Agrees on features (section 3.1.1, steps 4 to 6). @returns Bits 0 to 31. */
-  #negotiate(offloads: number): number {
-    const transport = this.#transport;
-    if ((transport.features(1) & FEATURE_HIGH_VERSION_1) === 0) {
-      throw new Error(`Device "${this.name}" is older than virtio 1.0: start it with disable-legacy=on`);
-    }
-    let wanted = MAC | MTU | STATUS | FEATURE_EVENT_IDX;
-    if ((offloads & OFFLOAD_CHECKSUM) !== 0) {
-      wanted |= CSUM | GUEST_CSUM | HOST_ECN | GUEST_ECN;
-      if ((offloads & OFFLOAD_TSO4) !== 0) wanted |= HOST_TSO4 | GUEST_TSO4;
-      if ((offloads & OFFLOAD_TSO6) !== 0) wanted |= HOST_TSO6 | GUEST_TSO6;
-    }
-    let bits = transport.features(0) & wanted;
-    // What depends on another feature goes with it (section 5.1.3.1).
-    if ((bits & CSUM) === 0) bits &= ~(HOST_TSO4 | HOST_TSO6);
-    if ((bits & GUEST_CSUM) === 0) bits &= ~(GUEST_TSO4 | GUEST_TSO6);
-    if ((bits & (HOST_TSO4 | HOST_TSO6)) === 0) bits &= ~HOST_ECN;
-    if ((bits & (GUEST_TSO4 | GUEST_TSO6)) === 0) bits &= ~GUEST_ECN;
-    if ((bits & MTU) !== 0 && readMtu(transport) < 68) bits &= ~MTU;
-    transport.accept(0, bits);
-    transport.accept(1, FEATURE_HIGH_VERSION_1);
-    transport.status = STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK;
-    if ((transport.status & STATUS_FEATURES_OK) === 0) {
-      throw new Error(`Device "${this.name}" refuses the features 0x${(bits >>> 0).toString(16)}`);
-    }
-    return bits;
-  }
-
   /** Whether frames of more than the MTU may come or go. */
   get #bigBuffers(): boolean {
     return (this.#features & (GUEST_TSO4 | GUEST_TSO6 | HOST_TSO4 | HOST_TSO6)) !== 0;
+  }
+
+  /** @param start First byte of the memory that it may use, aligned to 64. */
+  #openFilter(start: number): ReceiveFilter | null {
+    const needed = CTRL_VQ | CTRL_RX;
+    const transport = this.#transport;
+    if ((this.#features & needed) !== needed || transport.queueSize(CONTROL) < CONTROL_ENTRIES) return null;
+    return new ReceiveFilter(transport, CONTROL, start, (this.#features & FEATURE_EVENT_IDX) !== 0);
   }
 
   #readLink(): void {
@@ -493,15 +481,6 @@ export class VirtioNet implements Device {
 
 /** Huge pages of one device: enough for 256 slots with super-frames in flight, and room for the queues. */
 const MEMORY_PAGES = 10;
-
-function offloadsOf(features: number): number {
-  // A receiver takes what it agreed to; what counts for the stack is what it may send.
-  let offloads = 0;
-  if ((features & CSUM) !== 0) offloads |= OFFLOAD_CHECKSUM;
-  if ((features & HOST_TSO4) !== 0) offloads |= OFFLOAD_TSO4;
-  if ((features & HOST_TSO6) !== 0) offloads |= OFFLOAD_TSO6;
-  return offloads;
-}
 
 /** Copies the pieces behind what lies in the slot, where the caller has made sure that they fit. */
 function gather(packet: Packet): void {

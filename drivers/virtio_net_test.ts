@@ -12,6 +12,8 @@ const EVENT_IDX = 1 << 29;
 const MAC = 1 << 5, MTU = 1 << 3, STATUS = 1 << 16;
 const CHECKSUMS = 1 << 0 | 1 << 1;
 const SEGMENTATION = 1 << 7 | 1 << 8 | 1 << 11 | 1 << 12;
+/** A control queue, and commands that say which frames are wanted. */
+const CONTROL = 1 << 17 | 1 << 18;
 const USUAL = MAC | STATUS | EVENT_IDX;
 
 function pair(options: SimulatedOptions) {
@@ -38,6 +40,8 @@ deviceConformance(
   () => pair({ features: USUAL | MTU | CHECKSUMS | SEGMENTATION, mtu: 9000, queueSize: 64 }),
 );
 
+deviceConformance("VirtioNet with a control queue", () => pair({ features: USUAL | CONTROL }));
+
 function one(options: SimulatedOptions = {}): { device: VirtioNet; simulated: SimulatedVirtioNet } {
   const simulated = new SimulatedVirtioNet({ features: USUAL, ...options });
   return { device: new VirtioNet(simulated), simulated };
@@ -61,8 +65,12 @@ Deno.test("VirtioNet takes only the features whose conditions hold", () => {
   assert.equal(segmentation.device.offloads, 0);
   const all = one({ features: ~0 });
   assert.equal(all.device.offloads, OFFLOAD_CHECKSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6);
-  // Merged buffers and the control queue are not this driver's.
-  assert.equal(all.simulated.accepted & (1 << 15 | 1 << 17), 0);
+  // Merged buffers, several queues and what depends on the control queue but the filter are not this driver's.
+  assert.equal(all.simulated.accepted & (1 << 15 | 1 << 22 | 1 << 19 | 1 << 20 | 1 << 23), 0);
+  assert.equal(all.simulated.accepted & CONTROL, CONTROL);
+  const half = one({ features: CONTROL & -CONTROL });
+  assert.equal(half.simulated.accepted & CONTROL, 0);
+  half.device.close();
   const limited = new VirtioNet(new SimulatedVirtioNet({ features: ~0 }), { offloads: 0 });
   assert.equal(limited.offloads, 0);
   for (const device of [segmentation.device, all.device, limited]) device.close();
@@ -275,4 +283,88 @@ Deno.test("VirtioNet survives whatever the device writes, and counts it", () => 
     }),
     { numRuns: 300 },
   );
+});
+
+/** Lets a device send to its driver one frame each to these addresses. @returns Those that came. */
+function heard(
+  { device, simulated }: { device: VirtioNet; simulated: SimulatedVirtioNet },
+  ...to: string[]
+): string[] {
+  const came: string[] = [];
+  for (const address of to) {
+    const bytes = frame(60);
+    bytes.set(Uint8Array.fromHex(address), NET_HEADER);
+    simulated.send(bytes);
+  }
+  const receiver = {
+    receive: ({ bytes, offset }: Packet) => void came.push(bytes.slice(offset, offset + 6).toHex()),
+  };
+  device.poll(receiver, 64, 0);
+  return came;
+}
+
+const OWN = "525400000001",
+  ALL = "ffffffffffff",
+  GROUP = "01005e010203",
+  OTHER = "01005e010204",
+  STRANGER = "020000000009";
+
+Deno.test("VirtioNet.filterGroups() has the device leave out what is not wanted", () => {
+  for (const features of [USUAL | CONTROL, MAC | CONTROL]) {
+    const both = one({ features });
+    const { device, simulated } = both;
+    const everything = [OWN, ALL, GROUP, OTHER, STRANGER];
+    assert.deepEqual(heard(both, ...everything), everything);
+    device.filterGroups([0x100, 0x5e010203, 0x3333, 1]);
+    assert.deepEqual(simulated.groups, [GROUP, "333300000001"]);
+    device.poll(new Counting(), 64, 0);
+    device.poll(new Counting(), 64, 0);
+    assert.deepEqual(heard(both, ...everything), [OWN, ALL, GROUP]);
+    device.filterGroups([]);
+    device.poll(new Counting(), 64, 0);
+    assert.deepEqual(heard(both, ...everything), [OWN, ALL]);
+    device.filterGroups(null);
+    assert.deepEqual(heard(both, ...everything), everything);
+    // More than are told: it had better deliver all.
+    for (let round = 0; round < 3; round++) {
+      device.filterGroups(Array.from({ length: 257 }, (_, i) => [0x3333, i]).flat());
+      device.poll(new Counting(), 64, 0);
+      assert.equal(simulated.promiscuous, true);
+    }
+    device.close();
+    device.filterGroups([]);
+    assert.equal(simulated.status, 0);
+  }
+});
+
+Deno.test("VirtioNet waits for no command, and the last wish counts", () => {
+  const { device, simulated } = one({ features: USUAL | CONTROL });
+  simulated.deaf = true;
+  for (let last = 1; last <= 50; last++) {
+    device.filterGroups([0x3333, last]);
+    if (last % 7 === 0) device.filterGroups(null);
+    device.poll(new Counting(), 64, 0);
+  }
+  assert.equal(simulated.promiscuous, true);
+  simulated.deaf = false;
+  for (let round = 0; round < 8; round++) {
+    simulated.obey();
+    device.poll(new Counting(), 64, 0);
+  }
+  assert.deepEqual([simulated.promiscuous, simulated.groups], [false, ["333300000032"]]);
+  device.close();
+});
+
+Deno.test("VirtioNet gets everything from a device that does not take its groups", () => {
+  const both = one({ features: USUAL | CONTROL, answers: [0, 1] });
+  for (let round = 0; round < 4; round++) {
+    both.device.filterGroups([0x100, 0x5e010203]);
+    for (let turn = 0; turn < 3; turn++) both.device.poll(new Counting(), 64, 0);
+    assert.deepEqual(heard(both, GROUP, OTHER), [GROUP, OTHER]);
+  }
+  both.device.close();
+  const none = one({ features: USUAL | CONTROL, queueSize: 1 });
+  none.device.filterGroups([]);
+  assert.equal(none.simulated.queues.length, 2, "a queue without room for commands is left alone");
+  none.device.close();
 });

@@ -59,26 +59,29 @@ Deno.test("VirtioNet passes the device suite in a guest", async (t) => {
   });
 });
 
-/** Says something to QEMU's monitor (QMP), which answers each command with a line. */
-async function monitor(path: string, ...commands: unknown[]): Promise<void> {
+/** Says something to QEMU's monitor (QMP), which answers each command with a line. @returns The last answer. */
+async function monitor(path: string, ...commands: unknown[]): Promise<unknown> {
   using connection = await Deno.connect({ transport: "unix", path });
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(4096);
   let text = "";
   const line = async (pattern: RegExp) => {
-    while (!pattern.test(text)) {
+    while (!pattern.test(text) || !text.endsWith("\n")) {
       const count = await connection.read(buffer);
       assert.notEqual(count, null, text);
       text += decoder.decode(buffer.subarray(0, count!));
     }
     assert.doesNotMatch(text, /"error"/);
+    const [answer] = text.split("\n").filter((one) => pattern.test(one));
     text = "";
+    return JSON.parse(answer!);
   };
-  await line(/"QMP"/);
+  let answer = await line(/"QMP"/);
   for (const command of commands) {
     await connection.write(new TextEncoder().encode(JSON.stringify(command) + "\n"));
-    await line(/"return"/);
+    answer = await line(/"return"/);
   }
+  return answer.return;
 }
 
 Deno.test("VirtioNet.linkUp follows the cable, asleep, by interrupt", async () => {
@@ -110,4 +113,43 @@ Deno.test("VirtioNet.linkUp follows the cable, asleep, by interrupt", async () =
     "link true",
   ]);
   assert.equal(status, 0, lines.join("\n"));
+});
+
+Deno.test("VirtioNet tells a real device which groups are wanted, as its monitor shows", async () => {
+  await requireTools("qemu-system-x86_64");
+  await using image = await TestImage.build("tests/guest/groups.ts");
+  const path = `${image.directory}/monitor`;
+  const lines: string[] = [];
+  const joined = Promise.withResolvers<void>();
+  await using guest = await Guest.start({
+    image: image.directory,
+    network: { kind: "user", forwards: [] },
+    extra: ["-qmp", `unix:${path},server=on,wait=off`],
+    console(line) {
+      lines.push(line);
+      if (line === "joined") joined.resolve();
+    },
+  });
+  const timer = setTimeout(() => guest.stop(), 120_000);
+  try {
+    await Promise.race([joined.promise, guest.status]);
+    let filter: { promiscuous: boolean; "multicast-table": string[] } | undefined;
+    for (let attempt = 0; attempt < 100; attempt++) {
+      [filter] = await monitor(path, { execute: "qmp_capabilities" }, { execute: "query-rx-filter" }) as [
+        typeof filter,
+      ];
+      if (filter?.promiscuous === false) break;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    assert.equal(filter!.promiscuous, false, lines.join("\n"));
+    const table = filter!["multicast-table"];
+    for (const group of ["01:00:5e:00:00:01", "01:00:5e:01:02:03", "33:33:00:00:00:01"]) {
+      assert.ok(table.includes(group), `${group} is not in ${table}`);
+    }
+    // It still answers: to broadcasts, to its own address, and to the groups of its addresses.
+    assert.ok(lines.includes("answered"), lines.join("\n"));
+  } finally {
+    clearTimeout(timer);
+    await guest.stop();
+  }
 });

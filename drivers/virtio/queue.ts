@@ -1,5 +1,5 @@
 /**
- * A split virtqueue, the driver's side (virtio 1.2, section 2.7). Every buffer is one descriptor.
+ * A split virtqueue, the driver's side (virtio 1.2, section 2.7). A buffer is one descriptor, a command two.
  *
  * Nothing that the device writes makes it throw or reach outside of its memory: numbers which can't be true are
  * counted, and an index which can't be true stops the queue.
@@ -7,6 +7,8 @@
  * @module
  */
 
+/** Descriptor flag: another one follows. */
+export const DESCRIPTOR_NEXT = 1;
 /** Descriptor flag: the device writes the buffer. */
 export const DESCRIPTOR_WRITE = 2;
 
@@ -71,6 +73,8 @@ export class SplitQueue {
   readonly #usedEntries: Uint32Array<ArrayBuffer>;
   /** 1 for each descriptor on loan to the device. */
   readonly #onLoan: Uint8Array;
+  /** For the first descriptor of a command, the second one plus 1; 0 for a buffer. */
+  readonly #second: Uint16Array;
   /** Stack of the numbers of free descriptors. */
   readonly #freeIds: Uint16Array;
   /** Next place in the available ring, 0 to 65535. */
@@ -98,6 +102,7 @@ export class SplitQueue {
     this.#used = new Uint16Array(buffer, layout.used, 4 * size + 3);
     this.#usedEntries = new Uint32Array(buffer, layout.used + 4, 2 * size);
     this.#onLoan = new Uint8Array(size);
+    this.#second = new Uint16Array(size);
     this.#freeIds = new Uint16Array(size);
     for (let i = 0; i < size; i++) this.#freeIds[i] = size - 1 - i;
     this.disableInterrupts();
@@ -125,6 +130,30 @@ export class SplitQueue {
     this.#onLoan[id] = 1;
     this.#available[2 + (this.#next & this.#mask)] = id;
     this.#next = (this.#next + 1) & 0xffff;
+    return id;
+  }
+
+  /**
+   * Queues a command: a part that the device reads, and one that it writes.
+   * @returns As {@link add}: the number of both.
+   */
+  addPair(
+    low: number,
+    high: number,
+    length: number,
+    answerLow: number,
+    answerHigh: number,
+    answerLength: number,
+  ): number {
+    if (this.free < 2) return -1;
+    const second = this.#freeIds[--this.free]!;
+    const at = second << 2;
+    this.#descriptors[at] = answerLow;
+    this.#descriptors[at + 1] = answerHigh;
+    this.#descriptors[at + 2] = answerLength;
+    this.#descriptors[at + 3] = DESCRIPTOR_WRITE;
+    const id = this.add(low, high, length, DESCRIPTOR_NEXT | second << 16);
+    this.#second[id] = second + 1;
     return id;
   }
 
@@ -164,6 +193,11 @@ export class SplitQueue {
       this.usedLength = this.#usedEntries[at + 1]!;
       this.#onLoan[id] = 0;
       this.#freeIds[this.free++] = id;
+      const second = this.#second[id]!;
+      if (second !== 0) {
+        this.#second[id] = 0;
+        this.#freeIds[this.free++] = second - 1;
+      }
       return id;
     }
     return -1;

@@ -6,6 +6,7 @@
  */
 
 import type { DmaMemory } from "./dma.ts";
+import { NET_HEADER } from "./header.ts";
 import type { QueueLayout } from "./queue.ts";
 import { INTERRUPT_CONFIG, INTERRUPT_QUEUE, type VirtioTransport } from "./transport.ts";
 
@@ -25,6 +26,8 @@ export interface SimulatedOptions {
   mtu?: number;
   /** Memory in bytes; 8 MiB by default. */
   memory?: number;
+  /** What it answers to commands of each class; 0 (done) by default. */
+  answers?: readonly number[];
 }
 
 const DESCRIPTOR_NEXT = 1;
@@ -129,6 +132,31 @@ export class DeviceQueue {
     };
   }
 
+  /** Takes the next command: bytes to read, and where its answer goes. @returns null when there is none. */
+  takeCommand(): { id: number; bytes: Uint8Array; answer: number } | null {
+    if (this.waiting === 0) {
+      if (this.eventIndex) this.#view.setUint16(this.#used + 4 + 8 * this.size, this.#seen, true);
+      return null;
+    }
+    const id = this.#view.getUint16(this.#available + 4 + 2 * (this.#seen % this.size), true);
+    this.#seen = (this.#seen + 1) & 0xffff;
+    const part = (number: number) => {
+      const at = this.#descriptors + 16 * number;
+      const physical = this.#view.getUint32(at + 4, true) * 2 ** 32 + this.#view.getUint32(at, true);
+      const length = this.#view.getUint32(at + 8, true);
+      const [flags, next] = [this.#view.getUint16(at + 12, true), this.#view.getUint16(at + 14, true)];
+      return { offset: this.#memory.offset(physical, length), length, flags, next };
+    };
+    const command = part(id);
+    if (command.flags !== DESCRIPTOR_NEXT) throw new RangeError("Driver sends a command without an answer");
+    const answer = part(command.next);
+    if (answer.flags !== DESCRIPTOR_WRITE || answer.length !== 1) {
+      throw new RangeError("Driver has no room for the answer to a command");
+    }
+    const bytes = new Uint8Array(this.#memory.buffer, command.offset, command.length).slice();
+    return { id, bytes, answer: answer.offset };
+  }
+
   /** Gives a buffer back: an entry of the used ring, whatever is in it. */
   give(id: number, length: number): void {
     const at = this.#used + 4 + 8 * (this.#next % this.size);
@@ -169,7 +197,13 @@ export class SimulatedVirtioNet implements VirtioTransport {
   raised = 0;
   /** Frames that found no buffer. */
   dropped = 0;
-  /** Its two queues, once they are set up: for frames to the driver, and from it. */
+  /** Whether it delivers every frame; it does until it is told otherwise. */
+  promiscuous = true;
+  /** The groups that it was told, as 12 hexadecimal digits. */
+  groups: string[] = [];
+  /** True to leave commands where they are. */
+  deaf = false;
+  /** Its queues, once they are set up: for frames to the driver, and from it; and for commands. */
   readonly queues: DeviceQueue[] = [];
   configGeneration = 0;
   readonly #options: Required<SimulatedOptions>;
@@ -189,6 +223,7 @@ export class SimulatedVirtioNet implements VirtioTransport {
       mac: [0x52, 0x54, 0, 0, 0, 1],
       mtu: 1500,
       memory: 8 * 2 ** 20,
+      answers: [],
       ...options,
     };
     this.memory = new SimulatedMemory(this.#options.memory);
@@ -210,6 +245,8 @@ export class SimulatedVirtioNet implements VirtioTransport {
   set status(bits: number) {
     if (bits === 0) {
       this.queues.length = 0;
+      this.promiscuous = true;
+      this.groups = [];
       this.accepted = this.#reasons = 0;
     }
     const refused = (this.accepted & this.#options.refused) !== 0;
@@ -235,6 +272,7 @@ export class SimulatedVirtioNet implements VirtioTransport {
 
   notify(index: number): void {
     this.notifications++;
+    if (index === 2 && this.#status !== 0) this.obey();
     if (index !== 1 || this.#status === 0) return;
     const queue = this.queues[1]!;
     for (let buffer = queue.take(); buffer !== null; buffer = queue.take()) {
@@ -246,8 +284,36 @@ export class SimulatedVirtioNet implements VirtioTransport {
     this.#raise(queue);
   }
 
+  /** Does what commands say, unless it is {@link deaf}. */
+  obey(): void {
+    const queue = this.queues[2];
+    if (queue === undefined || this.deaf) return;
+    for (let command = queue.takeCommand(); command !== null; command = queue.takeCommand()) {
+      const { bytes } = command;
+      const view = new DataView(bytes.buffer);
+      const answer = this.#options.answers[bytes[0]!] ?? 0;
+      if (answer === 0 && bytes[0] === 0) this.promiscuous = bytes[2] === 1;
+      else if (answer === 0 && bytes[0] === 1) {
+        if (view.getUint32(2, true) !== 0) throw new RangeError("Driver names stations, of which it is none");
+        const count = view.getUint32(6, true);
+        if (bytes.length !== 10 + 6 * count) throw new RangeError("Driver counts its groups wrongly");
+        this.groups = Array.from({ length: count }, (_, i) => bytes.slice(10 + 6 * i, 16 + 6 * i).toHex());
+      }
+      new Uint8Array(this.memory.buffer)[command.answer] = answer;
+      queue.give(command.id, 1);
+    }
+    this.#raise(queue);
+  }
+
+  #wants(bytes: Uint8Array): boolean {
+    const to = bytes.slice(NET_HEADER, NET_HEADER + 6);
+    const own = to.every((byte, i) => byte === this.#config[i]) || to.every((byte) => byte === 255);
+    return this.promiscuous || own || this.groups.includes(to.toHex());
+  }
+
   /** Writes a frame, header included, to the driver. @returns False when the driver has no buffer for it. */
   send(bytes: Uint8Array<ArrayBuffer>, usedLength: number = bytes.length): boolean {
+    if (!this.#wants(bytes)) return true;
     const queue = this.queues[0];
     const buffer = queue?.take() ?? null;
     if (buffer === null || bytes.length > buffer.length) {
