@@ -206,11 +206,14 @@ export class Icmpv6 implements Transport {
   }
 }
 
-/** Where the transport header of a quoted packet is, or -1 when it is not quoted or not in the first fragment. */
-function transportOf(view: DataView, network: number, end: number): number {
+/**
+ * Where the transport header of a quoted packet is, or -1 when it is not quoted or not in the first fragment.
+ * @param most Extension headers that are looked behind.
+ */
+function transportOf(view: DataView, network: number, end: number, most: number = MOST_EXTENSIONS): number {
   let kind = ipv6.nextHeader(view, network);
   let at = network + ipv6.HEADER_LENGTH;
-  for (let count = 0; count <= MOST_EXTENSIONS; count++) {
+  for (let count = 0; count <= most; count++) {
     let length: number;
     if (kind === ipv6.FRAGMENT) {
       if (at + ipv6.FRAGMENT_LENGTH > end || (ipv6.fragment(view, at) & ~ipv6.MORE_FRAGMENTS) !== 0) {
@@ -252,7 +255,8 @@ function hasFragmentHeader(view: DataView, network: number, transport: number): 
 
 /** Whether a packet is, or may be, an ICMPv6 error or redirect, about which nothing is said (section 2.4, rule e). */
 function isAboutIcmpError(view: DataView, network: number, end: number): boolean {
-  const transport = transportOf(view, network, end);
+  // Behind more headers than anybody needs as well: the length of the packet is the limit.
+  const transport = transportOf(view, network, end, Infinity);
   if (transport < 0 || protocolOf(view, network, transport) !== ipv6.ICMP) return false;
   // A fragment that does not carry its type may be complained about (RFC 7112).
   if (transport >= end) return !hasFragmentHeader(view, network, transport);

@@ -215,7 +215,8 @@ export class Ipv4 extends IpLayer {
     // ECN belongs to one direction; the class of service is the asker's wish (RFC 1122, section 3.2.2.6).
     const trafficClass = wire.trafficClass(view, network) & 0xfc;
     const macHigh = ethernet.sourceHigh(view, link), macLow = ethernet.sourceLow(view, link);
-    if (source === 0) {
+    // Who has no address yet cannot be answered by packet.
+    if (source === 0 || destination === 0) {
       this.counters.sendNoRoute++;
       return false;
     }

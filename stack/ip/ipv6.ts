@@ -147,6 +147,11 @@ export class Ipv6 extends IpLayer {
     const macHigh = ethernet.sourceHigh(view, link), macLow = ethernet.sourceLow(view, link);
     const a = view.getInt32(network + 8), b = view.getInt32(network + 12);
     const c = view.getInt32(network + 16), d = view.getInt32(network + 20);
+    if ((a | b | c | d) === 0) {
+      // Nobody has this address: who has none yet may ask a group, but is not answered by packet (RFC 4291, section 2.5.2).
+      this.counters.sendNoRoute++;
+      return false;
+    }
     const ownA = view.getInt32(network + 24), ownB = view.getInt32(network + 28);
     const ownC = view.getInt32(network + 32), ownD = view.getInt32(network + 36);
     const at = packet.network = packet.offset -= wire.HEADER_LENGTH;

@@ -215,6 +215,14 @@ Deno.test("Icmpv6 says nothing about errors, to groups and to nobody, and not mo
   });
   host.device.deliver(host.interface, error);
   assert.equal(counters.errorsForbidden, 1);
+  // Nor behind more headers than are looked at to deliver it.
+  const chain = new Array(12).fill([60, 0, 1, 4, 0, 0, 0, 0]).flat();
+  const behind = [...chain, 58, 0, 0x80, 4, 0, 0, 0, 0];
+  host.device.deliver(
+    host.interface,
+    icmpv6Frame(1, 4, [0, 0, 0, 0, ...quote], { extensions: { first: 60, bytes: behind } }),
+  );
+  assert.equal(counters.errorsForbidden, 2);
   for (let i = 0; i < 5; i++) host.device.deliver(host.interface, ipv6Frame(200, [1]));
   assert.equal(host.device.take().length, 3);
   assert.deepEqual([counters.errorsSent, counters.errorsLimited], [3, 2]);
@@ -230,6 +238,13 @@ Deno.test("Icmpv6 answers an echo of any size in place with the right checksum",
     assert.equal(checksumOkV6(bytes), true);
     assert.deepEqual([...bytes.subarray(58)], body);
   }
+  // Who has no address yet may ask a group, but there is nobody to answer to.
+  host.device.deliver(
+    host.interface,
+    icmpv6Frame(128, 0, [1, 2, 3, 4], { source: "::", destination: "ff02::1" }),
+  );
+  assert.deepEqual(host.device.take(), []);
+  assert.equal(host.stack.icmpv6.counters.dropped.answerFailed, 1);
   const bad = icmpv6Frame(128, 0, [1, 2, 3, 4]);
   bad[60]! ^= 1;
   host.device.deliver(host.interface, bad);

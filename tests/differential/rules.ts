@@ -78,6 +78,16 @@ export const RULES: readonly Rule[] = [
     },
   },
   {
+    name: "Options of replies that are cut",
+    align(pair) {
+      if (!has(pair, "echo") || !has(pair, "large") || !has(pair, "option stamp", "option route")) return;
+      const cut = / options \w+ id \d+ fragment \w+ protocol 1 /;
+      if (pair.ours.length !== 1 || !pair.theirs.some((text) => cut.test(text))) return;
+      pair.ours = [];
+      pair.theirs = pair.theirs.filter((text) => !cut.test(text));
+    },
+  },
+  {
     name: "Unicast in a link broadcast",
     align: (pair) => has(pair, "link broadcast") && theirsAlone(pair, /./),
   },
@@ -134,6 +144,10 @@ export const RULES: readonly Rule[] = [
   {
     name: "Payload length of 0",
     align: (pair) => has(pair, "payload length") && theirsAlone(pair, /./),
+  },
+  {
+    name: "Groups that nobody has joined",
+    align: (pair) => has(pair, "to group", "to wide group") && theirsAlone(pair, /protocol 58 error 4\/2/),
   },
   {
     name: "Long chains of extension headers",
