@@ -5,7 +5,7 @@
  */
 
 import { libc } from "./ffi/libc.ts";
-import { interfaceMac, openTunIn, setReceiveFilter, type Tun } from "./ffi/tun.ts";
+import { interfaceMac, isPersistent, openTunIn, setReceiveFilter, type Tun } from "./ffi/tun.ts";
 import { KernelDevice, type KernelDeviceOptions } from "./kernel_device.ts";
 import { formatLinkAddress, randomLinkAddress } from "./link_address.ts";
 
@@ -18,12 +18,13 @@ export interface TapDeviceOptions extends KernelDeviceOptions {
 /** Frames of Ethernet to and from the kernel. */
 export class TapDevice extends KernelDevice {
   readonly #tun: Tun;
+  /** Whether the kernel is told which frames are wanted. A device that stays would keep it, to the harm of whoever opens it next. */
+  readonly #filters: boolean;
 
   private constructor(tun: Tun, mac: Uint8Array, options: TapDeviceOptions) {
     super(tun, mac, options);
     this.#tun = tun;
-    // Also ends what a former user of a persistent device has set.
-    setReceiveFilter(tun, mac, null);
+    this.#filters = !isPersistent(tun);
   }
 
   /**
@@ -45,9 +46,9 @@ export class TapDevice extends KernelDevice {
     }
   }
 
-  /** The kernel drops the others before they are read: they cost nothing here. */
+  /** The kernel drops the others before they are read, if the device goes away with us: they cost nothing here. */
   filterGroups(groups: readonly number[] | null): void {
-    if (!this.closed) setReceiveFilter(this.#tun, this.mac, groups);
+    if (this.#filters && !this.closed) setReceiveFilter(this.#tun, this.mac, groups);
   }
 }
 

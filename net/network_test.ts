@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import { MemoryDevice } from "../drivers/memory.ts";
+import { Cidr } from "../stack/ip/address.ts";
 import { Network } from "./network.ts";
 
 /** Two hosts on one cable. */
@@ -304,4 +305,34 @@ Deno.test("Network.step() drives a network in the time that it is told", async (
   two.close();
   using looped = Network.create({ device: MemoryDevice.pair()[0] });
   assert.throws(() => looped.step(0), TypeError);
+});
+
+Deno.test("Networks joined by bare IP packets speak over both versions, without asking anybody for anything", async () => {
+  const [a, b] = MemoryDevice.pair({ medium: "ip", mtu: 65535 });
+  await using server = await Network.open({
+    device: a,
+    addresses: ["10.0.0.1/32"],
+    routes: [
+      { destination: "0.0.0.0/0", interface: "memory0" },
+    ],
+  });
+  // Nothing is given and nobody to ask: it is there at once, with the address that it makes for itself.
+  await using client = await Network.open({ device: b, configure: true });
+  const [local] = client.configuration.addresses;
+  assert.match(local!, /^fe80:/);
+  assert.equal(client.configuration.lease(), null);
+  client.interface.addAddress(Cidr.parse("10.0.0.2/24"));
+  server.serve({ port: 80, onListen() {} }, (request) => new Response(request.body));
+  const own = server.interface.addresses.find(({ address }) => address.version === 6)!.address;
+  for (const host of ["10.0.0.1", `[${own}]`]) {
+    const body = crypto.getRandomValues(new Uint8Array(50_000));
+    const response = await client.fetch(`http://${host}/`, { method: "POST", body });
+    assert.deepEqual(await response.bytes(), body);
+  }
+  const [result] = await Array.fromAsync(client.ping("10.0.0.1", { count: 1, size: 60_000 }));
+  assert.notEqual(result!.rtt, null);
+  for (const { interface: { arp, nd } } of [server, client]) {
+    assert.equal(arp.counters.requested, 0);
+    assert.equal(arp.neighbours.size + nd!.neighbours.size, 0);
+  }
 });

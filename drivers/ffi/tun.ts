@@ -34,7 +34,7 @@ const TUNSETIFF = 0x400454ca, TUNSETOFFLOAD = 0x400454d0, TUNSETVNETHDRSZ = 0x40
 const TUNSETTXFILTER = 0x400454d1;
 const TUNGETIFF = 0x800454d2;
 const SIOCGIFFLAGS = 0x8913, SIOCGIFMTU = 0x8921, SIOCGIFHWADDR = 0x8927;
-const IFF_UP = 1;
+const IFF_UP = 1, IFF_PERSIST = 0x0800;
 /** Bytes of a name with its terminating zero. */
 const IFNAMSIZ = 16;
 const IFREQ = 40;
@@ -209,6 +209,13 @@ export function setReceiveFilter(tun: Tun, mac: Uint8Array, groups: readonly num
     }
   }
   return libc().ioctl(tun.fd, TUNSETTXFILTER, new Uint8Array(filter.buffer)) >= 0;
+}
+
+/** Whether the interface stays when nobody has it open any more. */
+export function isPersistent(tun: Tun): boolean {
+  const request = requestFor(tun);
+  if (libc().ioctl(tun.fd, TUNGETIFF, request) < 0) return true;
+  return (new DataView(request.buffer).getUint16(IFNAMSIZ, true) & IFF_PERSIST) !== 0;
 }
 
 /** The interface's MTU, in bytes. @throws {Error} If the interface is gone. */
