@@ -27,16 +27,13 @@ import { NET_HEADER, readNetHeader, writeNetHeader } from "./virtio/header.ts";
 import {
   CTRL_RX,
   CTRL_VQ,
-  GUEST_TSO4,
-  GUEST_TSO6,
   HOST_ECN,
-  HOST_TSO4,
-  HOST_TSO6,
   MAC,
   MTU,
   negotiate,
   offloadsOf,
   STATUS,
+  superFrames,
 } from "./virtio/net_features.ts";
 import { CONTROL_ENTRIES, ReceiveFilter } from "./virtio/receive_filter.ts";
 import { DESCRIPTOR_WRITE, type QueueFaults, QueueLayout, SplitQueue } from "./virtio/queue.ts";
@@ -95,6 +92,8 @@ export class VirtioNet implements Device {
   /** Says which frames are wanted; null for a device that delivers all. */
   readonly #filter: ReceiveFilter | null;
   readonly #features: number;
+  /** Whether frames of more than the MTU may come or go. */
+  readonly #bigBuffers: boolean;
   /** Physical address of each slot, in two words. A slot never crosses 4 GiB: it lies within a chunk. */
   readonly #low: Int32Array;
   readonly #high: Int32Array;
@@ -127,8 +126,10 @@ export class VirtioNet implements Device {
       reset(transport);
       transport.status = STATUS_ACKNOWLEDGE;
       transport.status = STATUS_ACKNOWLEDGE | STATUS_DRIVER;
-      this.#features = negotiate(transport, this.name, options.offloads ?? ~0);
-      this.offloads = offloadsOf(this.#features);
+      const features = negotiate(transport, this.name, options.offloads ?? ~0);
+      this.#features = features.low;
+      this.offloads = offloadsOf(features);
+      this.#bigBuffers = superFrames(features);
       this.mac = (this.#features & MAC) !== 0 ? readMac(transport) : localAddress();
       this.mtu = (this.#features & MTU) !== 0 ? readMtu(transport) : 1500;
 
@@ -400,11 +401,6 @@ export class VirtioNet implements Device {
     this.#failure = new Error(`Device "${this.name}" ${what}`);
     this.close();
     wake?.();
-  }
-
-  /** Whether frames of more than the MTU may come or go. */
-  get #bigBuffers(): boolean {
-    return (this.#features & (GUEST_TSO4 | GUEST_TSO6 | HOST_TSO4 | HOST_TSO6)) !== 0;
   }
 
   /** @param start First byte of the memory that it may use, aligned to 64. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../stack/device.ts";
-import type { Packet } from "../stack/packet.ts";
+import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../stack/device.ts";
+import { CHECKSUM_PARTIAL, GSO_UDP, type Packet } from "../stack/packet.ts";
 import { deviceConformance } from "./device_conformance.ts";
 import { fillFrame } from "./device_conformance_frames.ts";
 import { NET_HEADER } from "./virtio/header.ts";
@@ -14,6 +14,8 @@ const CHECKSUMS = 1 << 0 | 1 << 1;
 const SEGMENTATION = 1 << 7 | 1 << 8 | 1 << 11 | 1 << 12;
 /** A control queue, and commands that say which frames are wanted. */
 const CONTROL = 1 << 17 | 1 << 18;
+/** VERSION_1, and USO both ways: bits 32, and 54 to 56. */
+const HIGH_USO = 1 | 1 << 22 | 1 << 23 | 1 << 24;
 const USUAL = MAC | STATUS | EVENT_IDX;
 
 function pair(options: SimulatedOptions) {
@@ -38,6 +40,10 @@ deviceConformance("VirtioNet without event indices", () => pair({ features: MAC 
 deviceConformance(
   "VirtioNet with offloads and small queues",
   () => pair({ features: USUAL | MTU | CHECKSUMS | SEGMENTATION, mtu: 9000, queueSize: 64 }),
+);
+deviceConformance(
+  "VirtioNet with every offload, that of UDP too",
+  () => pair({ features: USUAL | CHECKSUMS | SEGMENTATION, featuresHigh: HIGH_USO }),
 );
 
 deviceConformance("VirtioNet with a control queue", () => pair({ features: USUAL | CONTROL }));
@@ -74,6 +80,36 @@ Deno.test("VirtioNet takes only the features whose conditions hold", () => {
   const limited = new VirtioNet(new SimulatedVirtioNet({ features: ~0 }), { offloads: 0 });
   assert.equal(limited.offloads, 0);
   for (const device of [segmentation.device, all.device, limited]) device.close();
+});
+
+Deno.test("VirtioNet has UDP segmented where the device offers it, checksums included", () => {
+  const { device, simulated } = one({ features: CHECKSUMS, featuresHigh: HIGH_USO });
+  assert.equal(device.offloads, OFFLOAD_CHECKSUM | OFFLOAD_USO);
+  assert.equal(simulated.acceptedHigh, HIGH_USO);
+  const packet = device.reserve()!;
+  // Ethernet, IPv4 and UDP headers, and three datagrams of 1,000 bytes.
+  packet.end = packet.offset + 14 + 20 + 8 + 3000;
+  packet.flags = CHECKSUM_PARTIAL;
+  packet.checksumStart = packet.offset + 34;
+  packet.checksumOffset = 6;
+  packet.gsoType = GSO_UDP;
+  packet.gsoSize = 1000;
+  const sent: Uint8Array[] = [];
+  simulated.onFrame = (bytes) => sent.push(bytes);
+  assert.equal(device.transmit(packet), true);
+  device.flush();
+  assert.equal(sent.length, 1);
+  const view = new DataView(sent[0]!.buffer);
+  assert.deepEqual([...sent[0]!.subarray(0, 2)], [1, 5]);
+  assert.deepEqual([2, 4, 6, 8].map((at) => view.getUint16(at, true)), [42, 1000, 34, 6]);
+  assert.equal(sent[0]!.length, NET_HEADER + 3042);
+  device.close();
+  for (const options of [{ features: 0, featuresHigh: HIGH_USO }, { features: CHECKSUMS, featuresHigh: 1 }]) {
+    const without = one(options);
+    assert.equal(without.device.offloads & OFFLOAD_USO, 0);
+    assert.equal(without.simulated.acceptedHigh, 1);
+    without.device.close();
+  }
 });
 
 Deno.test("VirtioNet reads MAC and MTU, and makes a MAC when the device has none", () => {

@@ -12,7 +12,7 @@ import { ImageError } from "./errors.ts";
 import { inspect } from "./inspect.ts";
 import { readManifest } from "./manifest.ts";
 import { parseForward, parseNetwork, shellLine } from "./qemu.ts";
-import { command, Guest, type RunOptions } from "./run.ts";
+import { command, DEFAULT_MEMORY, DEFAULT_PROCESSORS, Guest, type RunOptions } from "./run.ts";
 
 const USAGE = `Usage:
   deno task image build APP.ts -o DIRECTORY [--compress zstd:N|none] [--kernel-network] [CONFIGURATION]
@@ -22,8 +22,37 @@ const USAGE = `Usage:
   deno task image configure DIRECTORY [CONFIGURATION]
   deno task image inspect DIRECTORY
 
-CONFIGURATION, what the guest is told: [--config FILE] [--device virtio:auto] [--address CIDR]...
-  [--gateway IP] [--hostname NAME] [--mac MAC] [--no-network] [-- APP-ARGUMENT...]`;
+build: packs a program, Deno and a kernel into DIRECTORY
+  -o, --output DIRECTORY     where to write the image
+  --compress zstd:N|none     N from 1 to 22 (zstd:3); none boots fastest and is the largest, zstd:19 is the smallest that
+                             is quick enough to make
+  --kernel-network           the guest's kernel drives the network card, for programs on Deno's own sockets
+
+run: boots an image in QEMU, with its console here; Ctrl-C ends it, and the program's exit status is the command's
+  --net user                 QEMU's own network, which needs no privilege (the default)
+  --net tap:NAME             a TAP device of this machine
+  --net socket:PATH          the program that listens on this UNIX socket
+  --net none                 no network card
+  --forward tcp:HOST:GUEST   a port of this machine that leads to one of the guest; udp as well; may be repeated
+  --memory MIB               memory of the guest (${DEFAULT_MEMORY})
+  --cpus N                   processors of the guest (${DEFAULT_PROCESSORS})
+  --accel auto|kvm|tcg       how the guest's processor is made (auto: KVM where it works, else emulation)
+  --capture FILE             writes every frame that passes to FILE (pcap)
+  --qemu ARGUMENT            one more argument for QEMU; may be repeated; write --qemu=-ARGUMENT for one with a hyphen
+  --dry-run                  prints QEMU's command line instead of running it
+
+configure: changes what an image tells its guest, without a build
+inspect: checks an image and lists what is in it
+
+CONFIGURATION, what the guest is told; with run it holds for that run
+  --config FILE              JSON with any of the fields device, addresses, gateway, hostname, mac, args
+  --device virtio:auto       the --device argument of the program
+  --address CIDR             an address, as 10.0.2.15/24; may be repeated; without any the guest asks the network
+  --gateway IP               the router to other networks
+  --hostname NAME            what the link calls the guest: NAME.local
+  --mac MAC                  link address of the network card, as 52:54:00:12:34:56
+  --no-network               the program gets no network arguments
+  -- ARGUMENT...             arguments of the program`;
 
 /** The options that every command with a configuration takes. */
 const CONFIGURATION = {
@@ -36,14 +65,16 @@ const CONFIGURATION = {
   "no-network": { type: "boolean" },
 } as const satisfies ParseArgsConfig["options"];
 
-const BUILD = {
+/** The options of `build`. */
+export const BUILD = {
   ...CONFIGURATION,
   "output": { type: "string", short: "o" },
   "compress": { type: "string", default: "zstd:3" },
   "kernel-network": { type: "boolean", default: false },
 } as const satisfies ParseArgsConfig["options"];
 
-const RUN = {
+/** The options of `run`. */
+export const RUN = {
   ...CONFIGURATION,
   "net": { type: "string", default: "user" },
   "forward": { type: "string", multiple: true },
@@ -127,7 +158,9 @@ function split(args: readonly string[]): [own: string[], program: string[]] {
 }
 
 function one(positionals: string[], what: string): string {
-  if (positionals.length !== 1) throw new ImageError(`Give one ${what}, not ${positionals.length}\n${USAGE}`);
+  if (positionals.length !== 1) {
+    throw new ImageError(`Give one ${what}, not ${positionals.length}; --help tells more`);
+  }
   return positionals[0]!;
 }
 
@@ -218,7 +251,9 @@ async function configureCommand(args: string[]): Promise<number> {
   const image = one(positionals, "image directory");
   const manifest = await readManifest(image);
   const config = await configuration(values, manifest.config, program);
-  if (config === null) throw new ImageError(`Nothing to change: give a configuration option\n${USAGE}`);
+  if (config === null) {
+    throw new ImageError(`Nothing to change: give a configuration option; --help lists them`);
+  }
   console.log(JSON.stringify((await configure(image, config)).config));
   return 0;
 }
@@ -235,6 +270,11 @@ async function inspectCommand(args: string[]): Promise<number> {
  */
 export async function main(args: string[]): Promise<number> {
   const [verb, ...rest] = args;
+  // What follows "--" is the program's.
+  if (split(rest)[0].some((argument) => argument === "--help" || argument === "-h")) {
+    console.log(USAGE);
+    return 0;
+  }
   try {
     switch (verb) {
       case "build":
@@ -250,8 +290,13 @@ export async function main(args: string[]): Promise<number> {
       case "-h":
         console.log(USAGE);
         return 0;
-      default:
+      case undefined:
         console.error(USAGE);
+        return 2;
+      default:
+        console.error(
+          `error: Unknown command "${verb}": use build, run, configure or inspect (--help tells more)`,
+        );
         return 2;
     }
   } catch (error) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { reason } from "./command.ts";
 import { DEFAULT_CONFIG } from "./config.ts";
-import { configuration, main, parseCompression } from "./main.ts";
+import { BUILD, configuration, main, parseCompression, RUN } from "./main.ts";
 import { dependencies, kernel } from "./kernel.ts";
 import type { Manifest } from "./manifest.ts";
 import { checkMemory } from "./run.ts";
@@ -80,6 +80,24 @@ Deno.test("main() says in one line what is wrong", async () => {
     assert.deepEqual([...Deno.readDirSync(directory)], []);
   } finally {
     await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("main() describes every option of every command", async () => {
+  const lines: string[] = [];
+  const { log } = console;
+  console.log = (text: string) => lines.push(text);
+  try {
+    for (const args of [["--help"], ["build", "--help"], ["run", "x", "-h"], ["inspect", "--help"]]) {
+      assert.equal(await main(args), 0);
+    }
+  } finally {
+    console.log = log;
+  }
+  assert.equal(new Set(lines).size, 1);
+  for (const option of Object.keys({ ...BUILD, ...RUN })) {
+    // In the list of options, not in the summary alone.
+    assert.match(lines[0]!, new RegExp(`^  (-[a-z], )?--${option}\\b.* {2,}\\S`, "m"), option);
   }
 });
 

@@ -211,8 +211,11 @@ class Race<T> {
     this.#limit?.cancel();
     this.#options.signal?.removeEventListener("abort", this.#aborted);
     // Within a callback of the stack, in which no other connection may be ended.
-    queueMicrotask(() => this.#losers.abort(LOST));
+    queueMicrotask(() => this.#losers.abort(lost()));
   }
 }
 
-const LOST = new StackError("ConnectionAborted", "Another address has answered first");
+/** Made when it is needed: the first error of a program costs the reading of its source map. */
+function lost(): StackError {
+  return new StackError("ConnectionAborted", "Another address has answered first");
+}

@@ -19,6 +19,7 @@ import {
   GSO_NONE,
   GSO_TCPV4,
   GSO_TCPV6,
+  GSO_UDP,
   type Packet,
 } from "../../stack/packet.ts";
 
@@ -43,9 +44,10 @@ export function writeNetHeader(packet: Packet): void {
   view.setUint16(at + 10, 0, true);
 }
 
-/** Bytes of all headers of a TCP super-frame, whose data offset lies 12 bytes into the TCP header. */
+/** Bytes of all headers of a super-frame: UDP's has 8, TCP says how many 12 bytes into its own. */
 function headerLength(packet: Packet): number {
   const { checksumStart } = packet;
+  if ((packet.gsoType & ~GSO_ECN) === GSO_UDP) return checksumStart - packet.offset + 8;
   return checksumStart - packet.offset + (packet.view.getUint8(checksumStart + 12) >> 4) * 4;
 }
 
@@ -72,7 +74,7 @@ export function readNetHeader(packet: Packet): boolean {
   if (gsoType !== GSO_NONE) {
     const kind = gsoType & ~GSO_ECN;
     const size = view.getUint16(at + 4, true);
-    if ((kind !== GSO_TCPV4 && kind !== GSO_TCPV6) || size === 0) return false;
+    if ((kind !== GSO_TCPV4 && kind !== GSO_TCPV6 && kind !== GSO_UDP) || size === 0) return false;
     packet.gsoType = gsoType;
     packet.gsoSize = size;
   }

@@ -189,6 +189,8 @@ export class SimulatedVirtioNet implements VirtioTransport {
   onFrame: ((bytes: Uint8Array<ArrayBuffer>) => void) | null = null;
   /** Features that the driver took, bits 0 to 31. */
   accepted = 0;
+  /** The same, bits 32 to 63. */
+  acceptedHigh = 0;
   /** Whether the driver has closed it. */
   closed = false;
   /** Times the driver has notified it. */
@@ -247,7 +249,7 @@ export class SimulatedVirtioNet implements VirtioTransport {
       this.queues.length = 0;
       this.promiscuous = true;
       this.groups = [];
-      this.accepted = this.#reasons = 0;
+      this.accepted = this.acceptedHigh = this.#reasons = 0;
     }
     const refused = (this.accepted & this.#options.refused) !== 0;
     this.#status = refused ? bits & ~8 : bits;
@@ -259,6 +261,7 @@ export class SimulatedVirtioNet implements VirtioTransport {
 
   accept(word: 0 | 1, bits: number): void {
     if (word === 0) this.accepted = bits;
+    else this.acceptedHigh = bits;
   }
 
   queueSize(): number {
