@@ -182,8 +182,10 @@ export abstract class ConnectionState implements TimerOwner {
   priorCwnd = 0;
   prrDelivered = 0;
   prrOut = 0;
-  /** Duplicate ACKs in a row, for peers without SACK. */
-  duplicateAcks = 0;
+  /** Outside of recovery: something was sacked, or sent again, and is not acknowledged. */
+  disorder = false;
+  /** After a time-out new data goes out first, to show what was lost (RFC 5682, section 2.1, step 2.b). */
+  repairHeld = false;
   /** The window was used up when the last segment was sent (RFC 7661). */
   cwndLimited = false;
   /** Most segments that were outstanding since {@link cwndUsageEnd} was set. */
@@ -241,7 +243,7 @@ export abstract class ConnectionState implements TimerOwner {
   undoStart = 0;
   undoCwnd = 0;
   undoSsthresh = 0;
-  /** Segments sent again in this recovery and not reported as duplicates. */
+  /** Segments sent again in this recovery and not reported as duplicates; -1 when none was. */
   undoRetransmits = 0;
   /** Something was sent again in this recovery. */
   undoSent = false;
@@ -252,8 +254,12 @@ export abstract class ConnectionState implements TimerOwner {
   rackTime = -Infinity;
   rackEnd = 0;
   rackRtt = Infinity;
-  /** Reordering was seen. */
-  reordering = false;
+  /** How often segments were seen to be overtaken. */
+  reordering = 0;
+  /** By how many segments, at most. */
+  reorderDegree: number;
+  /** Something was delivered since losses were looked for. */
+  rackAdvanced = false;
   /** Quarters of the least round trip by which a segment may be late. */
   reorderSteps = 1;
   /** Recoveries until {@link reorderSteps} is reset. */
@@ -447,6 +453,7 @@ export abstract class ConnectionState implements TimerOwner {
     this.keepAliveInterval = settings.keepAliveInterval;
     this.keepAliveLimit = settings.keepAliveProbes;
     this.synRetries = settings.synRetries;
+    this.reorderDegree = settings.reordering;
     this.finTimeout = settings.finTimeout;
     this.congestion = tcp.makeCongestion();
     this.sendRing = new Ring(tcp.pool);

@@ -13,7 +13,7 @@ import type { TcpConnection } from "./connection.ts";
 import { ClientCookies, CookieVerdict, ServerCookies } from "./fast_open_cookies.ts";
 import type { Segment } from "./input.ts";
 import type { TcpListener } from "./listener.ts";
-import { sendLostAgain } from "./recovery.ts";
+import { sendLostAgain } from "./repair.ts";
 import {
   FAST_OPEN_CLIENT,
   FAST_OPEN_CLIENT_NO_COOKIE,

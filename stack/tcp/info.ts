@@ -108,7 +108,7 @@ export interface TcpInfo {
   segs_out: number;
   /** Segments received. */
   segs_in: number;
-  /** Bytes written and never sent. */
+  /** Bytes written and never sent; a FIN that waits counts. */
   notsent_bytes: number;
   /** Least round-trip time seen; 2^32 − 1 before the first. */
   min_rtt: number;
@@ -132,7 +132,7 @@ export interface TcpInfo {
   bytes_retrans: number;
   /** Duplicates that the peer has reported (RFC 2883). */
   dsack_dups: number;
-  /** 1 when segments were seen to overtake each other. */
+  /** How often segments were seen to overtake each other. */
   reord_seen: number;
   /** Segments received out of order. */
   rcv_ooopack: number;
@@ -183,7 +183,7 @@ const LINUX_STATE: Record<State, number> = {
 export function tcpInfo(c: TcpConnection): TcpInfo {
   const now = c.tcp.stack.now;
   return {
-    state: LINUX_STATE[c.state],
+    state: linuxState(c),
     ca_state: caState(c),
     retransmits: c.timeouts,
     probes: c.keepAliveProbes > 0 ? c.keepAliveProbes : c.windowProbes,
@@ -224,7 +224,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     advmss:
       Math.min(c.path.interface.mtu - c.path.headerLength - 20, c.mssLimit || 65495, c.offeredMss || 65495) -
       (c.timestamps ? 12 : 0),
-    reordering: c.tcp.settings.reordering,
+    reordering: c.reorderDegree,
     total_retrans: c.retransmissions,
     // Linux counts the SYN of an active open and the FIN.
     bytes_acked: c.bytesAcked + (c.active && c.state > State.SynReceived ? 1 : 0) +
@@ -232,7 +232,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     bytes_received: c.bytesReceived,
     segs_out: c.segmentsOut,
     segs_in: c.segmentsIn,
-    notsent_bytes: Math.max(0, c.sendQueued - (c.sndNxt - c.sendBase - (c.finSent ? 1 : 0) | 0)),
+    notsent_bytes: notSent(c),
     min_rtt: c.rtt.min === Infinity ? 0xffffffff : Math.round(c.rtt.min),
     data_segs_in: c.dataSegmentsIn,
     data_segs_out: c.dataSegmentsOut,
@@ -245,7 +245,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     bytes_sent: c.bytesSent + c.bytesRetransmitted,
     bytes_retrans: c.bytesRetransmitted,
     dsack_dups: c.duplicateSacks,
-    reord_seen: c.reordering ? 1 : 0,
+    reord_seen: c.reordering,
     rcv_ooopack: c.outOfOrder,
     snd_wnd: c.sndWnd,
     rcv_wnd: Math.max(0, c.rcvAdv - c.lastAck | 0),
@@ -263,6 +263,19 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
   };
 }
 
+/** On Linux a connection closes when that is asked for, whenever the FIN goes out. */
+function linuxState(c: TcpConnection): number {
+  const closing = c.finQueued && !c.finSent;
+  if (closing && c.state === State.Established) return LINUX_STATE[State.FinWait1];
+  return LINUX_STATE[closing && c.state === State.CloseWait ? State.LastAck : c.state];
+}
+
+/** Bytes that wait to be sent; a FIN counts. */
+function notSent(c: TcpConnection): number {
+  const sent = c.sndNxt - c.sendBase - (c.finSent ? 1 : 0) | 0;
+  return Math.max(0, c.sendQueued - sent) + (c.finQueued && !c.finSent ? 1 : 0);
+}
+
 /** µs in which sending waited for one thing. */
 function limitTime(c: TcpConnection, limit: Limit, now: number): number {
   return Math.round(c.limitTimes[limit]! + (c.limit === limit ? now - c.limitSince : 0));
@@ -276,7 +289,7 @@ function milliseconds(micros: number): number {
 function caState(c: TcpConnection): number {
   switch (c.recovery) {
     case Recovery.Open:
-      return c.sackedOut > 0 || c.lostOut > 0 ? 1 : 0;
+      return c.disorder ? 1 : 0;
     case Recovery.Reduced:
       return 2;
     case Recovery.Fast:

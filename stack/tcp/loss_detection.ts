@@ -16,19 +16,29 @@ import { armSendTimer, LEAST_TIMER } from "./timers.ts";
 const MOST_STEPS = 255;
 /** Recoveries without a duplicate reported after which the reordering window is reset. */
 const RECOVERIES = 16;
+/** Segments that may overtake each other at most, whatever was seen (Linux's tcp_max_reordering). */
+const MOST_REORDERING = 300;
 /**
  * Marks what is lost: sent long enough before something that was delivered (RFC 8985, section 6.2), and for peers
  * without SACK the first segment after three duplicate ACKs. Sets the reordering timer for the undecided.
  */
-export function detectLosses(c: TcpConnection, now: number): void {
-  const records = c.tcp.records;
+export function detectLosses(c: TcpConnection, advanced: boolean, now: number): void {
+  if (c.head < 0) return;
   if (!c.sackPermitted) {
-    detectWithoutSack(c);
+    detectWithoutSack(c, advanced);
     return;
   }
-  if (c.rackTime === -Infinity) return;
+  // Nothing was delivered of late: nothing else has become late.
+  if (!c.rackAdvanced || c.rackTime === -Infinity) return;
+  c.rackAdvanced = false;
+  detectLate(c, now);
+}
+
+/** Marks what is late, and sets the reordering timer for what may be. */
+export function detectLate(c: TcpConnection, now: number): void {
+  const records = c.tcp.records;
   let reorderWindow = 0;
-  if (c.reordering || (c.recovery <= Recovery.Reduced && c.sackedOut < c.tcp.settings.reordering)) {
+  if (c.reordering > 0 || (c.recovery <= Recovery.Reduced && c.sackedOut < c.reorderDegree)) {
     reorderWindow = Math.min(c.rtt.min / 4 * c.reorderSteps, c.rtt.srtt);
   }
   let wait = 0;
@@ -45,10 +55,7 @@ export function detectLosses(c: TcpConnection, now: number): void {
     c.sendTimer = SendTimer.Reorder;
     c.sendTimerAt = now + wait + LEAST_TIMER;
     c.schedule();
-  } else if (c.sendTimer === SendTimer.Reorder) {
-    c.sendTimer = SendTimer.None;
-    armSendTimer(c, now);
-  }
+  } else if (c.sendTimer === SendTimer.Reorder) armSendTimer(c, now);
 }
 
 /**
@@ -68,22 +75,59 @@ export function narrowReordering(c: TcpConnection): void {
   if (--c.reorderPersist === 0) c.reorderSteps = 1;
 }
 
-function detectWithoutSack(c: TcpConnection): void {
-  const records = c.tcp.records;
-  const r = c.head;
-  const flags = records.flags[r]!;
-  // NewReno: in recovery every partial ACK says that the segment after it is missing as well (RFC 6582).
-  const partial = c.recovery === Recovery.Fast && c.duplicateAcks === 0 && before(c.sndUna, c.recoveryPoint);
-  if ((c.duplicateAcks >= c.tcp.settings.reordering && c.recovery <= Recovery.Reduced) || partial) {
-    if ((flags & (LOST | RETRANSMITTED)) === 0) {
-      if (records.segments[r]! > 1) splitAt(c, r, records.start[r]! + c.mss | 0);
-      markLost(c, r);
-    }
-  }
+/** All retransmissions were needless: what was learnt of reordering is kept for longer. */
+export function persistReordering(c: TcpConnection): void {
+  c.reorderPersist = Math.min(RECOVERIES, c.reorderPersist + 1);
 }
 
-/** Duplicate ACKs do not say of what: they can't have been of more segments than are neither lost nor acknowledged. */
-export function limitDuplicates(c: TcpConnection): void {
+/** Segments from `lowest` on were overtaken by all that was acknowledged selectively. */
+export function noteReordering(c: TcpConnection, lowest: number): void {
+  const highest = c.sackedOut > 0 ? c.fack : c.sndUna;
+  if (!before(lowest, highest)) return;
+  const segments = Math.ceil((highest - lowest | 0) / c.mss);
+  if (segments > c.reorderDegree) c.reorderDegree = Math.min(segments, MOST_REORDERING);
+  c.reordering++;
+}
+
+/** Whether a record was sent so late that the latest round trip would not have brought its ACK. */
+export function mayStillArrive(c: TcpConnection, r: number, now: number): boolean {
+  return c.rackRtt !== Infinity && c.tcp.records.sentAt[r]! + c.rackRtt - now > 0;
+}
+
+function detectWithoutSack(c: TcpConnection, advanced: boolean): void {
+  const records = c.tcp.records;
+  const r = c.head;
+  // NewReno: in recovery every partial ACK says that the segment after it is missing as well (RFC 6582).
+  const lost = c.recovery <= Recovery.Reduced
+    ? c.sackedOut >= c.reorderDegree
+    : c.recovery === Recovery.Fast && advanced;
+  if (!lost || records.flags[r]! & LOST) return;
+  if (records.segments[r]! > 1) splitAt(c, r, records.start[r]! + c.mss | 0);
+  markLost(c, r);
+}
+
+/** A duplicate ACK of a peer without SACK: one segment more has left the network. */
+export function addDuplicate(c: TcpConnection): void {
+  const { sackedOut } = c;
+  c.sackedOut++;
+  noteDuplicateReordering(c, 0);
+  c.delivered += Math.max(0, c.sackedOut - sackedOut);
+}
+
+/**
+ * Duplicate ACKs do not say of what: if there were more than there are segments that are neither lost nor acknowledged,
+ * segments were overtaken. @param more Segments that were acknowledged along with that.
+ */
+export function noteDuplicateReordering(c: TcpConnection, more: number): void {
+  const holes = Math.min(Math.max(c.lostOut, 1), c.packetsOut);
+  if (c.sackedOut + holes <= c.packetsOut) return;
+  c.sackedOut = c.packetsOut - holes;
+  c.reorderDegree = Math.min(c.packetsOut + more, MOST_REORDERING);
+  c.reordering++;
+}
+
+/** Duplicate ACKs can't have been of more segments than are neither lost nor acknowledged. */
+function limitDuplicates(c: TcpConnection): void {
   c.sackedOut = Math.max(0, Math.min(c.sackedOut, c.packetsOut - c.lostOut));
 }
 

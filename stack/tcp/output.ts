@@ -50,7 +50,11 @@ export function output(c: TcpConnection): void {
   }
   if (!c.synDue && (c.state >= State.Established || c.passiveFastOpen) && c.state !== State.TimeWait) {
     updateMss(c);
-    if (c.lostOut > c.retransOut) retransmitLost(c, now);
+    if (c.repairHeld) {
+      sendNew(c, now);
+      if (!after(c.sndNxt, c.recoveryPoint)) c.repairHeld = c.frto = false;
+    }
+    if (c.lostOut > c.retransOut && !c.repairHeld) retransmitLost(c, now);
     sendNew(c, now);
   }
   if (c.ackNow && c.state >= State.SynReceived) sendAck(c);
@@ -284,8 +288,12 @@ function retransmitLost(c: TcpConnection, now: number): void {
   }
 }
 
-/** Sends a record again, at most `quota` segments of it. @returns False when it could not be sent. */
-export function retransmit(c: TcpConnection, r: number, quota: number, now: number): boolean {
+/**
+ * Sends a record again, at most `quota` segments of it.
+ * @param probe As a tail loss probe, which does not count as repair.
+ * @returns False when it could not be sent.
+ */
+export function retransmit(c: TcpConnection, r: number, quota: number, now: number, probe = false): boolean {
   const records = c.tcp.records;
   // What was acknowledged in part, or was built for a larger MTU, is cut anew.
   const start = records.start[r]!;
@@ -306,7 +314,7 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
     length = most;
   }
   if (records.flags[r]! & FIN_RECORD) flags |= wire.FIN;
-  if (records.flags[r]! & PUSHED && length > 0) flags |= wire.PSH;
+  if (records.flags[r]! & PUSHED) flags |= wire.PSH;
   if (c.tracer !== null) c.tracer.retransmitted(start, length, false);
   if (!transmit(c, start, length, flags, false)) {
     c.tcp.retryLater(c);
@@ -316,21 +324,24 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   if (c.pacingRate > 0) spend(c, length, now);
   c.bytesRetransmitted += length;
   if (now < c.firstRetransmission) c.firstRetransmission = now;
-  if ((records.flags[r]! & RETRANSMITTED) === 0) {
-    records.flags[r]! |= RETRANSMITTED | EVER_RETRANSMITTED;
+  records.flags[r]! |= EVER_RETRANSMITTED;
+  if (!probe && (records.flags[r]! & RETRANSMITTED) === 0) {
+    records.flags[r]! |= RETRANSMITTED;
     c.retransOut += count;
   }
   c.retransmissions += count;
   c.tcp.counters.retransmittedSegments += count;
-  if (c.recovery === Recovery.Fast) c.prrOut += count;
-  if (c.undoValid) {
+  if (c.recovery === Recovery.Fast || c.recovery === Recovery.Reduced) c.prrOut += count;
+  if (c.undoValid && !probe) {
     if (!c.undoSent) c.undoStamp = timestamp(c);
     c.undoSent = true;
-    c.undoRetransmits += count;
+    c.undoRetransmits = Math.max(c.undoRetransmits, 0) + count;
   }
   stamp(c, r, false, now);
   acked(c);
-  if (c.sendTimer !== SendTimer.Retransmit) armSendTimer(c, now);
+  if (c.sendTimer !== SendTimer.Reorder && (r === c.head || c.sendTimer !== SendTimer.Retransmit)) {
+    armSendTimer(c, now);
+  }
   return true;
 }
 

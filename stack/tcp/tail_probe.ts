@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { TcpOptions } from "../wire/tcp.ts";
 import type { TcpConnection } from "./connection.ts";
 import { Recovery } from "./connection_state.ts";
 import { retransmit, sendNew } from "./output.ts";
@@ -30,15 +29,15 @@ export function sendTailProbe(c: TcpConnection, now: number): void {
     const cut = splitAt(c, r, records.start[r]! + (records.segments[r]! - 1) * c.mss | 0);
     if (cut >= 0) last = cut;
   }
-  retransmit(c, last, 1, now);
+  retransmit(c, last, 1, now, true);
 }
 
 /**
  * RFC 8985, section 7.4: what was sent again and is not reported as a duplicate repaired a loss, of which the window
- * has to know. @param duplicate The segment is a duplicate ACK and nothing else.
+ * has to know.
+ * @param reported The probe was reported to have come twice. @param duplicate The segment is a duplicate ACK and nothing else.
  */
-export function endProbe(c: TcpConnection, ack: number, options: TcpOptions, duplicate: boolean): void {
-  const reported = options.sackBlocks > 0 && options.sack[1] === c.probeEnd && !after(c.probeEnd, ack);
+export function endProbe(c: TcpConnection, ack: number, reported: boolean, duplicate: boolean): void {
   if (!c.probeAgain || reported || duplicate) {
     c.probing = false;
   } else if (after(ack, c.probeEnd)) {

@@ -12,8 +12,8 @@ import { drop, reset } from "./ending.ts";
 import { noteTimeout } from "./fast_open.ts";
 import { suspectBlackHole } from "./mtu_probing.ts";
 import { output, retransmit, sendProbe, windowClosed } from "./output.ts";
-import { detectLosses } from "./loss_detection.ts";
-import { repairReordered, retransmissionTimeout } from "./recovery.ts";
+import { detectLate } from "./loss_detection.ts";
+import { repairReordered, retransmissionTimeout } from "./repair.ts";
 import { sendTailProbe } from "./tail_probe.ts";
 import { SYN_RECORD } from "./sent.ts";
 
@@ -49,14 +49,16 @@ export function armSendTimer(c: TcpConnection, now: number): void {
   // The first SYNs are not backed off, as with Linux's tcp_syn_linear_timeouts.
   const linear = c.state === State.SynSent ? c.tcp.settings.synLinearTimeouts : 0;
   const rto = backedOff(c, Math.max(0, c.backoff - linear));
+  // Where a shorter timer was set for what is oldest, the time-out counts from when that was sent.
+  const shorter = c.sendTimer === SendTimer.Reorder || c.sendTimer === SendTimer.Probe;
   c.sendTimer = SendTimer.Retransmit;
-  c.sendTimerAt = now + rto;
+  c.sendTimerAt = shorter ? Math.max(c.tcp.records.sentAt[c.head]! + rto, now + 1) : now + rto;
   if (c.userTimeout > 0 && c.timeouts > 0) {
     const left = c.firstRetransmission + c.userTimeout - now;
     if (left < rto) c.sendTimerAt = now + Math.max(left, 1000);
   }
   if (
-    c.tcp.settings.tailLossProbe && c.sackPermitted && c.recovery === Recovery.Open && c.sackedOut === 0 &&
+    c.tcp.settings.tailLossProbe && c.sackPermitted && c.recovery <= Recovery.Reduced && !c.disorder &&
     c.timeouts === 0 && !c.probing &&
     c.state >= State.Established
   ) {
@@ -117,17 +119,27 @@ function expireSendTimer(c: TcpConnection, now: number): void {
       return;
     case SendTimer.Probe:
       sendTailProbe(c, now);
+      c.sendTimer = SendTimer.None;
       armSendTimer(c, now);
       return;
     case SendTimer.Reorder:
-      detectLosses(c, now);
-      if (c.lostOut > 0 && c.recovery <= Recovery.Reduced) repairReordered(c, now);
-      output(c);
-      if (c.sendTimer === SendTimer.None) armSendTimer(c, now);
+      expireReorder(c, now);
       return;
     case SendTimer.Window:
       expireWindow(c, now);
       return;
+  }
+}
+
+function expireReorder(c: TcpConnection, now: number): void {
+  const { inFlight } = c;
+  detectLate(c, now);
+  c.sendTimer = SendTimer.None;
+  if (c.inFlight !== inFlight) repairReordered(c, now);
+  output(c);
+  if ((c.sendTimer as SendTimer) !== SendTimer.Retransmit) {
+    c.sendTimer = SendTimer.Reorder;
+    armSendTimer(c, now);
   }
 }
 

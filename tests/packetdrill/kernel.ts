@@ -118,17 +118,21 @@ if (import.meta.main) {
     options.push(["tolerance_usecs", String(TOLERANCE)]);
   }
   const caller = await Caller.start();
-  const make: MakeSystem = (settings, watcher) => new KernelSystem(settings, watcher, caller);
+  let latest = 0;
+  const make: MakeSystem = (settings, watcher) =>
+    new KernelSystem(settings, watcher, caller, (late) => latest = Math.max(latest, late));
   const silent = { print() {}, warn() {} };
   const tolerant: [string, string][] = [["tolerance_usecs", "1000000"]];
   for (let i = 0; i < 2; i++) {
     const { failure } = runFile("the warm-up", tolerant, () => WARM_UP, silent, make);
     if (failure !== null) console.error(`Warning: ${verdictText({ file: "the warm-up", failure })}`);
   }
+  latest = 0;
   const verdict = runFile(file!, options, (name) => Deno.readTextFileSync(name), {
     print: (line) => console.log(line),
     warn: (message) => console.error(`Warning: ${message}`),
   }, make);
+  if (options.some(([name]) => name === "record") && latest > 3000) console.log(`LATE ${latest}`);
   console.log(verdictText(verdict));
   // The thread of system calls may wait for ever in one.
   Deno.exit(verdict.failure === null ? 0 : 1);

@@ -27,7 +27,7 @@ export interface RunOptions {
   /** Whether a super-segment must be cut as the script says. */
   strictSegments: boolean;
   /** Whether to print what happens, as a script, in place of comparing it; `windows` tells windows as well. */
-  record: "no" | "yes" | "windows";
+  record: "no" | "yes" | "windows" | "exact";
 }
 
 /** Addresses where no option says otherwise, by version. */
@@ -148,7 +148,7 @@ export function takeOption(options: RunOptions, name: string, value: string): st
       options.initScripts.push(...value.split(",").map((script) => script.trim()));
       return null;
     case "record":
-      options.record = value === "windows" ? "windows" : "yes";
+      options.record = value === "windows" || value === "exact" ? value : "yes";
       return null;
     case "strict_segments":
       options.strictSegments = value !== "0" && value !== "false";

@@ -17,6 +17,7 @@ export class Recorder {
   readonly #peer: Peer;
   readonly #windows: boolean;
   readonly #slack: number;
+  readonly #exact: boolean;
   readonly #print: (line: string) => void;
   /** Time of the line before, in µs. */
   #at = 0;
@@ -26,11 +27,15 @@ export class Recorder {
   /** Packets of the queue that were told. */
   readonly #told = new Set<Captured>();
 
-  /** @param windows Whether to tell windows. @param real Whether times are real ones, which are rounded. */
-  constructor(peer: Peer, windows: boolean, real: boolean, print: (line: string) => void) {
+  /**
+   * @param windows Whether to tell windows. @param real Whether times are real ones, which are rounded.
+   * @param exact Whether to tell of steps when they were done, and not when they were due.
+   */
+  constructor(peer: Peer, windows: boolean, real: boolean, exact: boolean, print: (line: string) => void) {
     this.#peer = peer;
     this.#windows = windows;
-    this.#slack = real ? AT_ONCE : 0;
+    this.#exact = exact;
+    this.#slack = real && !exact ? AT_ONCE : 0;
     this.#print = print;
   }
 
@@ -83,7 +88,7 @@ export class Recorder {
   }
 
   #when(step: Step, at: number): string {
-    if (step.when.kind !== "at" || step.when.relative) return this.#time(at, 0);
+    if (this.#exact || step.when.kind !== "at" || step.when.relative) return this.#time(at, 0);
     this.#at = at;
     return step.text.slice(0, step.text.search(/\.\.\.|\s/)).padStart(7);
   }

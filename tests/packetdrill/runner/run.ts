@@ -103,10 +103,13 @@ class Run implements Watcher {
     this.#output = output;
     this.#system = make(options, this);
     this.#peer = new Peer(this.#system, options);
-    this.#recorder = options.record === "no"
-      ? null
-      : new Recorder(this.#peer, options.record === "windows", this.#system.drift > 0, (line) =>
-        output.print(line));
+    this.#recorder = options.record === "no" ? null : new Recorder(
+      this.#peer,
+      options.record === "windows",
+      this.#system.drift > 0,
+      options.record === "exact",
+      (line) => output.print(line),
+    );
     this.#code = new CodeRunner(CODE_CONSTANTS, (line) => output.print(line));
   }
 
@@ -219,7 +222,8 @@ class Run implements Watcher {
     if (due.from !== -Infinity) this.#advance(due.from);
     const base = this.#base;
     this.#recorder?.packets(this.#system.queue, this.#now);
-    this.#recorder?.step(step, due.scheduled ?? this.#now);
+    const at = this.#options.record === "exact" ? this.#now : due.scheduled ?? this.#now;
+    this.#recorder?.step(step, at);
     this.#base = due.scheduled ?? this.#now;
     this.#settle();
     switch (action.kind) {

@@ -118,7 +118,10 @@ export class KernelSystem implements System {
   readonly #timeout = new BigInt64Array(new ArrayBuffer(16));
   readonly #eventBytes = new Uint8Array(new ArrayBuffer(8));
 
-  constructor(options: RunOptions, watcher: Watcher, caller: Caller) {
+  readonly #late: (micros: number) => void;
+
+  constructor(options: RunOptions, watcher: Watcher, caller: Caller, late: (micros: number) => void) {
+    this.#late = late;
     const v6 = options.ipVersion === "ipv6";
     const defaults = DEFAULT_ADDRESSES[v6 ? 6 : 4];
     this.#watcher = watcher;
@@ -169,6 +172,7 @@ export class KernelSystem implements System {
     }
     this.#wait.ppoll(this.#descriptors, 2, this.#timeout, null);
     this.#wait.read(this.#caller.eventfd, this.#eventBytes, 8);
+    this.#late(this.now - to);
   }
 
   deliver(frame: Uint8Array): void {

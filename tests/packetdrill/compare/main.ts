@@ -1,0 +1,135 @@
+/**
+ * `deno task packetdrill:compare SUBJECT [--seed N] [--runs M] [--keep DIRECTORY]`: makes random scripts of a subject, has
+ * the machine's own kernel run them, in real time, and then this stack, with the same inputs at the same moments.
+ *
+ * Prints the first difference of each script, then how many were the same. A seed makes the same script again. What the
+ * kernel did is kept as `SUBJECT_SEED.want.pkt`, which is a script for `deno task packetdrill`. Needs root. Runs in which
+ * the machine was too busy to be on time are made again, and given up after three times.
+ *
+ * @module
+ */
+
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { runFile, verdictText } from "../runner/file_runner.ts";
+import { makeReceiver } from "./receiver.ts";
+import { separate } from "./record.ts";
+import { assertion, INFO, Random } from "./script.ts";
+import { makeSender } from "./sender.ts";
+
+/** What there are scripts of. */
+const SUBJECTS: Record<string, (random: Random) => string> = { sender: makeSender, receiver: makeReceiver };
+/** Scripts at the same time: most of theirs they wait. */
+const SIDE_BY_SIDE = 5;
+/** Runs of a script before the machine is held for too busy. */
+const MOST_RUNS = 3;
+/** The kernel's timers are coarse. */
+const TOLERANCE: [string, string][] = [["tolerance_usecs", "12000"], ["tolerance_percent", "13"]];
+
+/** Turns the kernel's recording into a script that says what has to happen. */
+function expectation(recording: string[], printed: string[]): string {
+  const asked = printed.values();
+  const lines: string[] = ["--tolerance_usecs=12000", "--tolerance_percent=13"];
+  for (const line of recording) {
+    if (/^(?:PASS|FAIL|LATE) /.test(line)) continue;
+    if (line.includes(INFO)) {
+      const values = asked.next().value;
+      if (values !== undefined) lines.push(`     +0 ${assertion(values)}`);
+    } else {lines.push(
+        / > /.test(line) && !/ S\.? /.test(line) ? line.replace(/TS val \d+/, "TS val ...") : line,
+      );}
+  }
+  return lines.join("\n") + "\n";
+}
+
+/** Records a script on the kernel. @returns Null when the machine was too busy. */
+async function recordKernel(file: string): Promise<string | null> {
+  for (let run = 0; run < MOST_RUNS; run++) {
+    const kernel = fileURLToPath(new URL("../kernel.ts", import.meta.url));
+    const { stdout } = await new Deno.Command("unshare", {
+      args: [
+        "-n",
+        "chrt",
+        "--rr",
+        "20",
+        Deno.execPath(),
+        "run",
+        "-A",
+        "--no-check",
+        "-q",
+        kernel,
+        file,
+        "--record=exact",
+      ],
+      stdout: "piped",
+      stderr: "inherit",
+    }).output();
+    const lines = new TextDecoder().decode(stdout).trimEnd().split("\n");
+    if (lines.some((line) => line.startsWith("LATE "))) continue;
+    const { recording, printed } = separate(lines);
+    return expectation(recording, printed);
+  }
+  return null;
+}
+
+/** A verdict without the fields that are as they should be. */
+function brief(text: string): string {
+  const match = /^(.*?): Assertion "(.*)" \((.*)\) failed$/.exec(text);
+  if (match === null) return text;
+  const want = new Map(
+    Array.from(match[2]!.matchAll(/tcpi_(\w+) == (\d+)/g), (found) => [found[1], found[2]]),
+  );
+  const wrong = Array.from(match[3]!.matchAll(/tcpi_(\w+) = (\d+)/g))
+    .filter(([, name, value]) => want.get(name) !== value);
+  return `${match[1]}: ${
+    wrong.map(([, name, value]) => `${name} ${want.get(name)} got ${value}`).join(", ")
+  }`;
+}
+
+if (import.meta.main) {
+  const { values, positionals } = parseArgs({
+    args: Deno.args,
+    allowPositionals: true,
+    options: {
+      seed: { type: "string", default: "1" },
+      runs: { type: "string", default: "20" },
+      keep: { type: "string" },
+    },
+  });
+  const subject = positionals[0] ?? "";
+  const make = SUBJECTS[subject];
+  if (make === undefined) {
+    console.error(
+      `Usage: deno task packetdrill:compare ${Object.keys(SUBJECTS).join("|")} [--seed N] [--runs M]`,
+    );
+    Deno.exit(2);
+  }
+  const directory = values.keep ?? Deno.makeTempDirSync({ prefix: "compare" });
+  Deno.mkdirSync(directory, { recursive: true });
+  const seeds = Array.from({ length: Number(values.runs) }, (_, i) => Number(values.seed) + i).values();
+  let same = 0, different = 0, late = 0;
+  const work = async () => {
+    for (const seed of seeds) {
+      const name = `${directory}/${subject}_${seed}`;
+      Deno.writeTextFileSync(`${name}.pkt`, make(new Random(seed)));
+      const expected = await recordKernel(`${name}.pkt`);
+      if (expected === null) {
+        late++;
+        continue;
+      }
+      Deno.writeTextFileSync(`${name}.want.pkt`, expected);
+      const verdict = runFile(`${name}.want.pkt`, TOLERANCE, () => expected, {
+        print() {},
+        warn: (message) => console.error(`Warning: ${message}`),
+      });
+      if (verdict.failure === null) same++;
+      else {
+        different++;
+        console.log(brief(verdictText(verdict)));
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, work));
+  console.log(`${same} the same, ${different} different, ${late} too late to tell; see ${directory}`);
+  Deno.exit(different > 0 ? 1 : 0);
+}
