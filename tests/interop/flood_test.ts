@@ -30,18 +30,13 @@ Deno.test("A host on a TAP holds no more than its limits through floods, and ans
     deadline: 180_000,
   });
   await host.printed(/^listening$/m);
+  // The rest of a flood may still fill the kernel's queue in front of the TAP, which drops what does not fit.
   const ping = async (what: string) => {
     for (const address of [HOST.v4, HOST.v6]) {
-      const { stdout } = await namespace.attempt("ping", [
-        "-q",
-        "-c",
-        "5",
-        "-i",
-        "0.01",
-        "-W",
-        "10",
-        address,
-      ]);
+      let stdout = "";
+      for (let i = 0; i < 20 && !stdout.includes(" 0% packet loss"); i++) {
+        ({ stdout } = await namespace.attempt("ping", ["-q", "-c", "5", "-i", "0.01", "-W", "3", address]));
+      }
       assert.match(stdout, / 0% packet loss/, `${what}: ${address}`);
     }
   };
