@@ -10,6 +10,7 @@
 
 import { parseArgs } from "node:util";
 import { type Command, ensureCommands, MissingPackages } from "../scripts/system_packages.ts";
+import { measureBoot } from "./boot.ts";
 import { type Bar, drawChart } from "./chart.ts";
 import { describeEnvironment } from "./environment.ts";
 import { FIGURES, type Networks, type Place } from "./figures.ts";
@@ -32,6 +33,8 @@ interface Report {
   /** Every value of every round, by figure and contender. */
   figures: Record<string, Partial<Record<Contender, Measured[]>>>;
   memory: Record<string, number>;
+  /** ms from power-on. */
+  boot: Record<string, number>;
 }
 
 function printNetwork(report: Report): void {
@@ -116,7 +119,7 @@ async function main(): Promise<number> {
       `Cannot bench ${values.rounds} rounds of ${values.seconds} s; give 1 to 20 rounds of at most 60 s`,
     );
   }
-  const names = [...Object.keys(FIGURES), ...Object.keys(MEMORY_FIGURES)];
+  const names = [...Object.keys(FIGURES), ...Object.keys(MEMORY_FIGURES), "boot"];
   const unknown = positionals.find((name) => !names.includes(name));
   if (unknown !== undefined) {
     throw new TypeError(`No figure is called "${unknown}"; there are: ${names.join(", ")}`);
@@ -137,6 +140,7 @@ async function main(): Promise<number> {
     rounds,
     figures: {},
     memory: {},
+    boot: {},
   };
   for (const [name, value] of Object.entries(report.environment)) console.log(`${name}: ${value}`);
   console.log(`${rounds} rounds of ${seconds} s, the contenders in turn; medians\n`);
@@ -159,10 +163,15 @@ async function main(): Promise<number> {
   for (const name of Object.keys(MEMORY_FIGURES)) {
     if (selected(name)) Object.assign(report.memory, await measureMemory(name));
   }
+  if (selected("boot")) report.boot = await measureBoot(rounds);
   if (Object.keys(report.figures).length > 0) printNetwork(report);
   if (Object.keys(report.memory).length > 0) {
     const rows = Object.entries(report.memory).map(([name, value]) => [name, figure(value)]);
     console.log(`\n${table(["Memory", "value"], rows)}`);
+  }
+  if (Object.keys(report.boot).length > 0) {
+    const rows = Object.entries(report.boot).map(([name, value]) => [name, figure(value)]);
+    console.log(`\n${table(["From power-on, under software emulation", "value"], rows)}`);
   }
   if (values.chart !== undefined) {
     const { kernel, processor, deno } = report.environment;

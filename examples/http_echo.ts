@@ -102,18 +102,30 @@ function answer(request: Request, info: ServeInfo, network: Network): Response {
 await main({
   name: "http_echo",
   summary: "Serves HTTP: POST comes back as it went, GET shows the request.",
+  early: true,
   options: { port: { type: "string", value: "N", help: "where to listen; 80 by default" } },
 }, async (run) => {
   const { network, signal } = run;
   const port = numberOption(run, "port", 1, 65535, 80);
-  const onListen = () => {
-    for (const cidr of network.interface.addresses) {
-      const host = cidr.address.version === 6 ? `[${cidr.address}]` : `${cidr.address}`;
+  const server = network.serve({ port, onListen() {} }, (request, info) => answer(request, info, network));
+  signal.addEventListener("abort", () => server.close());
+  // It answers at each address as soon as the network has given it.
+  const told = new Set<string>();
+  const tell = () => {
+    for (const cidr of network.configuration.addresses) {
+      const address = cidr.replace(/\/.*/, "");
+      if (told.has(address) || signal.aborted) continue;
+      told.add(address);
+      const host = address.includes(":") ? `[${address}]` : address;
       console.log(`Listening on http://${host}${port === 80 ? "" : `:${port}`}/`);
     }
   };
-  const server = network.serve({ port, onListen }, (request, info) => answer(request, info, network));
-  signal.addEventListener("abort", () => server.close());
+  network.configuration.addEventListener("change", tell);
+  tell();
+  run.settled.then(tell, (error) => {
+    console.error(`http_echo: ${error.message}`);
+    Deno.exit(1);
+  });
   // With --hostname, others of the link find it by name and as a service.
   if (run.values["hostname"] !== undefined) {
     network.advertise({ name: `Echo of ${run.values["hostname"]}`, type: "_http._tcp", port, signal }).then(

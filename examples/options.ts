@@ -38,6 +38,8 @@ export interface Program {
   positionals?: string;
   /** Options beside the common ones. */
   options?: Record<string, OptionSpec>;
+  /** Whether it begins before the network is configured, rather than after. Default false. */
+  early?: boolean;
 }
 
 /** What an example gets. */
@@ -50,7 +52,12 @@ export interface Run {
   positionals: string[];
   /** Aborted by SIGINT and SIGTERM. */
   signal: AbortSignal;
+  /** Resolves when the host has the addresses that it is going to have. With {@link Program.early} only it takes time. */
+  settled: Promise<void>;
 }
+
+/** µs that addresses of the network are waited for. */
+const PATIENCE = 20_000_000;
 
 const COMMON: Record<string, OptionSpec> = {
   device: { type: "string", value: DEVICE_SYNTAX.replaceAll(" ", ""), help: "the network device" },
@@ -62,6 +69,11 @@ const COMMON: Record<string, OptionSpec> = {
   address: { type: "string", value: "CIDR", help: "an address, as 10.0.0.2/24; may be repeated" },
   gateway: { type: "string", value: "IP", help: "the router to other networks" },
   dns: { type: "string", value: "IP", help: "a name server, as 10.0.0.1 or [fd00::1]:53; may be repeated" },
+  probe: {
+    type: "string",
+    value: "quick|full|off",
+    help: "how it is made sure that a DHCP address is free; off where the link has nobody else",
+  },
   hostname: { type: "string", value: "NAME", help: "what the link calls us: NAME.local" },
   help: { type: "boolean", help: "prints this" },
 };
@@ -120,13 +132,19 @@ async function start(program: Program, body: (run: Run) => Promise<number | void
   if (offloads !== undefined && offloads !== "all" && offloads !== "none") {
     throw new UsageError(`Option --offloads is "${offloads}": give all or none`);
   }
+  const probe = values["probe"] as string | undefined;
+  if (probe !== undefined && probe !== "quick" && probe !== "full" && probe !== "off") {
+    throw new UsageError(`Option --probe is "${probe}": give quick, full or off`);
+  }
   const servers = values["dns"] as string[] | undefined;
   const hostname = values["hostname"] as string | undefined;
-  const options = {
+  const options: NetworkOptions & { device: string } = {
     device,
     addresses,
     onError,
     ...gateway !== undefined && { gateway },
+    ...probe !== undefined && addresses.length === 0 && { configure: { dhcp: { probe } } },
+    ...program.early && { patience: 0 },
     ...servers !== undefined && { dns: { servers } },
     ...hostname !== undefined && { hostname },
   };
@@ -145,8 +163,10 @@ async function start(program: Program, body: (run: Run) => Promise<number | void
     values: values as Run["values"],
     positionals,
     signal: controller.signal,
+    settled: network.configuration.settled(PATIENCE).then(() => settled(network)),
   };
-  await settled(network);
+  if (program.early) run.settled.catch(() => {});
+  else await run.settled;
   const result = controller.signal.aborted ? undefined : await body(run);
   return result ?? status ?? 0;
 }

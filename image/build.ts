@@ -45,12 +45,18 @@ const MAIN = "app/main.js";
 
 /**
  * The kernel's command line. What follows `--` are arguments of process 1, and `NAME=value` goes to its environment.
- * A ramfs has no limit of its own, unlike a tmpfs with its half of the memory.
+ * A ramfs has no limit of its own, unlike a tmpfs with its half of the memory. The time stamp counter is taken at its
+ * word: a busy host makes the kernel give it up for clocks that cost an exit a look. The kernel hides nothing from a
+ * process that may load modules into it, so it spends nothing on keeping processors from telling (`mitigations`).
  */
 export const COMMAND_LINE = [
   "console=ttyS0",
   "quiet",
   "panic=-1",
+  "tsc=reliable",
+  "no_timer_check",
+  "random.trust_cpu=on",
+  "mitigations=off",
   "rootfstype=ramfs",
   "rdinit=/bin/deno",
   "HOME=/tmp",

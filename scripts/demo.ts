@@ -9,7 +9,7 @@ import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { accelerator } from "../image/accelerator.ts";
 import { build, COMMAND_LINE } from "../image/build.ts";
-import { DEFAULT_CONFIG } from "../image/config.ts";
+import { DEFAULT_CONFIG, type GuestConfig } from "../image/config.ts";
 import { ImageError } from "../image/errors.ts";
 import { attend, isForUser } from "../image/main.ts";
 import { type Accelerator, type Network, QEMU, qemuArguments, shellLine } from "../image/qemu.ts";
@@ -31,6 +31,8 @@ const USAGE = `Usage: deno task demo [--port N] [--dry-run] [--accel auto|kvm|tc
   --exit-after SECONDS  end the guest this long after it has answered`;
 
 const COMMANDS: readonly Command[] = ["qemu-system-x86_64"];
+/** What the guest is told. Nobody else is on QEMU's user network, so nobody is asked whether an address is free. */
+const CONFIG: GuestConfig = { ...DEFAULT_CONFIG, args: ["--probe", "off"] };
 /** The port that the program listens on. */
 const GUEST_PORT = 80;
 /** Longest time until the guest answers, in ms. On a busy machine without KVM it takes 10 s. */
@@ -107,7 +109,21 @@ export async function commands(options: DemoOptions): Promise<string[]> {
     string,
     string,
   ];
-  lines.push(shellLine(["deno", "task", "image", "build", source, "-o", target, "--compress", "none"]));
+  lines.push(
+    shellLine([
+      "deno",
+      "task",
+      "image",
+      "build",
+      source,
+      "-o",
+      target,
+      "--compress",
+      "none",
+      "--",
+      ...CONFIG.args,
+    ]),
+  );
   // Without QEMU there is no telling whether KVM works.
   const choice = options.accelerator !== "auto"
     ? options.accelerator
@@ -124,7 +140,7 @@ export async function commands(options: DemoOptions): Promise<string[]> {
       processors: DEFAULT_PROCESSORS,
       accelerator: choice,
       network: networkOf(options),
-      config: DEFAULT_CONFIG,
+      config: CONFIG,
       handOver: false,
       capture: "",
       extra: [],
@@ -206,7 +222,7 @@ async function demo(options: DemoOptions): Promise<number> {
   await build({
     program: relative(Deno.cwd(), program),
     out: relative(Deno.cwd(), image),
-    config: DEFAULT_CONFIG,
+    config: CONFIG,
     level: 0,
     print: (line) => console.log(`  ${line}`),
   });
@@ -218,7 +234,8 @@ async function demo(options: DemoOptions): Promise<number> {
     network,
     console: (line) => {
       console.log(`  ${line}`);
-      if (line.includes("starting the program")) running.resolve();
+      // Before that, QEMU would try to reach the guest, and again only after seconds.
+      if (/^Listening on http:..[0-9]/.test(line)) running.resolve();
     },
   });
   const attended = attend(guest);

@@ -37,7 +37,7 @@ Deno.test("commands() builds the image and starts QEMU with what was asked for",
   const lines = await commands(parseDemo(["--port", "8099", "--accel", "tcg", "--dry-run"]));
   assert.match(
     lines.at(-2)!,
-    /^deno task image build \S*examples\/http_echo\.ts -o \S*build\/demo --compress none$/,
+    /^deno task image build \S*examples\/http_echo\.ts -o \S*build\/demo --compress none -- --probe off$/,
   );
   assert.match(
     lines.at(-1)!,
