@@ -438,13 +438,11 @@ export class Ipv6 extends IpLayer {
   #sourceFor(destination: IpAddress, by: Interface | null): IpAddress | null {
     const own = this.#local.getOn(destination, by);
     if (own !== null) return own.usable ? destination : null;
-    let out = by;
-    if (out === null) {
-      if (destination.isLinkLocal || destination.isMulticast) return null;
-      out = this.stack.routes.lookup(destination, null)?.interface ?? null;
-    }
+    const near = destination.isLinkLocal || destination.isMulticast;
+    const route = near ? null : this.stack.routes.lookup(destination, by);
+    const out = by ?? route?.interface ?? null;
     if (out === null || out.nd === null) return null;
-    const best = selectSource(out.nd.addresses, destination);
+    const best = selectSource(out.nd.addresses, destination, route?.gateway ?? null);
     if (best !== null || destination.isLinkLocal) return best?.address ?? null;
     // An interface without an address of its own borrows another's.
     for (const other of this.stack.interfaces) {

@@ -57,6 +57,9 @@ export class OwnAddress {
   /** Goes first as a source when it is larger (RFC 6724, section 5, rule 7): 1 or -1 for temporary addresses, 0 for others. */
   preference = 0;
 
+  /** The routers that have told its prefix: what goes by one of them comes best from an address that it knows (RFC 6724, section 5, rule 5.5). */
+  routers: readonly IpAddress[] = [];
+
   /** Listens to its solicited-node group. */
   listener: GroupListener | null = null;
 

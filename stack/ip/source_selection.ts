@@ -48,19 +48,28 @@ export function commonPrefix(one: IpAddress, other: IpAddress): number {
   return bits;
 }
 
-/** The best source for a destination, among those that may be used at all; or null when there is none. */
+/**
+ * The best source for a destination, among those that may be used at all; or null when there is none.
+ * @param hop The router that packets go by; null for none, or when nobody knows.
+ */
 export function selectSource(
   candidates: Iterable<OwnAddress>,
   destination: IpAddress,
+  hop: IpAddress | null = null,
 ): OwnAddress | null {
   let best: OwnAddress | null = null;
   for (const candidate of candidates) {
-    if (candidate.usable && (best === null || isBetter(candidate, best, destination))) best = candidate;
+    if (candidate.usable && (best === null || isBetter(candidate, best, destination, hop))) best = candidate;
   }
   return best;
 }
 
-function isBetter(one: OwnAddress, other: OwnAddress, destination: IpAddress): boolean {
+function isBetter(
+  one: OwnAddress,
+  other: OwnAddress,
+  destination: IpAddress,
+  hop: IpAddress | null,
+): boolean {
   // Rule 1: the destination itself.
   if (one.address.equals(destination)) return true;
   if (other.address.equals(destination)) return false;
@@ -70,6 +79,11 @@ function isBetter(one: OwnAddress, other: OwnAddress, destination: IpAddress): b
   // Rule 3: not deprecated; and rather sure to be ours (RFC 4429, section 3.1).
   const rank = rankOf(one) - rankOf(other);
   if (rank !== 0) return rank > 0;
+  // Rule 5.5: of a prefix that the next hop has told.
+  if (hop !== null) {
+    const told = Number(isToldBy(one, hop)) - Number(isToldBy(other, hop));
+    if (told !== 0) return told > 0;
+  }
   // Rule 6: the same label.
   const label = labelOf(destination);
   const same = Number(labelOf(one.address) === label) - Number(labelOf(other.address) === label);
@@ -83,4 +97,8 @@ function isBetter(one: OwnAddress, other: OwnAddress, destination: IpAddress): b
 
 function rankOf(own: OwnAddress): number {
   return own.state === AddressState.Preferred ? 2 : own.state === AddressState.Optimistic ? 1 : 0;
+}
+
+function isToldBy(own: OwnAddress, router: IpAddress): boolean {
+  return own.routers.some((one) => one.equals(router));
 }

@@ -415,6 +415,7 @@ export class NeighbourDiscovery implements Solicitor, ProbeOwner {
     next.preferredLimit = own.preferredLimit;
     next.validLimit = own.validLimit;
     next.preference = own.preference;
+    next.routers = own.routers;
   }
 
   #endProbe(own: OwnAddress): void {

@@ -212,7 +212,7 @@ export class RouterDiscovery implements TimerOwner {
     const length = wire.optionLength(view, at);
     switch (view.getUint8(at)) {
       case wire.PREFIX:
-        if (length === 32) this.#prefix(view, at);
+        if (length === 32) this.#prefix(view, at, source);
         return;
       case wire.MTU: {
         const mtu = wire.linkMtu(view, at);
@@ -242,7 +242,7 @@ export class RouterDiscovery implements TimerOwner {
     }
   }
 
-  #prefix(view: DataView, at: number): void {
+  #prefix(view: DataView, at: number, source: IpAddress): void {
     const bits = wire.prefixLength(view, at);
     const valid = wire.lifetime(view, at), preferred = wire.preferredLifetime(view, at);
     const prefix = IpAddress.read(6, view, at + 16);
@@ -253,11 +253,11 @@ export class RouterDiscovery implements TimerOwner {
       const network = new Cidr(prefix, bits).network;
       this.#prefixes = this.#advertise(this.#prefixes, null, network, 0, valid, limits.prefixes);
     }
-    if ((flags & wire.AUTONOMOUS) !== 0 && bits === 64) this.#autonomous(prefix, valid, preferred);
+    if ((flags & wire.AUTONOMOUS) !== 0 && bits === 64) this.#autonomous(prefix, valid, preferred, source);
   }
 
   /** RFC 4862, section 5.5.3. */
-  #autonomous(prefix: IpAddress, valid: number, preferred: number): void {
+  #autonomous(prefix: IpAddress, valid: number, preferred: number, source: IpAddress): void {
     const { now } = this.#stack;
     const validUntil = until(now, valid), preferredUntil = until(now, preferred);
     const known = this.#discovery.addresses.find((own) =>
@@ -267,9 +267,15 @@ export class RouterDiscovery implements TimerOwner {
       if (valid === 0) return;
       const made = this.#discovery.makeAddress(prefix, AddressOrigin.Router, 0);
       if (made === null) return;
+      made.routers = [source];
       made.live(now, preferredUntil, validUntil);
       this.#discovery.temporary.follow(made);
       return;
+    }
+    if (
+      known.routers.length < this.#stack.limits.routers && !known.routers.some((one) => one.equals(source))
+    ) {
+      known.routers = [...known.routers, source];
     }
     const longer = validUntil > known.validUntil || validUntil - now > TWO_HOURS;
     const end = longer ? validUntil : Math.min(known.validUntil, now + TWO_HOURS);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { IpAddress } from "../ip/address.ts";
-import { AddressState } from "../ip/own_address.ts";
+import { AddressOrigin, AddressState } from "../ip/own_address.ts";
 import {
   advertise,
   linkHost as host,
@@ -123,6 +123,30 @@ Deno.test("RouterDiscovery prefers better routers, goes by others when one is si
   assert.equal(hop("2001:db8:ffff::1"), "fe80::2");
   advertise(made, { source: "fe80::3", from: 3, flags: 0x08 });
   assert.equal(hop("2001:db8:ffff::1"), "fe80::3");
+});
+
+Deno.test("RouterDiscovery has packets come from a prefix that their router has told, though another is nearer (RFC 6724, 5.5)", () => {
+  const made = host({}, { temporary: true });
+  const near = IpAddress.parse("2001:db8:2:ffff::1");
+  const source = () => String(made.stack.path(near)?.source).slice(0, 11);
+  const second = { source: "fe80::3", from: 3, options: prefix("2001:db8:2::", 86400, 86400) };
+  advertise(made, second);
+  pass(made, 10);
+  assert.equal(source(), "2001:db8:2:");
+  // A better router, which takes its own addresses alone: the other's provider would drop them.
+  advertise(made, { flags: 0x08, options: prefix("2001:db8:1::", 86400, 86400) });
+  pass(made, 20);
+  assert.equal(source(), "2001:db8:1:");
+  assert.equal(
+    made.interface.nd!.addresses.find(({ address }) => address.equals(made.stack.path(near)!.source))?.origin,
+    AddressOrigin.Temporary,
+  );
+  // It ends: the first one's way, and address.
+  advertise(made, { lifetime: 0, flags: 0x08 });
+  assert.equal(source(), "2001:db8:2:");
+  // Both tell both: the nearer.
+  advertise(made, { flags: 0x08, options: prefix("2001:db8:2::", 86400, 86400) });
+  assert.equal(source(), "2001:db8:2:");
 });
 
 Deno.test("RouterDiscovery keeps name servers and search domains as long as they are good", () => {

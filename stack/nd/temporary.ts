@@ -71,6 +71,7 @@ export class TemporaryAddresses implements TimerOwner {
   follow(stable: OwnAddress): void {
     if (this.#options === null) return;
     for (const own of this.#of(stable)) {
+      own.routers = stable.routers;
       if (own.live(this.#stack.now, stable.preferredUntil, stable.validUntil)) this.#stack.generation++;
     }
     this.#renew();
@@ -114,6 +115,7 @@ export class TemporaryAddresses implements TimerOwner {
     const prefix = IpAddress.v6(address.a, address.b, 0, 0);
     const own = this.#discovery.makeAddress(prefix, AddressOrigin.Temporary, 0);
     if (own === null) return null;
+    own.routers = stable.routers;
     own.preferredLimit = preferredLimit;
     own.validLimit = now + validLifetime * 1e6;
     own.preference = prefer ? 1 : -1;
