@@ -4,6 +4,7 @@
  * @module
  */
 
+import { allocateArena } from "../stack/arena.ts";
 import {
   type Device,
   DeviceCounters,
@@ -22,7 +23,6 @@ import {
   HEADROOM,
   Packet,
   RECEIVED,
-  Region,
   RESERVED,
   SENT,
 } from "../stack/packet.ts";
@@ -143,7 +143,7 @@ export abstract class KernelDevice implements Device {
     this.#up = this.#probe.up();
     const size = slotSizeFor(MAX_SUPER_FRAME);
     this.#pool = new SlotPool(this, options.slots ?? 256, size);
-    const region = new Region(new ArrayBuffer(size));
+    const region = allocateArena(size);
     this.#received = new Packet(this, region, 0, 0, size);
     this.#readPointer = pointerTo(region.bytes, this.#readOffset);
     this.#readLength = size - this.#readOffset;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { allocateArena } from "../stack/arena.ts";
 import { type Device, DeviceCounters } from "../stack/device.ts";
 import { type Bytes, FREE, type Handler, Packet, RECEIVED, Region, RESERVED, SENT } from "../stack/packet.ts";
 import { ETHERNET_HEADER, MAX_SUPER_FRAME, RECEIVE_OFFSET, sendable } from "./frame.ts";
@@ -82,7 +83,7 @@ export class QemuDevice implements Device {
     const size = slotSizeFor(MAX_SUPER_FRAME);
     this.#pool = new SlotPool(this, slots, size);
     // In front of the slot lies the length, so that a frame and its length are read as one.
-    this.#received = new Packet(this, new Region(new ArrayBuffer(size)), 0, 0, size);
+    this.#received = new Packet(this, allocateArena(size), 0, 0, size);
     this.#input = new InputRing(buffer);
     this.#gathered = new Region(new ArrayBuffer(buffer));
     this.#writing = new Region(new ArrayBuffer(buffer));

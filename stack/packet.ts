@@ -30,6 +30,11 @@ export class Region {
    * device which hands memory to the kernel or to hardware fills it in once.
    */
   address = 0;
+  /**
+   * Sums the 16-bit words from one place to another in the machine's order, a multiple of 64 bytes and at most 128 KiB; null
+   * for memory that has none (see `arena.ts`).
+   */
+  vectorSum: ((at: number, end: number) => number) | null = null;
 
   /**
    * Spans a block of memory.

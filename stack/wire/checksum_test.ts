@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { allocateArena } from "../arena.ts";
 import type { Device } from "../device.ts";
 import { Packet, Region } from "../packet.ts";
 import { add, fold, sum, sumHeader, sumPacket, swap, update, updateWord } from "./checksum.ts";
@@ -49,6 +50,48 @@ Deno.test("sum() does not overflow over the longest range of ones", () => {
     for (const at of [0, 1, 2, 3]) {
       same(sum(region, at, length), oracle(region.bytes.subarray(at, at + length)));
     }
+  }
+});
+
+Deno.test("sum() with vectors equals the sum of words at any place and length", () => {
+  const arena = allocateArena(70_000);
+  assert.notEqual(arena.vectorSum, null);
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 1, maxLength: 3000 }),
+      fc.nat(70),
+      fc.integer({ min: 0, max: 66_000 }),
+      (pattern, at, length) => {
+        for (let i = 0; i < arena.bytes.length; i += pattern.length) {
+          arena.bytes.set(pattern.subarray(0, arena.bytes.length - i), i);
+        }
+        const words = new Region(arena.bytes.slice().buffer);
+        same(sum(arena, at, length), sum(words, at, length));
+        same(sum(arena, at, length), oracle(arena.bytes.subarray(at, at + length)));
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+Deno.test("sum() with vectors does not overflow over the longest range of ones", () => {
+  const arena = allocateArena(300_000);
+  arena.bytes.fill(0xff);
+  for (const length of [65536, 131072, 131071, 131136, 299_999]) {
+    same(sum(arena, 1, length), oracle(arena.bytes.subarray(1, 1 + length)));
+  }
+});
+
+Deno.test("allocateArena() gives plain memory where there is no WebAssembly", () => {
+  const { Memory } = WebAssembly;
+  try {
+    (WebAssembly as { Memory: unknown }).Memory = undefined;
+    const region = allocateArena(1000);
+    assert.equal(region.vectorSum, null);
+    region.bytes.fill(1);
+    same(sum(region, 0, 1000), oracle(region.bytes));
+  } finally {
+    WebAssembly.Memory = Memory;
   }
 });
 
