@@ -74,6 +74,8 @@ export class TcpCounters {
   notUnicast = 0;
   /** Options that lie about their length; what stood before them counts. */
   badOptions = 0;
+  /** Drops: SYNs for which there was no room, where cookies are not wanted. */
+  halfOpenFull = 0;
   /** Drops: segments that are signed (RFC 2385), for which there is no key. */
   signed = 0;
   /** Drops: a SYN with FIN for a listener, which nobody honest sends. */

@@ -15,7 +15,8 @@ import type { TcpConnection } from "./connection.ts";
 import { DEFAULT_MSS, SendTimer } from "./connection_state.ts";
 import { drop, enterTimeWait, orphaned } from "./ending.ts";
 import { searchMtu } from "./mtu_probing.ts";
-import { updateMss, windowClosed } from "./output.ts";
+import { windowClosed } from "./output.ts";
+import { updateMss, widen } from "./segment_size.ts";
 import { establish } from "./passive_open.ts";
 import { inputData, reportDuplicate } from "./receive.ts";
 import { endPending, synAnswered } from "./fast_open.ts";
@@ -376,7 +377,7 @@ function updateWindow(c: TcpConnection, s: Segment, now: number): boolean {
   if (window === c.sndWnd) return false;
   const opened = window > c.sndWnd;
   c.sndWnd = window;
-  if (window > c.maxSndWnd) c.maxSndWnd = window;
+  if (window > c.maxSndWnd) widen(c, window);
   if (opened) {
     if (c.sendTimer === SendTimer.Window && !windowClosed(c)) {
       c.windowProbes = 0;

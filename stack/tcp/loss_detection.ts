@@ -6,7 +6,7 @@
 
 import type { TcpConnection } from "./connection.ts";
 import { Recovery, SendTimer } from "./connection_state.ts";
-import { updateMss } from "./output.ts";
+import { updateMss } from "./segment_size.ts";
 import { splitAt } from "./scoreboard.ts";
 import { APP_LIMITED, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";

@@ -15,6 +15,7 @@ import { Limit, Recovery, SendTimer } from "./connection_state.ts";
 import { markAppLimited, stampDelivery } from "./delivery_rate.ts";
 import { sendMtuProbe } from "./mtu_probing.ts";
 import { sendQuantum, spend, superSegment, tooEarly } from "./pacing.ts";
+import { updateMss } from "./segment_size.ts";
 import { EVER_RETRANSMITTED, FIN_RECORD, LOST, PUSHED, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
 import { firstWindow, retransmitSyn, sendSyn, trySyn } from "./syn.ts";
@@ -59,21 +60,6 @@ export function output(c: TcpConnection): void {
   }
   if (c.ackNow && c.state >= State.SynReceived) sendAck(c);
   if (c.tracer !== null) c.tracer.changed(now);
-}
-
-/** Follows the path's MTU. */
-export function updateMss(c: TcpConnection): void {
-  const { mtu } = c.path;
-  if (mtu === c.mssMtu) return;
-  c.mssMtu = mtu;
-  const probing = c.mtuProbing;
-  c.mss = largestMss(c, probing === null || probing.low > mtu ? mtu : probing.low);
-}
-
-/** @returns Bytes of payload of the largest segment that the peer takes and that a packet of `mtu` bytes holds. */
-export function largestMss(c: TcpConnection, mtu: number): number {
-  const fits = mtu - c.path.headerLength - wire.HEADER_LENGTH;
-  return Math.max(Math.min(c.peerMss, fits) - usualOptions(c), c.tcp.settings.leastSendMss);
 }
 
 /**

@@ -18,6 +18,7 @@ import { type Segment, synInFlight, takeSynOptions } from "./input.ts";
 import { COOKIE_TIME, DEFAULT_HALF_OPEN, type TcpListener } from "./listener.ts";
 import { openNumbers } from "./numbers.ts";
 import { timestamp } from "./output.ts";
+import { widen } from "./segment_size.ts";
 import { inputData } from "./receive.ts";
 import { acknowledge } from "./recovery.ts";
 import { sendSyn, writeSyn } from "./syn.ts";
@@ -56,7 +57,13 @@ export function receiveSyn(
   }
   const crowded = sources !== null && !sources.hasHalfOpenRoom(path.destination);
   if (crowded) tcp.counters.halfOpenFromSource++;
-  if (crowded || listener.halfOpen >= DEFAULT_HALF_OPEN) {
+  const full = crowded || listener.halfOpen >= DEFAULT_HALF_OPEN;
+  const { synCookies } = tcp.settings;
+  if (full && synCookies === 0) {
+    tcp.counters.halfOpenFull++;
+    return;
+  }
+  if (full || synCookies === 2) {
     sendCookie(tcp, path, listener, s, ports, now);
     return;
   }
@@ -245,7 +252,8 @@ export function establish(c: TcpConnection, s: Segment, now: number): boolean {
   if (listener !== null && defers(c, listener, s)) return false;
   c.state = State.Established;
   c.sndWnd = s.window << c.sndShift;
-  c.maxSndWnd = Math.max(c.maxSndWnd, c.sndWnd);
+  // What the SYN said was not scaled.
+  widen(c, c.sndWnd);
   c.sndWl1 = s.sequence;
   c.sndWl2 = s.acknowledgment;
   if (synInFlight(c)) acknowledge(c, s.acknowledgment, s.options, true, true, false, now);

@@ -18,8 +18,6 @@ import type { Segment } from "./input.ts";
 import { rejectSegment } from "./reset.ts";
 import { before } from "./sequence.ts";
 
-/** Segments before their turn that one ACK tells of at most. */
-const MOST_UNTOLD = 44;
 /** Segments with one of these may be short because the data ends there. */
 const REMNANT = wire.SYN | wire.FIN | wire.URG | wire.PSH;
 /** Bytes of a segment below which it tells nothing of what the peer can send (Linux's TCP_MIN_MSS). */
@@ -159,15 +157,34 @@ export function heldBeyond(c: TcpConnection): number {
 
 /**
  * Whether so many segments of this turn came before their turn that one ACK at its end tells of the rest: three are sent
- * at once, by which a peer finds the loss, and one of many more, as with Linux's tcp_comp_sack_nr.
+ * at once, by which a peer finds the loss, and one of many more, as with Linux's tcp_comp_sack_nr. Where such an ACK waits
+ * longer than a turn, all segments behind the same gap count.
  */
 function isOneOfMany(c: TcpConnection): boolean {
-  const { now } = c.tcp.stack;
-  if (c.gapAckAt !== now) {
-    c.gapAckAt = now;
+  const { compressedSacks: most, compressedSackDelay } = c.tcp.settings;
+  const mark = compressedSackDelay > 0 ? c.rcvNxt : c.tcp.stack.now;
+  if (c.gapAckAt !== mark) {
+    c.gapAckAt = mark;
     c.gapAcks = 0;
   }
-  return c.sackPermitted && c.dsackStart === c.dsackEnd && ++c.gapAcks > 3 && c.gapAcks % MOST_UNTOLD !== 0;
+  return most > 0 && c.sackPermitted && c.dsackStart === c.dsackEnd && ++c.gapAcks > 3 &&
+    c.gapAcks % most !== 0;
+}
+
+/** Lets the ACK of a segment before its turn wait for more of them. */
+function compress(c: TcpConnection): void {
+  const { compressedSackDelay } = c.tcp.settings;
+  if (compressedSackDelay === 0) {
+    c.ackNow = true;
+    c.tcp.markDirty(c);
+    return;
+  }
+  const { srtt } = c.rtt;
+  const round = srtt > 0 && (c.receiverRtt === 0 || srtt < c.receiverRtt) ? srtt : c.receiverRtt;
+  const at = c.tcp.stack.now + Math.min(compressedSackDelay, round / 20);
+  if (at >= c.ackTimerAt) return;
+  c.ackTimerAt = at;
+  c.schedule();
 }
 
 /** Keeps a segment that came before its turn, and tells the peer at once. */
@@ -209,12 +226,8 @@ function holdOutOfOrder(
     }
   }
   quickAck(c);
-  if (isOneOfMany(c)) {
-    c.ackNow = true;
-    c.tcp.markDirty(c);
-  } else {
-    sendAck(c);
-  }
+  if (isOneOfMany(c)) compress(c);
+  else sendAck(c);
 }
 
 /** Takes what the hole kept back. @returns Whether a FIN follows it at once. */

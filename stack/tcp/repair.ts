@@ -305,7 +305,7 @@ export function retransmissionTimeout(c: TcpConnection, now: number): void {
   if (c.recovery === Recovery.Open && c.sackedOut >= reordering) {
     c.reorderDegree = Math.min(c.reorderDegree, reordering);
   }
-  c.frto = frto && (c.mtuProbing === null || c.mtuProbing.size === 0);
+  c.frto = frto && c.tcp.settings.forwardRto && (c.mtuProbing === null || c.mtuProbing.size === 0);
   c.recovery = Recovery.Loss;
   c.recoveryPoint = c.sndNxt;
   c.cwndCount = 0;

@@ -129,6 +129,22 @@ export interface TcpSettings {
   softRetries: number;
   /** Time-outs do not double while a connection has less than four segments in flight. `tcp_thin_linear_timeouts`. */
   thinLinearTimeouts: boolean;
+  /** Undo a time-out when what it gave up is acknowledged without having been sent again (RFC 5682). `tcp_frto`. */
+  forwardRto: boolean;
+  /**
+   * Handshakes without memory: 0 never, a SYN that finds no room is dropped; 1, the default, where there is no room; 2
+   * always. `tcp_syncookies`.
+   */
+  synCookies: 0 | 1 | 2;
+  /** Segments before their turn, of one moment, that one ACK tells of at most; 0 tells of each. `tcp_comp_sack_nr`. */
+  compressedSacks: number;
+  /**
+   * µs that such an ACK waits for more, at most a twentieth of a round trip; 0, the default, waits for the end of the turn
+   * alone. `tcp_comp_sack_delay_ns`, where Linux has a millisecond.
+   */
+  compressedSackDelay: number;
+  /** A SYN that asks for ECN and was lost is sent again without (RFC 3168, section 6.1.1.1). `tcp_ecn_fallback`. */
+  ecnFallback: boolean;
   /** Congestion control of new connections. `tcp_congestion_control`. */
   congestion: CongestionName;
 }
@@ -173,6 +189,11 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   leastSendMss: 48,
   softRetries: 3,
   thinLinearTimeouts: false,
+  forwardRto: true,
+  synCookies: 1,
+  compressedSacks: 44,
+  compressedSackDelay: 0,
+  ecnFallback: true,
   congestion: "cubic",
 };
 

@@ -159,7 +159,7 @@ export function writeSyn(c: TcpConnection): boolean {
 /** RFC 3168, section 6.1.1; a SYN that was lost is sent again without (section 6.1.1.1). */
 function ecnSetup(c: TcpConnection, answer: boolean): number {
   if (c.accurate !== null) return c.accurate.setup(answer, c.timeouts);
-  if (!c.ecn || c.timeouts > 0) return 0;
+  if (!c.ecn || (c.timeouts > 0 && c.tcp.settings.ecnFallback)) return 0;
   return answer ? wire.ECE : wire.ECE | wire.CWR;
 }
 

@@ -42,6 +42,11 @@ const SETTERS: Record<string, Setter> = {
   tcp_retries2: count("dataRetries"),
   tcp_orphan_retries: (s, value) => s.orphanRetries = Number(value) || 8,
   tcp_max_orphans: count("orphans"),
+  tcp_frto: flag("forwardRto"),
+  tcp_syncookies: (s, value) => s.synCookies = Math.min(2, Number(value)) as TcpSettings["synCookies"],
+  tcp_comp_sack_nr: count("compressedSacks"),
+  tcp_comp_sack_delay_ns: count("compressedSackDelay", 1e-3),
+  tcp_ecn_fallback: flag("ecnFallback"),
   tcp_thin_linear_timeouts: flag("thinLinearTimeouts"),
   tcp_moderate_rcvbuf: flag("receiveAutoTuning"),
   tcp_wmem: (s, value) => {
@@ -75,7 +80,6 @@ const SETTERS: Record<string, Setter> = {
 /** Keys whose usual values say what the stack does anyway. */
 const AS_IS: Record<string, string[]> = {
   tcp_recovery: ["1"],
-  tcp_frto: ["1", "2"],
   tcp_no_metrics_save: ["1"],
   tcp_fack: ["0"],
   tcp_rfc1337: ["1"],
@@ -84,7 +88,6 @@ const AS_IS: Record<string, string[]> = {
   tcp_autocorking: ["0"],
   ip_no_pmtu_disc: ["0"],
   tcp_fwmark_accept: ["0"],
-  tcp_comp_sack_nr: ["0"],
 };
 
 /** What a shared defaults script sets. */

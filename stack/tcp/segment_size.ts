@@ -1,0 +1,42 @@
+/**
+ * How long segments are: what the path, the peer and its window take (RFC 9293, section 3.7.1; RFC 6691).
+ *
+ * @module
+ */
+
+import * as wire from "../wire/tcp.ts";
+import { usualOptions } from "./accurate_ecn.ts";
+import type { TcpConnection } from "./connection.ts";
+import { DEFAULT_MSS } from "./connection_state.ts";
+
+/** Follows the path's MTU. */
+export function updateMss(c: TcpConnection): void {
+  const { mtu } = c.path;
+  if (mtu === c.mssMtu) return;
+  c.mssMtu = mtu;
+  const probing = c.mtuProbing;
+  c.mss = largestMss(c, probing === null || probing.low > mtu ? mtu : probing.low);
+}
+
+/** @returns Bytes of payload of the largest segment that the peer takes and that a packet of `mtu` bytes holds. */
+export function largestMss(c: TcpConnection, mtu: number): number {
+  const fits = mtu - c.path.headerLength - wire.HEADER_LENGTH;
+  return Math.max(Math.min(c.peerMss, fits, halfWindow(c)) - usualOptions(c), c.tcp.settings.leastSendMss);
+}
+
+/**
+ * Half of the greatest window that the peer has offered, or all of a tiny one, with the options that go along: of larger
+ * segments only one would fit, and its ACK would be late (as Linux's tcp_bound_to_half_wnd).
+ */
+function halfWindow(c: TcpConnection): number {
+  const { maxSndWnd } = c;
+  if (maxSndWnd === 0) return Infinity;
+  return (maxSndWnd > DEFAULT_MSS ? maxSndWnd >> 1 : maxSndWnd) + usualOptions(c);
+}
+
+/** Notes the greatest window that the peer has offered. */
+export function widen(c: TcpConnection, window: number): void {
+  // Segments are bounded by half of it.
+  if (Math.min(c.maxSndWnd, window) < 2 * c.peerMss) c.mssMtu = 0;
+  c.maxSndWnd = window;
+}
