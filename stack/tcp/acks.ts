@@ -36,6 +36,18 @@ export function sendAck(c: TcpConnection): void {
   acked(c);
 }
 
+/** Bytes of the SACK option that a segment other than an ACK has (as Linux), given `others` bytes of other options. */
+export function sackLength(c: TcpConnection, others: number): number {
+  if (!c.sackPermitted || (c.assembler === null && c.dsackStart === c.dsackEnd)) return 0;
+  const blocks = sackBlocks(c, Math.min(4, (wire.MOST_OPTIONS - others - 4) >> 3));
+  return blocks > 0 ? 4 + 8 * blocks : 0;
+}
+
+/** Writes an option of the length that {@link sackLength} has said. */
+export function writeSackOption(c: TcpConnection, view: DataView, at: number, length: number): void {
+  writeSack(c, view, at, (length - 4) >> 3);
+}
+
 /** Counts the blocks that {@link writeSack} will write, at most `most`. */
 function sackBlocks(c: TcpConnection, most: number): number {
   let blocks = c.dsackStart !== c.dsackEnd ? 1 : 0;

@@ -73,10 +73,13 @@ export class Assembler {
     return next;
   }
 
-  /** Whether [start, end) lies wholly in one range. */
-  covers(start: number, end: number): boolean {
-    const i = this.#firstEndingAt(end);
-    return i < this.count && !after(this.#start[i]!, start);
+  /**
+   * The first range that has some of `start` to `end`.
+   * @returns It, or -1 when all of that is new.
+   */
+  overlapped(start: number, end: number): number {
+    const i = this.#firstEndingAt(start + 1 | 0);
+    return i < this.count && before(this.#start[i]!, end) ? i : -1;
   }
 
   /** @returns The range that was touched `nth` last (0 to 3), or -1 when it is gone or was never there. */

@@ -102,7 +102,7 @@ export interface TcpInfo {
   total_retrans: number;
   /** Bytes that the peer has acknowledged; SYN (of an active open) and FIN count as one each. */
   bytes_acked: number;
-  /** Bytes received in order. */
+  /** Bytes received in order; a FIN counts as one. */
   bytes_received: number;
   /** Segments sent, retransmissions, ACKs and all, but no SYN-ACK. */
   segs_out: number;
@@ -229,7 +229,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     // Linux counts the SYN of an active open and the FIN.
     bytes_acked: c.bytesAcked + (c.active && c.state > State.SynReceived ? 1 : 0) +
       (c.finSent && c.sndUna === c.sndNxt ? 1 : 0),
-    bytes_received: c.bytesReceived,
+    bytes_received: c.bytesReceived + (c.finReceived ? 1 : 0),
     segs_out: c.segmentsOut,
     segs_in: c.segmentsIn,
     notsent_bytes: notSent(c),

@@ -150,7 +150,9 @@ function inputSegment(c: TcpConnection, s: Segment, now: number): void {
   const start = s.sequence - c.rcvNxt | 0;
   const end = start + length;
   // Without data the right edge itself will do: there are the ACKs of who has filled the window and lost some of it.
-  const acceptable = length === 0 ? start >= 0 && start <= window : window > 0 && start < window && end > 0;
+  // What ends where the last ACK did tells nothing new, but what it says of time is news (as Linux).
+  const acceptable = length === 0 ? start >= 0 && start <= window : window > 0 && start < window &&
+    (end > 0 || c.state >= State.Established && end === (c.lastAck - c.rcvNxt | 0));
   if (!acceptable) {
     if (s.flags & wire.RST) {
       counters.badResets++;

@@ -7,7 +7,7 @@
 import { OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../device.ts";
 import { CHECKSUM_PARTIAL, GSO_ECN, GSO_TCPV4, GSO_TCPV6, type Packet } from "../packet.ts";
 import * as wire from "../wire/tcp.ts";
-import { DELAYED_ACK, sendAck } from "./acks.ts";
+import { DELAYED_ACK, sackLength, sendAck, writeSackOption } from "./acks.ts";
 import { usualOptions } from "./accurate_ecn.ts";
 import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
@@ -17,6 +17,7 @@ import { sendMtuProbe } from "./mtu_probing.ts";
 import { sendQuantum, spend, superSegment, tooEarly } from "./pacing.ts";
 import { updateMss } from "./segment_size.ts";
 import { EVER_RETRANSMITTED, FIN_RECORD, LOST, PUSHED, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
+import { join, unmark } from "./scoreboard.ts";
 import { after, before } from "./sequence.ts";
 import { firstWindow, retransmitSyn, sendSyn, trySyn } from "./syn.ts";
 import { writeUrgent } from "./urgent.ts";
@@ -289,6 +290,15 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   // Another connection may have found that the path takes less.
   updateMss(c);
   if (records.flags[r]! & FIN_RECORD) length--;
+  // Small ones that follow go with it (Linux's tcp_retrans_collapse).
+  while (joinsRetransmission(c, r, length)) {
+    unmark(c, records.next[r]!);
+    join(c, r);
+    records.segments[r]!--;
+    c.packetsOut--;
+    if (!c.sackPermitted && c.sackedOut > 0) c.sackedOut--;
+    length = (records.end[r]! - start | 0) - (records.flags[r]! & FIN_RECORD ? 1 : 0);
+  }
   const before = records.segments[r]!;
   const segments = segmentsOf(c, length);
   if (segments !== before) recount(c, r, segments);
@@ -331,6 +341,17 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   return true;
 }
 
+/** Whether the record after `r`, which has `length` bytes, fits into the same segment and needs to be sent again as well. */
+function joinsRetransmission(c: TcpConnection, r: number, length: number): boolean {
+  const records = c.tcp.records;
+  const next = records.next[r]!;
+  if (next < 0 || records.flags[r]! & (FIN_RECORD | SYN_RECORD) || records.segments[r] !== 1) return false;
+  if (records.segments[next] !== 1 || records.flags[next]! & SACKED) return false;
+  const fin = records.flags[next]! & FIN_RECORD ? 1 : 0;
+  const more = (records.end[next]! - records.start[next]! | 0) - fin;
+  return length + more <= c.mss && !after(records.end[next]!, c.sndUna + c.sndWnd | 0);
+}
+
 /** Changes how many segments a record counts for. */
 function recount(c: TcpConnection, r: number, segments: number): void {
   const records = c.tcp.records;
@@ -360,13 +381,17 @@ export function transmit(
   const packet = path.reserve();
   if (packet === null) return false;
   if (length > 0) placePayload(c, packet, sequence - c.sendBase | 0, length);
-  const options = usualOptions(c);
+  const usual = usualOptions(c);
+  // What came out of order is told of here as well, where there is room for it.
+  const sack = sackLength(c, usual);
+  const options = sack > 0 && length + sack <= c.mss ? usual + sack : usual;
   const header = packet.push(wire.HEADER_LENGTH + options);
   // Whoever puts super-segments together again on the way knows by PSH that one is complete (as Linux).
   const super_ = length > c.mss && !whole;
   if (super_) flags |= wire.PSH;
   writeSegment(c, packet, header, sequence, wire.HEADER_LENGTH + options, flags);
   writeUsualOptions(c, packet.view, header + wire.HEADER_LENGTH);
+  if (options > usual) writeSackOption(c, packet.view, header + wire.HEADER_LENGTH + usual, sack);
   if (length > 0) {
     const segments = whole ? 1 : segmentsOf(c, length);
     c.dataSegmentsOut += segments;

@@ -16,7 +16,7 @@ import type { TcpConnection } from "./connection.ts";
 import { drop, enterTimeWait, reset } from "./ending.ts";
 import type { Segment } from "./input.ts";
 import { rejectSegment } from "./reset.ts";
-import { before } from "./sequence.ts";
+import { before, later } from "./sequence.ts";
 
 /** Segments with one of these may be short because the data ends there. */
 const REMNANT = wire.SYN | wire.FIN | wire.URG | wire.PSH;
@@ -206,9 +206,11 @@ function holdOutOfOrder(
     const assembler = c.assembler ??= new Assembler();
     // A FIN takes a number as well, and is told of like data.
     const end = sequence + length + (fin ? 1 : 0) | 0;
-    if (c.sackPermitted && c.tcp.settings.duplicateSack && assembler.covers(sequence, end)) {
-      c.dsackStart = sequence;
-      c.dsackEnd = end;
+    const twice = c.sackPermitted && c.tcp.settings.duplicateSack ? assembler.overlapped(sequence, end) : -1;
+    if (twice >= 0) {
+      // What of it had come before (RFC 2883, section 4.2).
+      c.dsackStart = later(sequence, assembler.start(twice));
+      c.dsackEnd = before(end, assembler.end(twice)) ? end : assembler.end(twice);
     }
     const kept = c.readable + heldBeyond(c);
     if (assembler.add(sequence, end)) {

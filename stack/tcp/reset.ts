@@ -8,6 +8,7 @@ import type { Path } from "../ip/path.ts";
 import * as wire from "../wire/tcp.ts";
 import type { TcpConnection } from "./connection.ts";
 import type { Segment } from "./input.ts";
+import { sackLength, writeSackOption } from "./acks.ts";
 import { finishChecksum, timestamp, writeSegment } from "./output.ts";
 import type { Tcp } from "./tcp.ts";
 
@@ -39,8 +40,11 @@ export function rejectSegment(tcp: Tcp, path: Path, localPort: number, remotePor
 export function sendReset(c: TcpConnection): void {
   const packet = c.path.reserve();
   if (packet === null) return;
-  const length = wire.HEADER_LENGTH + (c.timestamps ? 12 : 0);
+  const stamps = c.timestamps ? 12 : 0;
+  const sack = sackLength(c, stamps);
+  const length = wire.HEADER_LENGTH + stamps + sack;
   const at = packet.push(length);
+  if (sack > 0) writeSackOption(c, packet.view, at + wire.HEADER_LENGTH + stamps, sack);
   if (c.timestamps) {
     wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
   }

@@ -24,17 +24,18 @@ const SIDE_BY_SIDE = 5;
 /** Runs of a script before the machine is held for too busy. */
 const MOST_RUNS = 3;
 /** The kernel's timers are coarse. */
-const TOLERANCE: [string, string][] = [["tolerance_usecs", "12000"], ["tolerance_percent", "13"]];
+const TOLERANCE: [string, string][] = [["tolerance_usecs", "30000"], ["tolerance_percent", "13"]];
 
 /** Turns the kernel's recording into a script that says what has to happen. */
 function expectation(recording: string[], printed: string[]): string {
   const asked = printed.values();
-  const lines: string[] = ["--tolerance_usecs=12000", "--tolerance_percent=13"];
+  const lines: string[] = ["--tolerance_usecs=30000", "--tolerance_percent=13"];
   for (const line of recording) {
     if (/^(?:PASS|FAIL|LATE) /.test(line)) continue;
     if (line.includes(INFO)) {
+      // A connection that is gone tells nothing.
       const values = asked.next().value;
-      if (values !== undefined) lines.push(`     +0 ${assertion(values)}`);
+      lines.push(line.replace(INFO, values === undefined ? "%{ }%" : assertion(values)));
     } else {lines.push(
         / > /.test(line) && !/ S\.? /.test(line) ? line.replace(/TS val \d+/, "TS val ...") : line,
       );}
