@@ -146,6 +146,11 @@ export function slowStart(state: CongestionState, acked: number): number {
 /** Grows the window by one segment for every `every` segments acknowledged. */
 export function additiveIncrease(state: CongestionState, every: number, acked: number): void {
   if (every < 1) every = 1;
+  // What was gathered while more was asked for is worth one.
+  if (state.cwndCount >= every) {
+    state.cwndCount = 0;
+    state.cwnd++;
+  }
   state.cwndCount += acked;
   if (state.cwndCount >= every) {
     const steps = Math.floor(state.cwndCount / every);

@@ -12,12 +12,18 @@ import {
   slowStart,
 } from "./congestion.ts";
 
-/** Multiplicative decrease (RFC 9438, section 4.6). */
-const BETA = 0.7;
-/** Aggressiveness, in segments per second cubed (section 4.1). */
-const C = 0.4;
-/** Additive increase of the Reno-friendly region (section 4.3). */
-const ALPHA = 3 * (1 - BETA) / (1 + BETA);
+/** Multiplicative decrease, 0.7 in 1024ths (RFC 9438, section 4.6). */
+const BETA = 717;
+const SCALE = 1024;
+/** Aggressiveness, 0.4 in 1024ths of a segment per second cubed (section 4.1). */
+const C = 410;
+/** Segments acknowledged for each one that Reno's window would grow by, in eighths of the window (section 4.3). */
+const FRIENDLY = 15;
+/** Segments acknowledged for one of growth, at most, while the path's room is not known: 5% a round trip (as Linux). */
+const UNKNOWN_ROOM = 20;
+/** The curve is looked at once in so many µs, or for as long as the window stays the same (as Linux). */
+const TICK = 4_000;
+const SAME_WINDOW = 31_250;
 
 /** HyStart++ (RFC 9406, section 4.3). Times in µs. */
 const MIN_RTT_THRESH = 4_000;
@@ -36,10 +42,17 @@ export class Cubic implements Congestion {
   #wMaxBefore = 0;
   /** When this congestion avoidance epoch began, in µs; `Infinity` when none is under way. */
   #epoch = Infinity;
-  /** Time from the epoch to the plateau, in seconds. */
+  /** Time from the epoch to the plateau, in 1024ths of a second. */
   #k = 0;
-  /** The window that Reno would have, in segments. */
+  /** The plateau, in segments. */
+  #plateau = 0;
+  /** The window that Reno would have, in segments, and what was acknowledged towards its growth. */
   #wEst = 0;
+  #acked = 0;
+  /** Segments acknowledged for one of growth, and for which window and when that was worked out. */
+  #every = 0;
+  #forWindow = 0;
+  #lookedAt = -Infinity;
 
   /** Segments acknowledged in this round of HyStart++; a round lasts a window. */
   #roundLeft = 0;
@@ -71,8 +84,8 @@ export class Cubic implements Congestion {
     this.#wMaxBefore = this.#wMax;
     this.#epoch = Infinity;
     // Fast convergence (section 4.7): a flow that lost before it regained its window makes room.
-    this.#wMax = state.cwnd < this.#wMax ? state.cwnd * (1 + BETA) / 2 : state.cwnd;
-    return Math.max(Math.floor(state.cwnd * BETA), 2);
+    this.#wMax = state.cwnd < this.#wMax ? Math.floor(state.cwnd * (SCALE + BETA) / (2 * SCALE)) : state.cwnd;
+    return Math.max(Math.floor(state.cwnd * BETA / SCALE), 2);
   }
 
   timedOut(): void {
@@ -87,29 +100,43 @@ export class Cubic implements Congestion {
     this.#epoch = Infinity;
   }
 
+  /** Congestion avoidance (RFC 9438, section 4), in whole segments as Linux counts them. */
   #avoid(state: CongestionState, acked: number, now: number): void {
-    const cwnd = state.cwnd;
-    if (this.#epoch === Infinity) {
-      this.#epoch = now;
-      state.cwndCount = 0;
-      this.#wEst = cwnd;
-      if (this.#wMax <= cwnd) {
-        this.#wMax = cwnd;
-        this.#k = 0;
-      } else {
-        this.#k = Math.cbrt((this.#wMax - cwnd) / C);
-      }
+    this.#acked += acked;
+    if (state.cwnd !== this.#forWindow || now - this.#lookedAt > SAME_WINDOW) this.#look(state, acked, now);
+    additiveIncrease(state, this.#every, acked);
+  }
+
+  #look(state: CongestionState, acked: number, now: number): void {
+    const { cwnd } = state;
+    if (this.#epoch === Infinity || now - this.#lookedAt >= TICK) {
+      this.#forWindow = cwnd;
+      this.#lookedAt = now;
+      if (this.#epoch === Infinity) this.#begin(cwnd, acked, now);
+      const t = Math.floor((now - this.#epoch + state.minRtt) * SCALE / 1e6);
+      const off = Math.abs(t - this.#k) / SCALE;
+      const delta = Math.floor(C / SCALE * off * off * off);
+      const target = t < this.#k ? this.#plateau - delta : this.#plateau + delta;
+      this.#every = target > cwnd ? Math.floor(cwnd / (target - cwnd)) : 100 * cwnd;
+      if (this.#wMax === 0) this.#every = Math.min(this.#every, UNKNOWN_ROOM);
     }
-    const t = (now - this.#epoch + state.minRtt) / 1e6 - this.#k;
-    // Whole segments towards the plateau, as Linux counts them.
-    let target = this.#wMax + Math.trunc(C * t * t * t);
-    this.#wEst += (this.#wEst < this.#wMax ? ALPHA : 1) * acked / cwnd;
-    const friendly = Math.floor(this.#wEst);
-    if (target < friendly) target = friendly;
-    if (target > 1.5 * cwnd) target = 1.5 * cwnd;
-    // Section 4.4: (target − cwnd) / cwnd for each segment acknowledged.
-    const every = target > cwnd ? Math.max(2, Math.floor(cwnd / (target - cwnd))) : 100 * cwnd;
-    additiveIncrease(state, every, acked);
+    const step = Math.max(Math.floor(cwnd * FRIENDLY / 8), 1);
+    if (this.#acked > step) {
+      const steps = Math.ceil(this.#acked / step) - 1;
+      this.#acked -= steps * step;
+      this.#wEst += steps;
+    }
+    if (this.#wEst > cwnd) this.#every = Math.min(this.#every, Math.floor(cwnd / (this.#wEst - cwnd)));
+    // Never by more than half of the window a round trip.
+    this.#every = Math.max(this.#every, 2);
+  }
+
+  #begin(cwnd: number, acked: number, now: number): void {
+    this.#epoch = now;
+    this.#acked = acked;
+    this.#wEst = cwnd;
+    this.#plateau = Math.max(this.#wMax, cwnd);
+    this.#k = this.#wMax > cwnd ? Math.floor(Math.cbrt((this.#wMax - cwnd) * SCALE / C) * SCALE) : 0;
   }
 
   #hystart(state: CongestionState, acked: number): void {
