@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Namespace } from "../harness/namespace.ts";
 import { requireTools } from "../harness/tools.ts";
 
-for (const mtu of [1500, 9000, 65521]) {
+for (const mtu of [1500, 9000, 9216, 65521]) {
   Deno.test(`Echoes of all sizes pass a link with an MTU of ${mtu}`, async () => {
     await requireTools("ip", "ping");
     await using namespace = await Namespace.create();
