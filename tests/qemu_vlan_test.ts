@@ -2,9 +2,12 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { BridgeDevice } from "../drivers/bridge.ts";
+import { MemoryDevice } from "../drivers/memory.ts";
 import { QemuDevice } from "../drivers/qemu.ts";
 import { Network } from "../net/mod.ts";
 import type { InterfaceSpec } from "../net/interface_spec.ts";
+import type { Device } from "../stack/device.ts";
 import { LinuxPeer } from "./harness/linux_peer.ts";
 import { requireTools } from "./harness/tools.ts";
 
@@ -12,7 +15,13 @@ import { requireTools } from "./harness/tools.ts";
 class Link implements AsyncDisposable {
   private constructor(readonly network: Network, readonly peer: LinuxPeer, readonly folder: string) {}
 
-  static async start(mtu: number, spec: Omit<InterfaceSpec, "device">, modules: string[]): Promise<Link> {
+  /** @param wrap Makes of the device to the peer the one that our network is on. */
+  static async start(
+    mtu: number,
+    spec: Omit<InterfaceSpec, "device">,
+    modules: string[],
+    wrap: (device: Device) => Device = (device) => device,
+  ): Promise<Link> {
     await requireTools("qemu-system-x86_64");
     const folder = await Deno.makeTempDir({ prefix: "ethox-vlan-" });
     await using made = new AsyncDisposableStack();
@@ -28,7 +37,7 @@ class Link implements AsyncDisposable {
       await opening.catch(() => {});
       throw error;
     }
-    const network = await Network.open({ interfaces: [{ device: await opening, ...spec }] });
+    const network = await Network.open({ interfaces: [{ device: wrap(await opening), ...spec }] });
     made.move();
     return new Link(network, peer, folder);
   }
@@ -137,3 +146,35 @@ for (const mtu of [9000, 65521]) {
     await exchange(link, "10.61.2.1", "10.61.2.2", mtu - 4, 1_000_000);
   });
 }
+
+Deno.test("A bridge of ours beside one of Linux that speaks spanning tree: its messages are counted and go no further", async () => {
+  const [port, station] = MemoryDevice.pair({
+    macs: [Uint8Array.of(2, 0, 0, 0, 1, 1), Uint8Array.of(2, 0, 0, 0, 1, 2)],
+  });
+  const bridge = (device: Device) => new BridgeDevice([device, port]);
+  await using link = await Link.start(1500, { addresses: ["10.62.0.1/24"] }, ["bridge"], bridge);
+  const { network, peer } = link;
+  await using far = await Network.open({ device: station, addresses: ["10.62.0.3/24"] });
+  await peer.run("brctl addbr br0 && cd /sys/class/net/br0/bridge && echo 1 >stp_state");
+  await peer.run("cd /sys/class/net/br0/bridge && echo 200 >forward_delay && echo 100 >hello_time");
+  await peer.run("brctl addif br0 eth0 && ip link set eth0 up && ip link set br0 up");
+  await peer.run("ip addr add 10.62.0.2/24 dev br0");
+  // Its port listens and learns for some seconds before it forwards.
+  for (const address of ["10.62.0.1", "10.62.0.3"]) {
+    await peer.run(
+      `for i in 1 2 3 4 5 6 7 8 9 10; do ping -q -c 1 -W 2 ${address} >/dev/null && break; done`,
+    );
+    const text = await peer.run(`ping -q -c 1 -W 10 -s 1472 ${address}`);
+    assert.match(text, / 0% packet loss/);
+  }
+  const { llc } = network.interface.counters;
+  for (let attempt = 0; attempt < 300 && llc.spanningTree === 0; attempt++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.ok(llc.spanningTree > 0, peer.console);
+  // What went on to the other port came from the peer's stack, and not from its bridge.
+  assert.equal(far.interface.counters.llc.spanningTree, 0);
+  assert.equal(far.interface.counters.dropped.notEthernet2, 0);
+  assert.ok(far.interface.counters.delivered > 0);
+  assert.match(await peer.run("cat /proc/net/arp"), /02:00:00:00:01:02/);
+});
