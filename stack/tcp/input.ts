@@ -342,7 +342,11 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
     }
   }
   // The peer has told that its window is shut: the next probe waits from here on.
-  if (c.sendTimer === SendTimer.Window && c.head < 0 && windowClosed(c)) armSendTimer(c, now);
+  // What waits for more, or for more room, waits from here on as well.
+  if (c.sendTimer === SendTimer.Window && c.head < 0) {
+    if (!windowClosed(c)) c.windowProbes = 0;
+    armSendTimer(c, now);
+  }
   if (c.sendQueued > 0 || c.finQueued || c.lostOut > 0) c.tcp.markDirty(c);
   if (c.finSent && c.head < 0) finAcknowledged(c);
   return c.state !== State.Closed;

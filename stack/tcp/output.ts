@@ -17,11 +17,11 @@ import { sendMtuProbe } from "./mtu_probing.ts";
 import { sendQuantum, spend, superSegment, tooEarly } from "./pacing.ts";
 import { updateMss } from "./segment_size.ts";
 import { EVER_RETRANSMITTED, FIN_RECORD, LOST, PUSHED, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
-import { join, unmark } from "./scoreboard.ts";
+import { join, joinsRetransmission, recount, unmark } from "./scoreboard.ts";
 import { after, before } from "./sequence.ts";
 import { firstWindow, retransmitSyn, sendSyn, trySyn } from "./syn.ts";
 import { writeUrgent } from "./urgent.ts";
-import { armSendTimer } from "./timers.ts";
+import { armSendTimer, dataSent } from "./timers.ts";
 
 /** Traffic class of packets that may be marked (RFC 3168, section 5). */
 const ECT0 = 2;
@@ -121,7 +121,7 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
     const record = records.take();
     if (record < 0) break;
     const flags = wire.ACK |
-      (ends || (length === unsent && length > 0 && (!c.pushHeld || c.pushSmall)) ? wire.PSH : 0) |
+      (ends || (length > 0 && (c.pushSmall || (length === unsent && !c.pushHeld))) ? wire.PSH : 0) |
       (fin ? wire.FIN : 0);
     const end = c.sndNxt + length + (fin ? 1 : 0) | 0;
     records.start[record] = c.sndNxt;
@@ -155,10 +155,8 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
       if (c.state === State.Established || c.state === State.SynReceived) c.state = State.FinWait1;
       else if (c.state === State.CloseWait) c.state = State.LastAck;
     }
-    if (
-      c.sendTimer === SendTimer.None || c.sendTimer === SendTimer.Probe || c.sendTimer === SendTimer.Window
-    ) {
-      armSendTimer(c, now);
+    if (c.sendTimer !== SendTimer.Reorder && (c.sendTimer !== SendTimer.Retransmit || !probe)) {
+      dataSent(c, now);
     }
     if (fin || probe) break;
   }
@@ -339,29 +337,6 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
     armSendTimer(c, now);
   }
   return true;
-}
-
-/** Whether the record after `r`, which has `length` bytes, fits into the same segment and needs to be sent again as well. */
-function joinsRetransmission(c: TcpConnection, r: number, length: number): boolean {
-  const records = c.tcp.records;
-  const next = records.next[r]!;
-  if (next < 0 || records.flags[r]! & (FIN_RECORD | SYN_RECORD) || records.segments[r] !== 1) return false;
-  if (records.segments[next] !== 1 || records.flags[next]! & SACKED) return false;
-  const fin = records.flags[next]! & FIN_RECORD ? 1 : 0;
-  const more = (records.end[next]! - records.start[next]! | 0) - fin;
-  return length + more <= c.mss && !after(records.end[next]!, c.sndUna + c.sndWnd | 0);
-}
-
-/** Changes how many segments a record counts for. */
-function recount(c: TcpConnection, r: number, segments: number): void {
-  const records = c.tcp.records;
-  const change = segments - records.segments[r]!;
-  const flags = records.flags[r]!;
-  records.segments[r] = segments;
-  c.packetsOut += change;
-  if (flags & SACKED) c.sackedOut += change;
-  if (flags & LOST) c.lostOut += change;
-  if (flags & RETRANSMITTED) c.retransOut += change;
 }
 
 /**

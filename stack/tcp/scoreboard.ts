@@ -5,8 +5,8 @@
  */
 
 import type { TcpConnection } from "./connection.ts";
-import { LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
-import { before } from "./sequence.ts";
+import { FIN_RECORD, LOST, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
+import { after, before } from "./sequence.ts";
 
 /**
  * Most records of a connection that SACK may make. Beyond, a block that would split one more is not believed, so
@@ -64,4 +64,27 @@ export function splitAt(c: TcpConnection, r: number, sequence: number): number {
     if (flags & RETRANSMITTED) c.retransOut += change;
   }
   return j;
+}
+
+/** Whether the record after `r`, which has `length` bytes, fits into the same segment and needs to be sent again as well. */
+export function joinsRetransmission(c: TcpConnection, r: number, length: number): boolean {
+  const records = c.tcp.records;
+  const next = records.next[r]!;
+  if (next < 0 || records.flags[r]! & (FIN_RECORD | SYN_RECORD) || records.segments[r] !== 1) return false;
+  if (records.segments[next] !== 1 || records.flags[next]! & SACKED) return false;
+  const fin = records.flags[next]! & FIN_RECORD ? 1 : 0;
+  const more = (records.end[next]! - records.start[next]! | 0) - fin;
+  return length + more <= c.mss && !after(records.end[next]!, c.sndUna + c.sndWnd | 0);
+}
+
+/** Changes how many segments a record counts for. */
+export function recount(c: TcpConnection, r: number, segments: number): void {
+  const records = c.tcp.records;
+  const change = segments - records.segments[r]!;
+  const flags = records.flags[r]!;
+  records.segments[r] = segments;
+  c.packetsOut += change;
+  if (flags & SACKED) c.sackedOut += change;
+  if (flags & LOST) c.lostOut += change;
+  if (flags & RETRANSMITTED) c.retransOut += change;
 }

@@ -11,11 +11,11 @@ import { splitAt } from "./scoreboard.ts";
 import { SACKED, SYN_RECORD } from "./sent.ts";
 import { after } from "./sequence.ts";
 
-/** Sends the tail loss probe: new data if there is some, the last segment again if not. */
-export function sendTailProbe(c: TcpConnection, now: number): void {
+/** Sends the tail loss probe: new data if there is some, the last segment again if not. @returns Whether one was due. */
+export function sendTailProbe(c: TcpConnection, now: number): boolean {
   const records = c.tcp.records;
   const r = c.tail;
-  if (r < 0 || records.flags[r]! & (SACKED | SYN_RECORD)) return;
+  if (c.probing || r < 0 || records.flags[r]! & (SACKED | SYN_RECORD)) return false;
   c.tcp.counters.tailLossProbes++;
   c.tracer?.probe(now);
   const end = c.sndNxt;
@@ -23,13 +23,14 @@ export function sendTailProbe(c: TcpConnection, now: number): void {
   c.probing = true;
   c.probeEnd = c.sndNxt;
   c.probeAgain = c.sndNxt === end;
-  if (!c.probeAgain) return;
+  if (!c.probeAgain) return true;
   let last = r;
   if (records.segments[r]! > 1) {
     const cut = splitAt(c, r, records.start[r]! + (records.segments[r]! - 1) * c.mss | 0);
     if (cut >= 0) last = cut;
   }
   retransmit(c, last, 1, now, true);
+  return true;
 }
 
 /**

@@ -29,8 +29,11 @@ export const LEAST_TIMER = 2_000;
 /** Segments in flight from which duplicate ACKs tell of losses, and time-outs that do not double below that (as Linux). */
 const THIN = 4, LINEAR_TIMEOUTS = 6;
 
-/** Sets the send timer for what is in flight, or for a closed window; replaces what was set. */
-export function armSendTimer(c: TcpConnection, now: number): void {
+/**
+ * Sets the send timer for what is in flight, or for a closed window; replaces what was set.
+ * @param probe Whether it may be the one of a tail loss probe.
+ */
+export function armSendTimer(c: TcpConnection, now: number, probe = true): void {
   if (c.head < 0) {
     if (c.state >= State.Established && waitsForWindow(c)) {
       c.sendTimer = SendTimer.Window;
@@ -57,19 +60,33 @@ export function armSendTimer(c: TcpConnection, now: number): void {
     const left = c.firstRetransmission + c.userTimeout - now;
     if (left < rto) c.sendTimerAt = now + Math.max(left, 1000);
   }
-  if (
-    c.tcp.settings.tailLossProbe && c.sackPermitted && c.recovery <= Recovery.Reduced && !c.disorder &&
-    c.timeouts === 0 && !c.probing &&
-    c.state >= State.Established
-  ) {
-    const probe = c.rtt.srtt === 0
-      ? UNKNOWN_PROBE
-      : 2 * c.rtt.srtt + (c.packetsOut === 1 ? WORST_DELAYED_ACK : LEAST_TIMER);
-    // A probe is never worse than a time-out (RFC 8985, section 7.2).
-    c.sendTimer = SendTimer.Probe;
-    c.sendTimerAt = now + Math.min(probe, rto);
-  }
+  if (probe) armTailProbe(c, now, rto);
   c.schedule();
+}
+
+/** New data was sent: whatever was set, a tail loss probe comes first, but never later than the time-out of what is oldest. */
+export function dataSent(c: TcpConnection, now: number): void {
+  const { sendTimer } = c;
+  if (sendTimer !== SendTimer.Retransmit) {
+    armSendTimer(c, now);
+    return;
+  }
+  armTailProbe(c, now, Math.max(c.tcp.records.sentAt[c.head]! + backedOff(c, c.backoff) - now, 0));
+  c.schedule();
+}
+
+/** Sets the timer of a tail loss probe where there may be one, at most `most` µs from now (RFC 8985, section 7.2). */
+function armTailProbe(c: TcpConnection, now: number, most: number): void {
+  if (
+    !c.tcp.settings.tailLossProbe || !c.sackPermitted || c.recovery > Recovery.Reduced || c.disorder ||
+    c.timeouts > 0 || c.state < State.Established || c.passiveFastOpen
+  ) return;
+  const probe = c.rtt.srtt === 0
+    ? UNKNOWN_PROBE
+    : 2 * c.rtt.srtt + (c.packetsOut === 1 ? WORST_DELAYED_ACK : LEAST_TIMER);
+  // A probe is never worse than a time-out.
+  c.sendTimer = SendTimer.Probe;
+  c.sendTimerAt = now + (most > 0 ? Math.min(probe, most) : probe);
 }
 
 function backedOff(c: TcpConnection, times: number): number {
@@ -118,9 +135,9 @@ function expireSendTimer(c: TcpConnection, now: number): void {
       expireRetransmit(c, now);
       return;
     case SendTimer.Probe:
-      sendTailProbe(c, now);
-      c.sendTimer = SendTimer.None;
-      armSendTimer(c, now);
+      // One probe at a time: without it, the time-out counts from when what is oldest was sent.
+      c.sendTimer = sendTailProbe(c, now) ? SendTimer.None : SendTimer.Probe;
+      armSendTimer(c, now, false);
       return;
     case SendTimer.Reorder:
       expireReorder(c, now);

@@ -16,9 +16,14 @@ import { makeReceiver } from "./receiver.ts";
 import { separate } from "./record.ts";
 import { assertion, INFO, Random } from "./script.ts";
 import { makeSender } from "./sender.ts";
+import { makeWriter } from "./writer.ts";
 
 /** What there are scripts of. */
-const SUBJECTS: Record<string, (random: Random) => string> = { sender: makeSender, receiver: makeReceiver };
+const SUBJECTS: Record<string, (random: Random) => string> = {
+  sender: makeSender,
+  receiver: makeReceiver,
+  writer: makeWriter,
+};
 /** Scripts at the same time: most of theirs they wait. */
 const SIDE_BY_SIDE = 5;
 /** Runs of a script before the machine is held for too busy. */
