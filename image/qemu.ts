@@ -39,6 +39,14 @@ export function processor(accelerator: Accelerator): string {
   return accelerator === "kvm" ? "host" : "Nehalem,+rdrand,+aes,+pclmulqdq";
 }
 
+/**
+ * The accelerator as QEMU is told it. Emulated processors share one thread: with one each, QEMU before 8.1 may run code
+ * that another processor has just replaced for ever, as Linux does with its own, and the guest hangs.
+ */
+function acceleratorArgument(accelerator: Accelerator): string {
+  return accelerator === "tcg" ? "tcg,thread=single" : accelerator;
+}
+
 /** What {@link qemuArguments} takes. */
 export interface GuestOptions {
   /** The kernel. */
@@ -108,7 +116,7 @@ export function qemuArguments(options: GuestOptions): string[] {
     "-machine",
     "q35",
     "-accel",
-    options.accelerator,
+    acceleratorArgument(options.accelerator),
     "-cpu",
     processor(options.accelerator),
     "-smp",

@@ -87,3 +87,8 @@ Deno.test("qemuArguments() takes the processor that the accelerator has", () => 
 Deno.test("shellLine() quotes what a shell would change", () => {
   assert.equal(shellLine(["a", "b=c,d", "x y", "it's", ""]), `a b=c,d 'x y' 'it'\\''s' ''`);
 });
+
+Deno.test("qemuArguments() gives emulated processors one thread, and leaves KVM's alone", () => {
+  assert.deepEqual(values(qemuArguments(OPTIONS), "-accel"), ["tcg,thread=single"]);
+  assert.deepEqual(values(qemuArguments({ ...OPTIONS, accelerator: "kvm" }), "-accel"), ["kvm"]);
+});

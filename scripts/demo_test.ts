@@ -41,6 +41,6 @@ Deno.test("commands() builds the image and starts QEMU with what was asked for",
   );
   assert.match(
     lines.at(-1)!,
-    /^qemu-system-x86_64 .*-accel tcg .*-kernel \S*build\/demo\/vmlinuz .*hostfwd=tcp:127\.0\.0\.1:8099-(10\.0\.2\.15)?:80 /,
+    /^qemu-system-x86_64 .*-accel tcg,thread=single .*-kernel \S*build\/demo\/vmlinuz .*hostfwd=tcp:127\.0\.0\.1:8099-(10\.0\.2\.15)?:80 /,
   );
 });

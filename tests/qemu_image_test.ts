@@ -146,6 +146,13 @@ Deno.test("Guest ends as its program does", async (t) => {
     assert.deepEqual(await guestsOf(image.directory), []);
   });
 
+  await t.step("at its deadline, which tells what its console says", async () => {
+    await assert.rejects(
+      () => image.run({ config: config("stay") }, 1),
+      /The guest did not end within 0\.001 s; its console is empty/,
+    );
+  });
+
   await t.step("as its command line says", async () => {
     const words = await command({
       image: image.directory,
@@ -153,7 +160,10 @@ Deno.test("Guest ends as its program does", async (t) => {
       accelerator: "tcg",
       console() {},
     });
-    assert.match(shellLine(words), /^qemu-system-x86_64 -machine q35 -accel tcg .* -append 'console=ttyS0 /);
+    assert.match(
+      shellLine(words),
+      /^qemu-system-x86_64 -machine q35 -accel tcg,thread=single .* -append 'console=ttyS0 /,
+    );
   });
 });
 

@@ -12,6 +12,17 @@ import { Guest, type RunOptions } from "../../image/run.ts";
 /** Longest life of a guest in a test, in ms. Under software emulation on a busy machine a boot takes 10 s. */
 const DEADLINE = 120_000;
 
+/** Lines of a console that a failure tells. */
+const TOLD = 60;
+
+/** What a console said last. */
+function ending(lines: readonly string[]): string {
+  if (lines.length === 0) {
+    return "its console is empty: the kernel is quiet, and Deno has not reached its first line";
+  }
+  return `its console ends with:\n${lines.slice(-TOLD).join("\n")}`;
+}
+
 /** An image of one program. `await using` it. */
 export class TestImage implements AsyncDisposable {
   /** Its directory. */
@@ -44,8 +55,15 @@ export class TestImage implements AsyncDisposable {
     return new TestImage(directory);
   }
 
-  /** Boots it and stays until it ends. */
-  async run(options: Partial<RunOptions> = {}): Promise<{ status: number; console: string[] }> {
+  /**
+   * Boots it and stays until it ends.
+   * @param deadline Longest life of the guest, in ms.
+   * @throws {Error} When the deadline ends it; the message has the end of its console.
+   */
+  async run(
+    options: Partial<RunOptions> = {},
+    deadline = DEADLINE,
+  ): Promise<{ status: number; console: string[] }> {
     const lines: string[] = [];
     await using guest = await Guest.start({
       image: this.directory,
@@ -53,9 +71,15 @@ export class TestImage implements AsyncDisposable {
       console: (line) => lines.push(line),
       ...options,
     });
-    const timer = setTimeout(() => guest.stop(), DEADLINE);
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      guest.stop();
+    }, deadline);
     try {
-      return { status: await guest.status, console: lines };
+      const status = await guest.status;
+      if (late) throw new Error(`The guest did not end within ${deadline / 1000} s; ${ending(lines)}`);
+      return { status, console: lines };
     } finally {
       clearTimeout(timer);
     }

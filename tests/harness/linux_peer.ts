@@ -95,7 +95,7 @@ export class LinuxPeer implements AsyncDisposable {
         ...["-machine", "q35", "-accel", kind, "-cpu", processor(kind), "-smp", "1", "-m", "192M"],
         ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"],
         ...["-kernel", linux.image, "-initrd", initramfs],
-        ...["-append", "console=ttyS0 quiet loglevel=1 panic=-1"],
+        ...["-append", "console=ttyS0 quiet loglevel=1 panic=-1 no_timer_check"],
         ...["-netdev", `stream,id=net0,server=off,addr.type=unix,addr.path=${socket}`],
         ...["-device", `virtio-net-pci,netdev=net0,disable-legacy=on,romfile=,mac=${mac}`],
       ], { input: "piped", deadline: LIFE });
