@@ -59,6 +59,11 @@ Deno.test("packetdrill names line, expectation and what came when a script is wr
     ["+0 write(5, ..., 10) = 10", /^FAIL x:9: .* got -1 EBADF \(Bad file descriptor\)/],
     ["+0 read(4, ..., 10) = 10", /^FAIL x:9: .* got a call that never returns/],
     ["+0 %{\nassert 1 == 1\nassert tcpi_snd_cwnd == 11\n}%", /^FAIL x:11: Assertion .*tcpi_snd_cwnd = 10/],
+    ["+0 read(4) = 0", /^FAIL x:9: Expected a number, found nothing$/],
+    [
+      '+0 bind(4, {sa_family=AF_INET, sin_port=htons(1), sin_addr=inet_addr("1.2.3")}, 16) = 0',
+      /^FAIL x:9: TypeError: Cannot parse IP address "1.2.3"/,
+    ],
     ["+0 fly(4) = 0", /^FAIL x:9: System call "fly" is not supported/],
     ["+0 < . 1:1(0", /^FAIL x:9: Expected sequence numbers/],
   ];

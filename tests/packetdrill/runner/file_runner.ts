@@ -54,10 +54,8 @@ export function runFile(
     if (error instanceof ScriptError) {
       return { file, failure: { file: error.file, line: error.line, message } };
     }
-    if (error instanceof RangeError || error instanceof TypeError || error instanceof Deno.errors.NotFound) {
-      return { file, failure: { file, line: 1, message: error.stack ?? message } };
-    }
-    throw error;
+    // Whatever else goes wrong is the failure of this file, not of those that follow.
+    return { file, failure: { file, line: 1, message: (error as Error).stack ?? message } };
   }
 }
 

@@ -149,7 +149,8 @@ class Run implements Watcher {
         this.warn(error.message);
       } else if (error instanceof CodeError) throw new ScriptError(file, line + error.line, error.message);
       else if (error instanceof Unsupported) throw new ScriptError(file, line, error.message);
-      else throw error;
+      else if (error instanceof ScriptError) throw error;
+      else throw new ScriptError(file, line, (error as Error).stack ?? String(error));
     }
   }
 

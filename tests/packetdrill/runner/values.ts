@@ -44,7 +44,8 @@ export function constant(name: string): number {
 }
 
 /** The number that an expression stands for. `[n]` stands for n as well. @throws {Unsupported} */
-export function number(e: Expression): number {
+export function number(e: Expression | undefined): number {
+  if (e === undefined) throw new Unsupported("Expected a number, found nothing");
   switch (e.kind) {
     case "number":
       return e.value;
