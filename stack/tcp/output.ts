@@ -288,8 +288,8 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   // Another connection may have found that the path takes less.
   updateMss(c);
   if (records.flags[r]! & FIN_RECORD) length--;
-  // Small ones that follow go with it (Linux's tcp_retrans_collapse).
-  while (joinsRetransmission(c, r, length)) {
+  // Small ones that follow go with it.
+  while (c.tcp.settings.retransmitCollapse && joinsRetransmission(c, r, length)) {
     unmark(c, records.next[r]!);
     join(c, r);
     records.segments[r]!--;

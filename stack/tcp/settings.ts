@@ -37,6 +37,8 @@ export interface TcpSettings {
   tailLossProbe: boolean;
   /** Start again from the initial window after an idle RTO (RFC 5681, section 4.1). `tcp_slow_start_after_idle`. */
   slowStartAfterIdle: boolean;
+  /** Whether small segments are joined when they are sent again. `tcp_retrans_collapse`. */
+  retransmitCollapse: boolean;
   /** Segments that may overtake each other before one counts as lost, 3 to 300. `tcp_reordering`. */
   reordering: number;
   /** First congestion window, in segments, at least 1 (RFC 6928). */
@@ -157,6 +159,7 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   windowScaling: true,
   tailLossProbe: true,
   slowStartAfterIdle: true,
+  retransmitCollapse: true,
   reordering: 3,
   initialWindow: INITIAL_WINDOW,
   synRetries: 6,

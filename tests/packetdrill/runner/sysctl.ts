@@ -29,6 +29,7 @@ const SETTERS: Record<string, Setter> = {
   tcp_slow_start_after_idle: flag("slowStartAfterIdle"),
   tcp_early_retrans: (s, value) => s.tailLossProbe = Number(value) >= 3,
   tcp_reordering: count("reordering"),
+  tcp_retrans_collapse: flag("retransmitCollapse"),
   tcp_syn_retries: count("synRetries"),
   tcp_syn_linear_timeouts: count("synLinearTimeouts"),
   tcp_synack_retries: count("synAckRetries"),
