@@ -54,6 +54,15 @@ Deno.test("packetdrill names line, expectation and what came when a script is wr
       "+0 write(4, ..., 10) = 10\n+.2 > P. 1:11(10) ack 1",
       /^FAIL x:10: expected .* at 0.300000 s got it at 0.100000 s/,
     ],
+    // Segments may be told in other pieces only where the device cuts them.
+    [
+      "+0 write(4, ..., 10) = 10\n+0 > P. 1:6(5) ack 1\n+0 > P. 6:11(5) ack 1",
+      /^FAIL x:10: .* got P. 1:11\(10\)/,
+    ],
+    [
+      "+0 setsockopt(4, SOL_TCP, TCP_NODELAY, [1], 4) = 0\n+0 write(4, ..., 5) = 5\n+0 write(4, ..., 5) = 5\n+0 > P. 1:11(10) ack 1",
+      /^FAIL x:12: .* got P. 1:6\(5\)/,
+    ],
     ["+0 > . 1:1(0) ack 1", /^FAIL x:9: expected . 1:1\(0\) ack 1 got nothing/],
     ["+0 write(4, ..., 10) = 9", /^FAIL x:9: expected write\(4, ..., 10\) = 9 got 10/],
     ["+0 write(5, ..., 10) = 10", /^FAIL x:9: .* got -1 EBADF \(Bad file descriptor\)/],

@@ -40,6 +40,8 @@ export interface Captured {
   ip: IpFields;
   /** Bytes behind the transport header. */
   length: number;
+  /** Bytes of payload that the device would put into each of its segments; 0 when it is one segment. */
+  segment: number;
   body:
     | ({ protocol: "tcp" } & TcpFields)
     | { protocol: "udp"; sourcePort: number; destinationPort: number }
@@ -213,8 +215,11 @@ export function encodeUdp(sourcePort: number, destinationPort: number, length: n
   return bytes;
 }
 
-/** Takes a frame apart; null for what scripts don't speak of (ARP, neighbour discovery). */
-export function decode(frame: Uint8Array, time: number): Captured | null {
+/**
+ * Takes a frame apart; null for what scripts don't speak of (ARP, neighbour discovery).
+ * @param segment Payload of each segment that the device is to make of it, in bytes; 0 for none.
+ */
+export function decode(frame: Uint8Array, time: number, segment: number): Captured | null {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
   const type = view.getUint16(12);
   if (type !== 0x0800 && type !== 0x86dd) return null;
@@ -238,6 +243,7 @@ export function decode(frame: Uint8Array, time: number): Captured | null {
       time,
       ip,
       length: end - start - header,
+      segment,
       body: {
         protocol: "tcp",
         sourcePort: view.getUint16(start),
@@ -256,6 +262,7 @@ export function decode(frame: Uint8Array, time: number): Captured | null {
       time,
       ip,
       length: end - start - 8,
+      segment,
       body: {
         protocol: "udp",
         sourcePort: view.getUint16(start),
@@ -268,6 +275,7 @@ export function decode(frame: Uint8Array, time: number): Captured | null {
       time,
       ip,
       length: end - start - 8,
+      segment,
       body: {
         protocol: "icmp",
         type: frame[start]!,

@@ -81,10 +81,10 @@ export class Link {
       const deadline = this.stack.poll(this.stack.now);
       const frames = this.#device.take();
       let asked = false;
-      for (const { bytes } of frames) {
+      for (const { bytes, gsoSize } of frames) {
         if (this.#answerArp(bytes) || this.#answerSolicitation(bytes)) asked = true;
         else {
-          const packet = decode(bytes, this.stack.now - START);
+          const packet = decode(bytes, this.stack.now - START, gsoSize);
           if (packet !== null) this.queue.push(packet);
         }
       }

@@ -5,7 +5,7 @@
  */
 
 import { ANY, type IpInfo, type TcpOption, type TcpSpec } from "./ast.ts";
-import type { Captured } from "./codec.ts";
+import { type Captured, encodeOptions } from "./codec.ts";
 import type { Flow } from "./flow.ts";
 import { optionText } from "./packet_text.ts";
 
@@ -66,19 +66,34 @@ export function ipDiffers(ip: IpInfo, packet: Captured): string | null {
   return null;
 }
 
-/** The first segments of `queue` as one of `length` bytes, if they follow each other; null otherwise. They stay. */
-export function merge(queue: Captured[], length: number): { packet: Captured; count: number } | null {
+/** What options take in the header of a packet, in bytes. */
+function optionBytes(packet: Captured): number {
+  return packet.body.protocol === "tcp" ? encodeOptions(packet.body.options).length : 0;
+}
+
+/**
+ * The first segments of `queue` as one of `length` bytes, if they follow each other and are whole but for the last; null
+ * otherwise. They stay.
+ * @param mss The largest segment that the peer takes, in bytes.
+ */
+export function merge(
+  queue: Captured[],
+  length: number,
+  mss: number,
+): { packet: Captured; count: number } | null {
   const first = queue[0];
   if (first === undefined || first.body.protocol !== "tcp" || first.length >= length) return null;
   // A super-segment carries PSH wherever it ends.
   if (first.length === 0 || first.body.flags & (SYN | FIN)) return null;
   let total = first.length;
+  const whole = first.segment > 0 ? first.segment : mss - optionBytes(first);
   for (let i = 1; i < queue.length; i++) {
     const next = queue[i]!;
     if (next.body.protocol !== "tcp" || Math.abs(next.time - first.time) > TOGETHER || next.length === 0) {
       return null;
     }
     if (next.body.sequence !== (first.body.sequence + total) >>> 0) return null;
+    if (total % whole !== 0) return null;
     total += next.length;
     if (total > length) return null;
     if (total === length) {
@@ -95,10 +110,11 @@ export function merge(queue: Captured[], length: number): { packet: Captured; co
   return null;
 }
 
-/** Cuts a segment after `length` bytes; null when that is not inside of it. */
+/** Cuts a super-segment after `length` bytes; null when none of its segments ends there. */
 export function split(packet: Captured, length: number): [Captured, Captured] | null {
   const { body } = packet;
   if (body.protocol !== "tcp" || length <= 0 || length >= packet.length) return null;
+  if (packet.segment === 0 || length % packet.segment !== 0) return null;
   return [
     { ...packet, length, body: { ...body, flags: body.flags & ~LAST_ONLY } },
     {

@@ -353,6 +353,11 @@ class Run implements Watcher {
     return first;
   }
 
+  /** What a packet of the link holds, in bytes of payload. */
+  get #largestSegment(): number {
+    return this.#options.mtu - (this.#options.ipVersion === "ipv6" ? 60 : 40);
+  }
+
   #takeSegment(
     packet: PacketSpec,
     spec: TcpSpec,
@@ -370,7 +375,7 @@ class Run implements Watcher {
       flow.offset = used.body.sequence - spec.sequence | 0;
     }
     if (!this.#options.strictSegments && used.length !== spec.length) {
-      const merged = merge(list, spec.length);
+      const merged = merge(list, spec.length, Math.min(flow.segment, this.#largestSegment));
       const parts = merged === null ? split(used, spec.length) : null;
       if (merged !== null) {
         used = withPush(merged.packet, spec.flags);

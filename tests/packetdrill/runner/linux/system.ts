@@ -158,7 +158,7 @@ export class KernelSystem implements System {
 
   poll(): number {
     for (let frame = this.#tun.read(); frame !== null; frame = this.#tun.read()) {
-      const packet = decode(frame, this.now);
+      const packet = decode(frame, this.now, this.#tun.segment);
       if (packet !== null) this.queue.push(packet);
     }
     return Infinity;

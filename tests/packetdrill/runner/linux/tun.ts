@@ -20,6 +20,8 @@ export const INTERFACE = "tun0";
 /** A TUN device. */
 export class Tun {
   readonly fd: number;
+  /** Payload of each segment that the device is to make of the last packet, in bytes; 0 for none. */
+  segment = 0;
   readonly #buffer = new Uint8Array(new ArrayBuffer(VNET + LINK + 65_600));
   readonly #pointer: Deno.PointerObject;
 
@@ -42,6 +44,8 @@ export class Tun {
   read(): Uint8Array | null {
     const length = libc().read(this.fd, this.#pointer, this.#buffer.length - LINK);
     if (length <= VNET) return null;
+    // The virtio header's type and size of segments.
+    this.segment = this.#buffer[LINK + 1] === 0 ? 0 : this.#buffer[LINK + 4]! | this.#buffer[LINK + 5]! << 8;
     const frame = this.#buffer.slice(VNET, VNET + LINK + length - VNET);
     new DataView(frame.buffer).setUint16(12, frame[LINK]! >> 4 === 4 ? 0x0800 : 0x86dd);
     return frame;
