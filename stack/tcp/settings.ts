@@ -133,8 +133,6 @@ export interface TcpSettings {
   thinLinearTimeouts: boolean;
   /** Undo a time-out when what it gave up is acknowledged without having been sent again (RFC 5682). `tcp_frto`. */
   forwardRto: boolean;
-  /** Small segments are sent again as one where they fit (Linux's `tcp_retrans_collapse`). */
-  joinRetransmissions: boolean;
   /**
    * Handshakes without memory: 0 never, a SYN that finds no room is dropped; 1, the default, where there is no room; 2
    * always. `tcp_syncookies`.
@@ -195,7 +193,6 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   softRetries: 3,
   thinLinearTimeouts: false,
   forwardRto: true,
-  joinRetransmissions: true,
   synCookies: 1,
   compressedSacks: 44,
   compressedSackDelay: 0,

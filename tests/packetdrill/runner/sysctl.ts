@@ -44,7 +44,6 @@ const SETTERS: Record<string, Setter> = {
   tcp_orphan_retries: (s, value) => s.orphanRetries = Number(value) || 8,
   tcp_max_orphans: count("orphans"),
   tcp_frto: flag("forwardRto"),
-  tcp_retrans_collapse: flag("joinRetransmissions"),
   tcp_syncookies: (s, value) => s.synCookies = Math.min(2, Number(value)) as TcpSettings["synCookies"],
   tcp_comp_sack_nr: count("compressedSacks"),
   tcp_comp_sack_delay_ns: count("compressedSackDelay", 1e-3),
