@@ -289,7 +289,8 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   updateMss(c);
   if (records.flags[r]! & FIN_RECORD) length--;
   // Small ones that follow go with it.
-  while (c.tcp.settings.retransmitCollapse && joinsRetransmission(c, r, length)) {
+  const joins = c.tcp.settings.retransmitCollapse && c.recordEnds === null;
+  while (joins && joinsRetransmission(c, r, length)) {
     unmark(c, records.next[r]!);
     join(c, r);
     records.segments[r]!--;
