@@ -17,13 +17,18 @@ export const HOST = "fd00:80::2";
 export class Ipv6Host implements AsyncDisposable {
   private constructor(readonly namespace: Namespace, readonly program: Process) {}
 
-  static async start(...args: string[]): Promise<Ipv6Host> {
+  static start(...args: string[]): Promise<Ipv6Host> {
+    return Ipv6Host.run("examples/http_echo.ts", ...args);
+  }
+
+  /** Starts another module of this repository, with the options that every example takes, and waits for it to listen. */
+  static async run(module: string, ...args: string[]): Promise<Ipv6Host> {
     const namespace = await Namespace.create();
     try {
       await namespace.sysctl("net.ipv6.conf.default.disable_ipv6", "0");
       await namespace.tap("tap0");
       await namespace.ip("address", "add", `${KERNEL}/64`, "dev", "tap0", "nodad");
-      const program = namespace.deno("examples/http_echo.ts", ["--device", "tap:tap0", ...args], {
+      const program = namespace.deno(module, ["--device", "tap:tap0", ...args], {
         deadline: 120_000,
       });
       await program.printed(/listening/i);

@@ -58,7 +58,8 @@ Deno.test("The kernel gives up an address that a host has, and a host one that t
   // The kernel's side of a TAP may send nothing in the first second of its link: then nobody hears that it objects.
   let refused = "";
   for (let attempt = 0; attempt < 8 && refused === ""; attempt++) {
-    await Ipv6Host.start("--address", `${KERNEL}/64`).then(
+    // This one listens when it is known that nobody has its addresses.
+    await Ipv6Host.run("examples/services.ts", "--address", `${KERNEL}/64`).then(
       (host) => host[Symbol.asyncDispose](),
       (error: Error) => refused = error.message,
     );
