@@ -45,8 +45,7 @@ const MAIN = "app/main.js";
 
 /**
  * The kernel's command line. What follows `--` are arguments of process 1, and `NAME=value` goes to its environment.
- * A ramfs has no limit of its own, unlike a tmpfs with its half of the memory. The time stamp counter is taken at its
- * word: a busy host makes the kernel give it up for clocks that cost an exit a look. Whether timer interrupts come is not tried
+ * A ramfs has no limit of its own, unlike a tmpfs with its half of the memory. Whether timer interrupts come is not tried
  * (`no_timer_check`): on a busy host an emulator may deliver none in the time of the trial, and the kernel would stop. The kernel hides nothing from a
  * process that may load modules into it, so it spends nothing on keeping processors from telling (`mitigations`).
  */
@@ -54,7 +53,6 @@ export const COMMAND_LINE = [
   "console=ttyS0",
   "quiet",
   "panic=-1",
-  "tsc=reliable",
   "no_timer_check",
   "random.trust_cpu=on",
   "mitigations=off",
