@@ -4,22 +4,15 @@
  * @module
  */
 
-import {
-  type Device,
-  DeviceCounters,
-  OFFLOAD_CHECKSUM,
-  OFFLOAD_TSO4,
-  OFFLOAD_TSO6,
-  OFFLOAD_USO,
-} from "../stack/device.ts";
-import { FREE, type Handler, type Packet, RECEIVED, RESERVED, SENT } from "../stack/packet.ts";
+import { type Device, OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../stack/device.ts";
+import { type Handler, type Packet, RECEIVED } from "../stack/packet.ts";
 import * as ethernet from "../stack/wire/ethernet.ts";
 import { BridgePort, type BridgePortOptions } from "./bridge_port.ts";
 import { ForwardingTable } from "./forwarding_table.ts";
-import { MAX_SUPER_FRAME, sendable } from "./frame.ts";
+import { sendable } from "./frame.ts";
 import { formatLinkAddress, randomLinkAddress } from "./link_address.ts";
 import { copyMetadata, MirrorPacket } from "./mirror.ts";
-import { misused, SlotPool, slotSizeFor } from "./slot_pool.ts";
+import { checkRange, SlotDevice } from "./slot_device.ts";
 
 /** Options of a {@link BridgeDevice}. */
 export interface BridgeOptions {
@@ -75,19 +68,12 @@ const RESERVED_HIGH = 0x0180, RESERVED_LOW = 0xc2000000 | 0;
  * await using network = await Network.open({ device: bridge, addresses: ["10.0.0.1/24"] });
  * ```
  */
-export class BridgeDevice implements Device {
-  readonly name: string;
-  readonly mac: Uint8Array;
-  readonly mtu: number;
-  readonly offloads: number = OFFLOAD_CHECKSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6 | OFFLOAD_USO;
-  readonly failure: Error | null = null;
-  readonly counters: DeviceCounters = new DeviceCounters();
+export class BridgeDevice extends SlotDevice implements Device {
   /** Who is behind which port. */
   readonly table: ForwardingTable;
   readonly #macHigh: number;
   readonly #macLow: number;
   readonly #floodRate: number;
-  readonly #pool: SlotPool;
   #ports: readonly BridgePort[] = [];
   #numbers = 0;
   /** Where the next poll begins, so that no port is always the last. */
@@ -96,13 +82,7 @@ export class BridgeDevice implements Device {
   #delivered = 0;
   #now = 0;
   #more = false;
-  #wake: (() => void) | null = null;
-  #closed = false;
-  readonly #woken = (): void => {
-    const wake = this.#wake;
-    this.disarm();
-    wake?.();
-  };
+  readonly #woken = (): void => this.rouse();
 
   /**
    * Makes a bridge of open devices, which are closed with it. Further ones are added by {@link addPort}.
@@ -110,28 +90,25 @@ export class BridgeDevice implements Device {
    * @throws {RangeError} If an option is out of range.
    */
   constructor(devices: readonly Device[], options: BridgeOptions = {}) {
-    const { name = "bridge0", addresses = 4096, ageing = 300_000_000, floodRate = 10_000, slots = 256 } =
-      options;
+    const { name = "bridge0", addresses = 4096, ageing = 300_000_000, floodRate = 10_000, slots } = options;
     const least = devices.reduce((mtu, device) => Math.min(mtu, device.mtu), 65535);
     const mtu = options.mtu ?? least;
     checkRange("mtu", mtu, 68, least);
     checkRange("addresses", addresses, 4, 1 << 20);
-    checkRange("slots", slots, 1, 65536);
     if (!(ageing >= 1)) throw new RangeError(`Option ageing is "${ageing}"; give µs, 1 at least`);
     if (!(floodRate >= 1)) {
       throw new RangeError(`Option floodRate is "${floodRate}"; give frames a second, 1 at least`);
     }
-    this.name = name;
-    this.mac = options.mac?.slice() ?? randomLinkAddress();
-    if (this.mac.length !== 6 || (this.mac[0]! & 1) !== 0) {
-      throw new TypeError(`Link address "${formatLinkAddress(this.mac)}" is not that of a host`);
+    const mac = options.mac?.slice() ?? randomLinkAddress();
+    if (mac.length !== 6 || (mac[0]! & 1) !== 0) {
+      throw new TypeError(`Link address "${formatLinkAddress(mac)}" is not that of a host`);
     }
-    this.mtu = mtu;
-    const view = new DataView(this.mac.buffer);
+    const offloads = OFFLOAD_CHECKSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6 | OFFLOAD_USO;
+    super({ name, mac, mtu, offloads, slots });
+    const view = new DataView(mac.buffer);
     this.#macHigh = view.getUint16(0);
     this.#macLow = view.getInt32(2);
     this.#floodRate = floodRate;
-    this.#pool = new SlotPool(this, slots, slotSizeFor(MAX_SUPER_FRAME));
     const secret = options.secret ?? crypto.getRandomValues(new Int32Array(1))[0]!;
     this.table = new ForwardingTable(addresses, ageing, secret);
     for (const device of devices) this.addPort(device);
@@ -153,23 +130,15 @@ export class BridgeDevice implements Device {
     });
   }
 
-  get linkUp(): boolean {
-    return !this.#closed && this.#ports.some(({ device }) => device.linkUp);
+  override get linkUp(): boolean {
+    return !this.closed && this.#ports.some(({ device }) => device.linkUp);
   }
 
-  get closed(): boolean {
-    return this.#closed;
-  }
-
-  get deadline(): number {
-    if (this.#closed) return Infinity;
+  override get deadline(): number {
+    if (this.closed) return Infinity;
     let next = this.#more ? this.#now : Infinity;
     for (const { device } of this.#ports) if (device.deadline < next) next = device.deadline;
     return next;
-  }
-
-  get free(): number {
-    return this.#closed ? 0 : this.#pool.free;
   }
 
   /**
@@ -194,7 +163,7 @@ export class BridgeDevice implements Device {
     });
     this.#ports = [...this.#ports, port];
     // Whoever sleeps has to watch one device more.
-    if (this.#wake !== null) this.#woken();
+    if (this.wake !== null) this.#woken();
     return port;
   }
 
@@ -206,8 +175,8 @@ export class BridgeDevice implements Device {
     this.table.forget(port.number);
   }
 
-  poll(receiver: Handler, budget: number, now: number): number {
-    if (this.#closed) return 0;
+  override poll(receiver: Handler, budget: number, now: number): number {
+    if (this.closed) return 0;
     this.#now = now;
     this.#receiver = receiver;
     this.#delivered = 0;
@@ -223,49 +192,16 @@ export class BridgeDevice implements Device {
     return this.#delivered;
   }
 
-  reserve(): Packet | null {
-    if (this.#closed) return null;
-    const packet = this.#pool.take();
-    if (packet === null) this.counters.transmitExhausted++;
-    return packet;
-  }
-
-  transmit(packet: Packet): boolean {
-    if (this.#closed) return false;
-    const { state } = packet;
-    if (packet.device !== this || (state !== RESERVED && state !== RECEIVED)) {
-      misused("transmit", this, packet);
-    }
-    packet.state = SENT;
-    const { length } = packet;
-    const sent = sendable(packet, this.offloads, this.mtu) && this.#sendOwn(packet);
-    if (sent) {
-      this.counters.sentFrames++;
-      this.counters.sentBytes += length;
-    } else {
-      this.counters.transmitErrors++;
-    }
-    if (state === RESERVED) this.#pool.give(packet);
-    else if (packet.piece0Length !== 0) packet.dropPieces();
-    return sent;
-  }
-
-  release(packet: Packet): void {
-    if (this.#closed) return;
-    if (packet.device !== this || packet.state !== RESERVED) misused("release", this, packet);
-    this.#pool.give(packet);
-  }
-
-  flush(): void {
-    if (this.#closed) return;
+  override flush(): void {
+    if (this.closed) return;
     const ports = this.#ports;
     for (let i = 0; i < ports.length; i++) ports[i]!.device.flush();
     for (let i = 0; i < ports.length; i++) if (ports[i]!.device.closed) this.#lose(ports[i]!);
   }
 
-  arm(wake: () => void): boolean {
-    if (this.#closed) return true;
-    this.#wake = wake;
+  override arm(wake: () => void): boolean {
+    if (this.closed) return true;
+    this.wake = wake;
     for (let i = 0; i < this.#ports.length; i++) {
       if (!this.#ports[i]!.device.arm(this.#woken)) {
         this.disarm();
@@ -275,15 +211,13 @@ export class BridgeDevice implements Device {
     return true;
   }
 
-  disarm(): void {
-    this.#wake = null;
+  override disarm(): void {
+    this.wake = null;
     for (let i = 0; i < this.#ports.length; i++) this.#ports[i]!.device.disarm();
   }
 
-  close(): void {
-    if (this.#closed) return;
-    this.disarm();
-    this.#closed = true;
+  /** Closes the ports' devices. */
+  protected override shut(): void {
     for (const { device } of this.#ports) device.close();
   }
 
@@ -296,9 +230,9 @@ export class BridgeDevice implements Device {
       const port = ports[(this.#turn + i) % ports.length]!;
       // Each frame comes in here at most once, so that no more come than may.
       const left = budget - this.#delivered;
-      if (left <= 0 || this.#closed) return !this.#closed;
+      if (left <= 0 || this.closed) return !this.closed;
       if (port.device.poll(port.relayIn, left, now) >= left) more = true;
-      if (port.device.closed && !this.#closed) this.#lose(port);
+      if (port.device.closed && !this.closed) this.#lose(port);
     }
     return more;
   }
@@ -393,22 +327,12 @@ export class BridgeDevice implements Device {
 
   /** Lends a frame to whoever polls. */
   #deliver(packet: Packet, from: BridgePort): void {
-    const { counters } = this;
-    const mirror = from.mirrors.of(packet);
-    mirror.interface = null;
-    counters.receivedFrames++;
-    counters.receivedBytes += packet.length;
     this.#delivered++;
-    mirror.state = RECEIVED;
-    try {
-      this.#receiver!.receive(mirror);
-    } finally {
-      mirror.state = FREE;
-    }
+    this.lend(from.mirrors.of(packet), this.#receiver!);
   }
 
   /** Sends a frame of ours. */
-  #sendOwn(packet: Packet): boolean {
+  protected override sendFrame(packet: Packet): boolean {
     const { view, offset: at } = packet;
     const high = ethernet.destinationHigh(view, at);
     if (ethernet.isGroup(high)) return this.#flood(packet, null);
@@ -436,12 +360,5 @@ export class BridgeDevice implements Device {
     const ports = this.#ports;
     for (let i = 0; i < ports.length; i++) if (ports[i]!.number === number) return ports[i]!;
     return null;
-  }
-}
-
-/** @throws {RangeError} If `value` is not a whole number from `low` to `high`. */
-function checkRange(name: string, value: number, low: number, high: number): void {
-  if (!Number.isInteger(value) || value < low || value > high) {
-    throw new RangeError(`Option ${name} is "${value}"; give a whole number from ${low} to ${high}`);
   }
 }

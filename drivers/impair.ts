@@ -4,11 +4,11 @@
  * @module
  */
 
-import { type Device, DeviceCounters, type Medium } from "../stack/device.ts";
-import { FREE, type Handler, type Packet, RECEIVED, RESERVED, SENT } from "../stack/packet.ts";
-import { FRAME_OVERHEAD, linkHeader, MAX_SUPER_FRAME, sendable } from "./frame.ts";
+import type { Device } from "../stack/device.ts";
+import type { Handler, Packet } from "../stack/packet.ts";
+import { FRAME_OVERHEAD } from "./frame.ts";
 import { ImpairedDirection, type Impairment } from "./impairment.ts";
-import { misused, SlotPool, slotSizeFor } from "./slot_pool.ts";
+import { checkRange, SlotDevice } from "./slot_device.ts";
 
 /** Options of an {@link ImpairDevice}. */
 export interface ImpairOptions {
@@ -47,25 +47,16 @@ const RESERVABLE = 256;
  * peer.close();
  * ```
  */
-export class ImpairDevice implements Device {
-  readonly medium: Medium;
-  readonly mac: Uint8Array;
-  readonly mtu: number;
-  readonly offloads: number = 0;
-  readonly counters: DeviceCounters = new DeviceCounters();
+export class ImpairDevice extends SlotDevice implements Device {
   /** The way out. */
   readonly send: ImpairedDirection;
   /** The way in. */
   readonly receive: ImpairedDirection;
   readonly #inner: Device;
-  /** Bytes of a link header. */
-  readonly #header: number;
-  readonly #pool: SlotPool;
   readonly #relay: Handler = { receive: (packet) => this.receive.offer(packet, this.#now) };
   #now = 0;
   /** The inner device may have more than the last poll took. */
   #more = false;
-  #closed = false;
 
   /**
    * Puts the link in front of `inner`, which is closed with it.
@@ -78,47 +69,34 @@ export class ImpairDevice implements Device {
         `Device "${inner.name}" has offloads; open it without, since a bad link cuts no super-frames`,
       );
     }
-    if (!Number.isInteger(slots) || slots < 1 || slots > 65536) {
-      throw new RangeError(`Option slots is "${slots}"; give a whole number from 1 to 65536`);
-    }
+    checkRange("slots", slots, 1, 65536);
+    const { name, medium = "ethernet", mac, mtu } = inner;
+    super({ name, medium, mac, mtu, offloads: 0, slots: RESERVABLE });
     this.#inner = inner;
-    this.medium = inner.medium ?? "ethernet";
-    this.#header = linkHeader(inner);
-    this.mac = inner.mac;
-    this.mtu = inner.mtu;
-    this.#pool = new SlotPool(this, RESERVABLE, slotSizeFor(MAX_SUPER_FRAME));
     const length = inner.mtu + FRAME_OVERHEAD;
     this.send = new ImpairedDirection(this, seed, slots, length, options.send ?? {});
     this.receive = new ImpairedDirection(this, seed ^ OTHER_DIRECTION, slots, length, options.receive ?? {});
   }
 
-  get name(): string {
-    return this.#inner.name;
+  override get linkUp(): boolean {
+    return !this.closed && this.#inner.linkUp;
   }
 
-  get linkUp(): boolean {
-    return !this.#closed && this.#inner.linkUp;
+  override get closed(): boolean {
+    return super.closed || this.#inner.closed;
   }
 
-  get closed(): boolean {
-    return this.#closed || this.#inner.closed;
-  }
-
-  get failure(): Error | null {
+  override get failure(): Error | null {
     return this.#inner.failure;
   }
 
-  get deadline(): number {
+  override get deadline(): number {
     if (this.closed) return Infinity;
     if (this.#more) return this.#now;
     return Math.min(this.send.next, this.receive.next, this.#inner.deadline);
   }
 
-  get free(): number {
-    return this.closed ? 0 : this.#pool.free;
-  }
-
-  poll(receiver: Handler, budget: number, now: number): number {
+  override poll(receiver: Handler, budget: number, now: number): number {
     if (this.closed) return 0;
     this.#now = now;
     this.#release();
@@ -134,70 +112,34 @@ export class ImpairDevice implements Device {
         continue;
       }
       delivered++;
-      this.counters.receivedFrames++;
-      this.counters.receivedBytes += packet.length;
-      packet.state = RECEIVED;
-      try {
-        receiver.receive(packet);
-      } finally {
-        packet.state = FREE;
-      }
+      this.lend(packet, receiver);
     }
     return delivered;
   }
 
-  reserve(): Packet | null {
-    if (this.closed) return null;
-    const packet = this.#pool.take();
-    if (packet === null) this.counters.transmitExhausted++;
-    return packet;
-  }
-
   /** Takes the frame; whether it arrives is another matter, and not known to the sender. */
-  transmit(packet: Packet): boolean {
-    if (this.closed) return false;
-    const state = packet.state;
-    if (packet.device !== this || (state !== RESERVED && state !== RECEIVED)) {
-      misused("transmit", this, packet);
-    }
-    packet.state = SENT;
-    const sent = sendable(packet, 0, this.mtu, this.#header);
-    if (sent) {
-      this.counters.sentFrames++;
-      this.counters.sentBytes += packet.length;
-      this.send.offer(packet, this.#now);
-    } else {
-      this.counters.transmitErrors++;
-    }
-    if (state === RESERVED) this.#pool.give(packet);
-    else if (packet.piece0Length !== 0) packet.dropPieces();
-    return sent;
+  protected override sendFrame(packet: Packet): boolean {
+    this.send.offer(packet, this.#now);
+    return true;
   }
 
-  release(packet: Packet): void {
-    if (this.closed) return;
-    if (packet.device !== this || packet.state !== RESERVED) misused("release", this, packet);
-    this.#pool.give(packet);
-  }
-
-  flush(): void {
+  override flush(): void {
     if (this.closed) return;
     this.#release();
     this.#inner.flush();
   }
 
-  arm(wake: () => void): boolean {
+  override arm(wake: () => void): boolean {
     if (this.closed) return true;
     return this.deadline > this.#now && this.#inner.arm(wake);
   }
 
-  disarm(): void {
+  override disarm(): void {
     this.#inner.disarm();
   }
 
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+  /** Drops what is on its way, and closes the inner device. */
+  protected override shut(): void {
     this.send.clear();
     this.receive.clear();
     this.#inner.close();
@@ -211,7 +153,7 @@ export class ImpairDevice implements Device {
       const copy = this.#inner.reserve();
       if (copy === null) return;
       const length = packet.length;
-      copy.offset -= this.#header;
+      copy.offset -= this.header;
       copy.end = copy.offset + length;
       packet.copyTo(copy.bytes, copy.offset);
       this.#inner.transmit(copy);

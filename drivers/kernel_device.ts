@@ -5,26 +5,14 @@
  */
 
 import { allocateArena } from "../stack/arena.ts";
-import {
-  type Device,
-  DeviceCounters,
-  type Medium,
-  OFFLOAD_CHECKSUM,
-  OFFLOAD_TSO4,
-  OFFLOAD_TSO6,
-  OFFLOAD_USO,
-} from "../stack/device.ts";
+import { type Device, OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../stack/device.ts";
 import {
   CHECKSUM_PARTIAL,
   CHECKSUM_VALID,
-  FREE,
   GSO_NONE,
   type Handler,
   HEADROOM,
   Packet,
-  RECEIVED,
-  RESERVED,
-  SENT,
 } from "../stack/packet.ts";
 import { EAGAIN, EBADFD, EINTR, EIO, errnoText } from "./ffi/errno.ts";
 import { errno, type Libc, libc } from "./ffi/libc.ts";
@@ -44,8 +32,9 @@ import {
   VNET_HEADER,
 } from "./ffi/tun.ts";
 import { openWaiter, type Waiter, type WaitMethod } from "./ffi/waiter.ts";
-import { linkHeader, MAX_SUPER_FRAME, sendable } from "./frame.ts";
-import { misused, SlotPool, slotSizeFor } from "./slot_pool.ts";
+import { MAX_SUPER_FRAME } from "./frame.ts";
+import { SlotDevice } from "./slot_device.ts";
+import { slotSizeFor } from "./slot_pool.ts";
 
 /** Options of both. */
 export interface KernelDeviceOptions {
@@ -82,24 +71,14 @@ const UNEXPLAINED = 100;
  * Frames go in and out by one system call each, at once. The frame that was received lies in the only receive slot:
  * whoever answers in place sends it before the next one is read.
  */
-export abstract class KernelDevice implements Device {
-  readonly name: string;
-  readonly medium: Medium;
-  readonly mac: Uint8Array;
-  readonly mtu: number;
-  readonly offloads: number;
-  readonly counters: DeviceCounters = new DeviceCounters();
-  readonly deadline: number = Infinity;
+export abstract class KernelDevice extends SlotDevice implements Device {
   readonly #calls: Libc;
   readonly #fd: number;
   readonly #kind: TunKind;
-  /** Bytes of a link header. */
-  readonly #header: number;
   /** Where a received frame starts in its slot, and the virtio_net_hdr in front of it. */
   readonly #start: number;
   readonly #readOffset: number;
   readonly #probe: LinkProbe;
-  readonly #pool: SlotPool;
   readonly #vectors = new IoVectors(3);
   readonly #received: Packet;
   readonly #readPointer: Deno.PointerObject;
@@ -110,39 +89,31 @@ export abstract class KernelDevice implements Device {
   readonly #linkChanged = (): void => {
     this.#watcher.pending = 0;
     this.#up = this.#probe.up();
-    const wake = this.#wake;
-    this.disarm();
-    wake?.();
+    this.rouse();
   };
-  readonly #framesCame = (): void => {
-    const wake = this.#wake;
-    this.disarm();
-    wake?.();
-  };
-  #wake: (() => void) | null = null;
+  readonly #framesCame = (): void => this.rouse();
   #up: boolean;
-  #closed = false;
-  #failure: Error | null = null;
   /** Reads in a row that failed for no reason that is known. */
   #unexplained = 0;
 
   /** Takes an open device over. @param mac Our link address; all 0 for TUN. @throws {Error} If the interface is gone. */
   protected constructor(tun: Tun, mac: Uint8Array, options: KernelDeviceOptions) {
+    super({
+      name: tun.name,
+      medium: tun.kind === "tun" ? "ip" : "ethernet",
+      mac,
+      mtu: interfaceMtu(tun),
+      offloads: negotiate(tun, options.offloads ?? "all"),
+      slots: options.slots,
+    });
     this.#calls = libc();
     this.#fd = tun.fd;
     this.#kind = tun.kind;
-    this.name = tun.name;
-    this.medium = tun.kind === "tun" ? "ip" : "ethernet";
-    this.#header = linkHeader(this);
-    this.#start = HEADROOM - this.#header;
+    this.#start = HEADROOM - this.header;
     this.#readOffset = this.#start - VNET_HEADER;
-    this.mac = mac;
-    this.mtu = interfaceMtu(tun);
-    this.offloads = negotiate(tun, options.offloads ?? "all");
     this.#probe = new LinkProbe(tun);
     this.#up = this.#probe.up();
     const size = slotSizeFor(MAX_SUPER_FRAME);
-    this.#pool = new SlotPool(this, options.slots ?? 256, size);
     const region = allocateArena(size);
     this.#received = new Packet(this, region, 0, 0, size);
     this.#readPointer = pointerTo(region.bytes, this.#readOffset);
@@ -151,35 +122,23 @@ export abstract class KernelDevice implements Device {
     this.#watcher = openWaiter(tun.socket, new Uint8Array(new ArrayBuffer(LINK_MESSAGES)), options.wait);
   }
 
-  get linkUp(): boolean {
-    if (this.#closed) return false;
+  override get linkUp(): boolean {
+    if (this.closed) return false;
     // The kernel does not tell when its side comes up; so whoever asks while it is down makes us look.
     if (!this.#up) this.#up = this.#probe.up();
     return this.#up;
   }
 
-  get closed(): boolean {
-    return this.#closed;
-  }
-
-  get failure(): Error | null {
-    return this.#failure;
-  }
-
-  get free(): number {
-    return this.#closed ? 0 : this.#pool.free;
-  }
-
-  poll(receiver: Handler, budget: number, _now: number): number {
+  override poll(receiver: Handler, budget: number, _now: number): number {
     let delivered = 0;
     const pending = this.#waiter.pending;
-    if (pending !== 0 && !this.#closed) {
+    if (pending !== 0 && !this.closed) {
       // What the wake-up has read already.
       this.#waiter.pending = 0;
       if (pending < 0) this.#readFailed(-pending);
       else if (this.#deliver(receiver, pending)) delivered++;
     }
-    while (delivered < budget && !this.#closed) {
+    while (delivered < budget && !this.closed) {
       const length = this.#calls.read(this.#fd, this.#readPointer, this.#readLength);
       if (length < 0) {
         if (this.#readFailed(errno())) break;
@@ -190,69 +149,34 @@ export abstract class KernelDevice implements Device {
     return delivered;
   }
 
-  reserve(): Packet | null {
-    if (this.#closed) return null;
-    const packet = this.#pool.take();
-    if (packet === null) this.counters.transmitExhausted++;
-    return packet;
-  }
-
-  transmit(packet: Packet): boolean {
-    if (this.#closed) return false;
-    const state = packet.state;
-    if (packet.device !== this || (state !== RESERVED && state !== RECEIVED)) {
-      misused("transmit", this, packet);
-    }
-    packet.state = SENT;
-    const length = packet.length;
-    const sent = sendable(packet, this.offloads, this.mtu, this.#header) && this.#write(packet);
-    if (sent) {
-      this.counters.sentFrames++;
-      this.counters.sentBytes += length;
-    } else {
-      this.counters.transmitErrors++;
-    }
-    if (state === RESERVED) this.#pool.give(packet);
-    else if (packet.piece0Length !== 0) packet.dropPieces();
-    return sent;
-  }
-
-  release(packet: Packet): void {
-    if (this.#closed) return;
-    if (packet.device !== this || packet.state !== RESERVED) misused("release", this, packet);
-    this.#pool.give(packet);
-  }
-
   /** Nothing to do: {@link transmit} has written the frame. */
-  flush(): void {}
+  override flush(): void {}
 
-  arm(wake: () => void): boolean {
-    if (this.#closed) return true;
+  override arm(wake: () => void): boolean {
+    if (this.closed) return true;
     if (this.#waiter.pending !== 0) return false;
-    this.#wake = wake;
+    this.wake = wake;
     this.#waiter.start(this.#framesCame);
     this.#watcher.start(this.#linkChanged);
     return true;
   }
 
-  disarm(): void {
-    if (this.#closed) return;
-    this.#wake = null;
+  override disarm(): void {
+    if (this.closed) return;
+    this.wake = null;
     this.#waiter.stop();
     this.#watcher.stop();
   }
 
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#wake = null;
+  /** Closes the descriptors. */
+  protected override shut(): void {
     this.#waiter.close();
     this.#watcher.close();
   }
 
   /** Hands on what was read into the receive slot. @returns False if it was no frame. */
   #deliver(receiver: Handler, length: number): boolean {
-    if (length <= VNET_HEADER + this.#header || length >= this.#readLength) {
+    if (length <= VNET_HEADER + this.header || length >= this.#readLength) {
       this.counters.receiveErrors++;
       return false;
     }
@@ -260,18 +184,10 @@ export abstract class KernelDevice implements Device {
     const packet = this.#received;
     const { view } = packet;
     packet.reset(this.#start, this.#readOffset + length);
-    packet.interface = null;
     // Most frames have neither; one load tells.
     const kind = view.getUint16(this.#readOffset, true);
     if (kind !== 0) this.#readHeader(packet, kind & 255, kind >> 8);
-    this.counters.receivedFrames++;
-    this.counters.receivedBytes += length - VNET_HEADER;
-    packet.state = RECEIVED;
-    try {
-      receiver.receive(packet);
-    } finally {
-      packet.state = FREE;
-    }
+    this.lend(packet, receiver);
     return true;
   }
 
@@ -290,7 +206,7 @@ export abstract class KernelDevice implements Device {
   }
 
   /** Puts the virtio_net_hdr in front of the frame and writes both, in one call. */
-  #write(packet: Packet): boolean {
+  protected override sendFrame(packet: Packet): boolean {
     const { view, region } = packet;
     const start = packet.offset - VNET_HEADER;
     if (start < packet.base) return false;
@@ -320,7 +236,7 @@ export abstract class KernelDevice implements Device {
     if (this.#calls.writev(this.#fd, vectors.pointer, vectors.count) >= 0) return true;
     const number = errno();
     if (number === EIO) this.#up = false;
-    else if (number === EBADFD && !this.#probe.attached()) this.#fail(number);
+    else if (number === EBADFD && !this.#probe.attached()) this.#lose(number);
     return false;
   }
 
@@ -333,17 +249,18 @@ export abstract class KernelDevice implements Device {
     if (number === EINTR) return false;
     if (number === EIO) this.#up = false;
     // The number may not be that of the read (see `errno`): one alone does not end a device that is there.
-    else if (!this.#probe.attached() || ++this.#unexplained >= UNEXPLAINED) this.#fail(number);
+    else if (!this.#probe.attached() || ++this.#unexplained >= UNEXPLAINED) this.#lose(number);
     return true;
   }
 
-  #fail(number: number): void {
-    this.#failure = new Error(
-      `${this.#kind.toUpperCase()} device "${this.name}" failed: ${
-        errnoText(number)
-      }; create it again and open it anew`,
+  #lose(number: number): void {
+    this.fail(
+      new Error(
+        `${this.#kind.toUpperCase()} device "${this.name}" failed: ${
+          errnoText(number)
+        }; create it again and open it anew`,
+      ),
     );
-    this.close();
   }
 }
 

@@ -5,22 +5,12 @@
  * @module
  */
 
-import { type Device, DeviceCounters, type Medium as FrameMedium } from "../stack/device.ts";
-import {
-  CHECKSUM_PARTIAL,
-  CHECKSUM_VALID,
-  FREE,
-  type Handler,
-  HEADROOM,
-  Packet,
-  RECEIVED,
-  Region,
-  RESERVED,
-  SENT,
-} from "../stack/packet.ts";
-import { FRAME_OVERHEAD, linkHeader, MAX_SUPER_FRAME, sendable } from "./frame.ts";
+import type { Device, Medium as FrameMedium } from "../stack/device.ts";
+import { CHECKSUM_PARTIAL, CHECKSUM_VALID, type Handler, HEADROOM, Packet, Region } from "../stack/packet.ts";
+import { FRAME_OVERHEAD, MAX_SUPER_FRAME } from "./frame.ts";
 import { numberedLinkAddress } from "./link_address.ts";
-import { misused, SlotPool, slotSizeFor } from "./slot_pool.ts";
+import { checkRange, SlotDevice } from "./slot_device.ts";
+import { slotSizeFor } from "./slot_pool.ts";
 
 /** What the devices of one medium have in common. */
 export interface MemoryOptions {
@@ -53,45 +43,28 @@ interface Medium {
 }
 
 /** One end of a {@link MemoryDevice.pair}, or one port of a {@link MemoryHub}. */
-export class MemoryDevice implements Device {
-  readonly name: string;
-  readonly medium: FrameMedium;
-  readonly mac: Uint8Array;
-  readonly mtu: number;
-  readonly offloads: number;
-  readonly counters: DeviceCounters = new DeviceCounters();
-  readonly failure: Error | null = null;
-  readonly deadline: number = Infinity;
+export class MemoryDevice extends SlotDevice implements Device {
   /** @internal The device's place on its medium. */
   readonly port: number;
   readonly #medium: Medium;
-  /** Bytes of a link header. */
-  readonly #header: number;
-  readonly #pool: SlotPool;
   /** Frames that came, in a ring: `#head` to `#visible` can be delivered, `#visible` to `#tail` wait for a flush. */
   readonly #queue: Packet[] = [];
   #head = 0;
   #visible = 0;
   #tail = 0;
-  #closed = false;
-  #wake: (() => void) | null = null;
   #waking = false;
 
   /** @internal Use {@link MemoryDevice.pair} or {@link MemoryHub}. */
   constructor(medium: Medium, port: number, options: MemoryOptions) {
-    const { name = "memory", mtu = 1500, offloads = 0, slots = 256, queue = 256 } = options;
+    const { name = "memory", mtu = 1500, offloads = 0, slots, queue = 256 } = options;
     checkRange("mtu", mtu, 68, 65535);
-    checkRange("slots", slots, 1, 65536);
     checkRange("queue", queue, 1, 65536);
+    const mac = options.medium === "ip"
+      ? new Uint8Array(6)
+      : options.macs?.[port] ?? numberedLinkAddress(port);
+    super({ name: `${name}${port}`, medium: options.medium ?? "ethernet", mac, mtu, offloads, slots });
     this.#medium = medium;
-    this.medium = options.medium ?? "ethernet";
-    this.#header = linkHeader(this);
     this.port = port;
-    this.name = `${name}${port}`;
-    this.mtu = mtu;
-    this.offloads = offloads;
-    this.mac = this.medium === "ip" ? new Uint8Array(6) : options.macs?.[port] ?? numberedLinkAddress(port);
-    this.#pool = new SlotPool(this, slots, slotSizeFor(MAX_SUPER_FRAME));
     const frame = offloads === 0 ? mtu + FRAME_OVERHEAD : MAX_SUPER_FRAME;
     const size = slotSizeFor(frame);
     const region = new Region(new ArrayBuffer(queue * size));
@@ -123,16 +96,8 @@ export class MemoryDevice implements Device {
     return [a, b];
   }
 
-  get linkUp(): boolean {
-    return !this.#closed && this.#medium.connected(this);
-  }
-
-  get closed(): boolean {
-    return this.#closed;
-  }
-
-  get free(): number {
-    return this.#closed ? 0 : this.#pool.free;
+  override get linkUp(): boolean {
+    return !this.closed && this.#medium.connected(this);
   }
 
   /** Frames that {@link poll} would deliver now. */
@@ -141,81 +106,47 @@ export class MemoryDevice implements Device {
     return count < 0 ? count + 2 * this.#queue.length : count;
   }
 
-  poll(receiver: Handler, budget: number, _now: number): number {
+  override poll(receiver: Handler, budget: number, _now: number): number {
     let delivered = 0;
-    while (delivered < budget && this.#head !== this.#visible && !this.#closed) {
+    while (delivered < budget && this.#head !== this.#visible && !this.closed) {
       const packet = this.#queue[this.#slotOf(this.#head)]!;
-      this.counters.receivedFrames++;
-      this.counters.receivedBytes += packet.length;
-      packet.state = RECEIVED;
       delivered++;
       try {
-        receiver.receive(packet);
+        this.lend(packet, receiver);
       } finally {
-        packet.state = FREE;
         packet.interface = null;
         // After a close the ring is empty, and stays so.
-        if (!this.#closed) this.#head = this.#after(this.#head);
+        if (!this.closed) this.#head = this.#after(this.#head);
       }
     }
     return delivered;
   }
 
-  reserve(): Packet | null {
-    if (this.#closed) return null;
-    const packet = this.#pool.take();
-    if (packet === null) this.counters.transmitExhausted++;
-    return packet;
+  /** Copies the frame to whom it goes. */
+  protected override sendFrame(packet: Packet): boolean {
+    return this.#medium.carry(this, packet);
   }
 
-  transmit(packet: Packet): boolean {
-    if (this.#closed) return false;
-    const state = packet.state;
-    if (packet.device !== this || (state !== RESERVED && state !== RECEIVED)) {
-      misused("transmit", this, packet);
-    }
-    packet.state = SENT;
-    const length = packet.length;
-    const sent = sendable(packet, this.offloads, this.mtu, this.#header) && this.#medium.carry(this, packet);
-    if (sent) {
-      this.counters.sentFrames++;
-      this.counters.sentBytes += length;
-    } else {
-      this.counters.transmitErrors++;
-    }
-    if (state === RESERVED) this.#pool.give(packet);
-    else if (packet.piece0Length !== 0) packet.dropPieces();
-    return sent;
+  override flush(): void {
+    if (!this.closed) this.#medium.deliver(this);
   }
 
-  release(packet: Packet): void {
-    if (this.#closed) return;
-    if (packet.device !== this || packet.state !== RESERVED) misused("release", this, packet);
-    this.#pool.give(packet);
-  }
-
-  flush(): void {
-    if (!this.#closed) this.#medium.deliver(this);
-  }
-
-  arm(wake: () => void): boolean {
-    if (this.#closed) return true;
+  override arm(wake: () => void): boolean {
+    if (this.closed) return true;
     if (this.#head !== this.#visible) {
-      this.#wake = null;
+      this.wake = null;
       return false;
     }
-    this.#wake = wake;
+    this.wake = wake;
     return true;
   }
 
-  disarm(): void {
-    this.#wake = null;
+  override disarm(): void {
+    this.wake = null;
   }
 
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#wake = null;
+  /** Drops what waits, and leaves the medium. */
+  protected override shut(): void {
     this.#head = this.#visible = this.#tail = 0;
     this.#medium.leave(this);
   }
@@ -225,9 +156,9 @@ export class MemoryDevice implements Device {
     const tail = this.#tail;
     const used = tail - this.#head;
     const size = this.#queue.length;
-    if (this.#closed || (used < 0 ? used + 2 * size : used) === size) return false;
+    if (this.closed || (used < 0 ? used + 2 * size : used) === size) return false;
     const copy = this.#queue[this.#slotOf(tail)]!;
-    const start = copy.base + HEADROOM - this.#header;
+    const start = copy.base + HEADROOM - this.header;
     const length = packet.length;
     if (start + length > copy.limit) return false;
     packet.copyTo(copy.bytes, start);
@@ -253,12 +184,12 @@ export class MemoryDevice implements Device {
 
   /** @internal Wakes whoever has armed the device, in a turn of its own. */
   notify(): void {
-    if (this.#wake === null || this.#waking) return;
+    if (this.wake === null || this.#waking) return;
     this.#waking = true;
     setImmediate(() => {
       this.#waking = false;
-      const wake = this.#wake;
-      this.#wake = null;
+      const wake = this.wake;
+      this.wake = null;
       wake?.();
     });
   }
@@ -406,11 +337,4 @@ class HubMedium implements Medium {
 
 function placeOf(high: number, low: number): number {
   return (Math.imul(high ^ low, 0x9e3779b1) >>> 22) & (LEARNED - 1);
-}
-
-/** @throws {RangeError} If `value` is not a whole number from `low` to `high`. */
-function checkRange(name: string, value: number, low: number, high: number): void {
-  if (!Number.isInteger(value) || value < low || value > high) {
-    throw new RangeError(`Option ${name} is "${value}"; give a whole number from ${low} to ${high}`);
-  }
 }

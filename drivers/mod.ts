@@ -20,6 +20,7 @@ export { type CaptureSink } from "./pcapng.ts";
 export * from "./qemu.ts";
 export * from "./random.ts";
 export * from "./relay.ts";
+export { type DeviceShape, SlotDevice } from "./slot_device.ts";
 export * from "./tap.ts";
 export * from "./tun.ts";
 export * from "./wire.ts";

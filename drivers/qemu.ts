@@ -6,11 +6,12 @@
  */
 
 import { allocateArena } from "../stack/arena.ts";
-import { type Device, DeviceCounters } from "../stack/device.ts";
-import { type Bytes, FREE, type Handler, Packet, RECEIVED, Region, RESERVED, SENT } from "../stack/packet.ts";
-import { ETHERNET_HEADER, MAX_SUPER_FRAME, RECEIVE_OFFSET, sendable } from "./frame.ts";
+import type { Device } from "../stack/device.ts";
+import { type Bytes, type Handler, Packet, Region } from "../stack/packet.ts";
+import { ETHERNET_HEADER, MAX_SUPER_FRAME, RECEIVE_OFFSET } from "./frame.ts";
 import { randomLinkAddress } from "./link_address.ts";
-import { misused, SlotPool, slotSizeFor } from "./slot_pool.ts";
+import { checkRange, SlotDevice } from "./slot_device.ts";
+import { slotSizeFor } from "./slot_pool.ts";
 
 /** Options of a {@link QemuDevice}. */
 export interface QemuDeviceOptions {
@@ -41,15 +42,8 @@ const LONGEST = 4096 + 65536;
  * What comes is read in the background into a bounded buffer; while that is full nothing more is read, and QEMU has
  * to wait. What is sent waits in another one for the socket; a frame which finds no room in it is refused.
  */
-export class QemuDevice implements Device {
-  readonly name: string;
-  readonly mac: Uint8Array;
-  readonly mtu: number;
-  readonly offloads: number = 0;
-  readonly counters: DeviceCounters = new DeviceCounters();
-  readonly deadline: number = Infinity;
+export class QemuDevice extends SlotDevice implements Device {
   readonly #conn: Deno.UnixConn;
-  readonly #pool: SlotPool;
   readonly #received: Packet;
   readonly #input: InputRing;
   /** What is being written, and what is gathered meanwhile. */
@@ -58,30 +52,23 @@ export class QemuDevice implements Device {
   #gatheredLength = 0;
   #writeActive = false;
   #readActive = false;
-  #wake: (() => void) | null = null;
-  #closed = false;
   /** Set once the socket has ended; takes effect when what came before was delivered. */
   #ended: Error | null = null;
-  #failure: Error | null = null;
 
   /**
    * Takes over an open connection.
    * @param conn Closed with the device. @param options How it presents itself. @throws {RangeError} A value out of range.
    */
   constructor(conn: Deno.UnixConn, options: QemuDeviceOptions = {}) {
-    const { mtu = 1500, slots = 256, buffer = 1 << 20 } = options;
-    if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535) {
-      throw new RangeError(`Option mtu is "${mtu}"; give a whole number from 68 to 65535`);
-    }
+    const { mtu = 1500, slots, buffer = 1 << 20 } = options;
+    checkRange("mtu", mtu, 68, 65535);
     if (!Number.isInteger(buffer) || buffer < 2 * 65536) {
       throw new RangeError(`Option buffer is "${buffer}"; give a whole number of bytes, 131072 at least`);
     }
+    const name = options.name ?? `qemu:${pathOf(conn)}`;
+    super({ name, mac: options.mac?.slice() ?? randomLinkAddress(), mtu, offloads: 0, slots });
     this.#conn = conn;
-    this.name = options.name ?? `qemu:${pathOf(conn)}`;
-    this.mac = options.mac?.slice() ?? randomLinkAddress();
-    this.mtu = mtu;
     const size = slotSizeFor(MAX_SUPER_FRAME);
-    this.#pool = new SlotPool(this, slots, size);
     // In front of the slot lies the length, so that a frame and its length are read as one.
     this.#received = new Packet(this, allocateArena(size), 0, 0, size);
     this.#input = new InputRing(buffer);
@@ -135,30 +122,18 @@ export class QemuDevice implements Device {
     }
   }
 
-  get linkUp(): boolean {
-    return !this.#closed;
+  override get linkUp(): boolean {
+    return !this.closed;
   }
 
-  get closed(): boolean {
-    return this.#closed;
-  }
-
-  get failure(): Error | null {
-    return this.#failure;
-  }
-
-  get free(): number {
-    return this.#closed ? 0 : this.#pool.free;
-  }
-
-  poll(receiver: Handler, budget: number, _now: number): number {
+  override poll(receiver: Handler, budget: number, _now: number): number {
     let delivered = 0;
     const input = this.#input;
-    while (delivered < budget && !this.#closed) {
+    while (delivered < budget && !this.closed) {
       const length = input.frameLength();
       if (length < 0) break;
       if (length > LONGEST) {
-        this.#fail(
+        this.fail(
           new Error(`QEMU announced a frame of "${length}" bytes at "${this.name}"; it was cut off`),
         );
         break;
@@ -171,83 +146,42 @@ export class QemuDevice implements Device {
       const packet = this.#received;
       input.take(packet.bytes, RECEIVE_OFFSET - LENGTH, LENGTH + length);
       packet.reset(RECEIVE_OFFSET, RECEIVE_OFFSET + length);
-      packet.interface = null;
-      this.counters.receivedFrames++;
-      this.counters.receivedBytes += length;
-      packet.state = RECEIVED;
       delivered++;
-      try {
-        receiver.receive(packet);
-      } finally {
-        packet.state = FREE;
-      }
+      this.lend(packet, receiver);
     }
-    if (!this.#closed) {
+    if (!this.closed) {
       if (!this.#readActive) this.#read();
-      if (this.#ended !== null && input.frameLength() < 0) this.#fail(this.#ended);
+      if (this.#ended !== null && input.frameLength() < 0) this.fail(this.#ended);
     }
     return delivered;
   }
 
-  reserve(): Packet | null {
-    if (this.#closed) return null;
-    const packet = this.#pool.take();
-    if (packet === null) this.counters.transmitExhausted++;
-    return packet;
+  override flush(): void {
+    if (this.#gatheredLength > 0 && !this.#writeActive && !this.closed) this.#write();
   }
 
-  transmit(packet: Packet): boolean {
-    if (this.#closed) return false;
-    const state = packet.state;
-    if (packet.device !== this || (state !== RESERVED && state !== RECEIVED)) {
-      misused("transmit", this, packet);
-    }
-    packet.state = SENT;
-    const length = packet.length;
-    const sent = sendable(packet, 0, this.mtu) && this.#gather(packet, length);
-    if (sent) {
-      this.counters.sentFrames++;
-      this.counters.sentBytes += length;
-    } else {
-      this.counters.transmitErrors++;
-    }
-    if (state === RESERVED) this.#pool.give(packet);
-    else if (packet.piece0Length !== 0) packet.dropPieces();
-    return sent;
-  }
-
-  release(packet: Packet): void {
-    if (this.#closed) return;
-    if (packet.device !== this || packet.state !== RESERVED) misused("release", this, packet);
-    this.#pool.give(packet);
-  }
-
-  flush(): void {
-    if (this.#gatheredLength > 0 && !this.#writeActive && !this.#closed) this.#write();
-  }
-
-  arm(wake: () => void): boolean {
-    if (this.#closed) return true;
+  override arm(wake: () => void): boolean {
+    if (this.closed) return true;
     if (this.#input.frameLength() >= 0 || this.#ended !== null) return false;
-    this.#wake = wake;
+    this.wake = wake;
     this.#conn.ref();
     return true;
   }
 
-  disarm(): void {
-    if (this.#wake === null || this.#closed) return;
-    this.#wake = null;
+  override disarm(): void {
+    if (this.wake === null || this.closed) return;
+    this.wake = null;
     this.#conn.unref();
   }
 
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#wake = null;
+  /** Closes the socket. */
+  protected override shut(): void {
     this.#conn.close();
   }
 
-  #gather(packet: Packet, length: number): boolean {
+  /** Puts the frame to those that wait for the socket. */
+  protected override sendFrame(packet: Packet): boolean {
+    const { length } = packet;
     const { bytes, view } = this.#gathered;
     const at = this.#gatheredLength;
     if (at + LENGTH + length > bytes.length) return false;
@@ -261,7 +195,7 @@ export class QemuDevice implements Device {
   async #write(): Promise<void> {
     this.#writeActive = true;
     try {
-      while (this.#gatheredLength > 0 && !this.#closed) {
+      while (this.#gatheredLength > 0 && !this.closed) {
         const ready = this.#gathered, length = this.#gatheredLength;
         this.#gathered = this.#writing;
         this.#writing = ready;
@@ -280,13 +214,13 @@ export class QemuDevice implements Device {
     this.#readActive = true;
     const input = this.#input;
     try {
-      while (!this.#closed && this.#ended === null) {
+      while (!this.closed && this.#ended === null) {
         const free = input.free();
         if (free === null) break;
         const count = await this.#conn.read(free);
         if (count === null) return this.#end(null);
         input.fill(count);
-        if (input.frameLength() >= 0) this.#notify();
+        if (input.frameLength() >= 0) this.rouse();
       }
     } catch (error) {
       this.#end(error);
@@ -296,26 +230,15 @@ export class QemuDevice implements Device {
   }
 
   #end(error: unknown): void {
-    if (this.#closed || this.#ended !== null) return;
+    if (this.closed || this.#ended !== null) return;
     const why = error === null
       ? "the other side closed it"
       : error instanceof Error
       ? error.message
       : String(error);
     this.#ended = new Error(`Connection of "${this.name}" ended: ${why}; start QEMU and connect again`);
-    const wake = this.#wake;
-    if (this.#input.frameLength() < 0) this.#fail(this.#ended);
-    wake?.();
-  }
-
-  #fail(error: Error): void {
-    this.#failure = error;
-    this.close();
-  }
-
-  #notify(): void {
-    const wake = this.#wake;
-    this.disarm();
+    const wake = this.wake;
+    if (this.#input.frameLength() < 0) this.fail(this.#ended);
     wake?.();
   }
 }
