@@ -37,17 +37,39 @@ interface Report {
   boot: Record<string, number>;
 }
 
+/** The contenders' medians of one value, in their order; NaN for those that had no part. */
+function mediansOf(runs: Partial<Record<Contender, Measured[]>>, value: string): number[] {
+  return CONTENDERS.map((contender) =>
+    median((runs[contender] ?? []).map((measured) => measured[value] ?? NaN))
+  );
+}
+
+/** What callbacks and connections are as multiples of the kernel, more being better. Idle, both need nothing: no multiple. */
+function multiples(medians: readonly number[], less: boolean): [number, number] {
+  const [callbacks, connections, kernel] = medians as [number, number, number];
+  const multiple = (ours: number) => kernel > 0 ? (less ? kernel / ours : ours / kernel) : NaN;
+  return [multiple(callbacks), multiple(connections)];
+}
+
 function printNetwork(report: Report): void {
   const rows: string[][] = [];
   for (const [name, runs] of Object.entries(report.figures)) {
-    for (const { title, value, unit, divisor } of FIGURES[name]?.rows ?? []) {
-      const medians = CONTENDERS.map((contender) =>
-        median((runs[contender] ?? []).map((measured) => (measured[value] ?? NaN) / divisor))
-      );
-      rows.push([title, unit, ...medians.map(figure)]);
+    for (const { title, value, unit, divisor, less = false } of FIGURES[name]?.rows ?? []) {
+      const medians = mediansOf(runs, value);
+      const [callbacks, connections] = multiples(medians, less);
+      // What an application sees counts, where there is such a thing.
+      const multiple = figure(Number.isNaN(connections) ? callbacks : connections);
+      rows.push([title, unit, ...medians.map((value) => figure(value / divisor)), multiple]);
     }
   }
-  const header = ["Over a network", "unit", "ethox, callbacks", "ethox, connections", "Deno on the kernel"];
+  const header = [
+    "Over a network",
+    "unit",
+    "ethox, callbacks",
+    "ethox, connections",
+    "Deno on the kernel",
+    "× the kernel",
+  ];
   console.log(`\n${table(header, rows)}`);
 }
 
@@ -88,12 +110,8 @@ function bars(report: Report): Bar[] {
   const all: Bar[] = [];
   for (const [name, runs] of Object.entries(report.figures)) {
     for (const { title, value, less = false } of FIGURES[name]?.rows ?? []) {
-      const [callbacks, connections, kernel] = CONTENDERS.map((contender) =>
-        median((runs[contender] ?? []).map((measured) => measured[value] ?? NaN))
-      ) as [number, number, number];
-      const multiple = (ours: number) => less ? kernel / ours : ours / kernel;
-      // Idle, both need nothing, and nothing has no multiple.
-      if (kernel > 0) all.push({ title, callbacks: multiple(callbacks), connections: multiple(connections) });
+      const [callbacks, connections] = multiples(mediansOf(runs, value), less);
+      if (!Number.isNaN(callbacks) || !Number.isNaN(connections)) all.push({ title, callbacks, connections });
     }
   }
   return all;
@@ -107,7 +125,7 @@ async function main(): Promise<number> {
       json: { type: "string" },
       chart: { type: "string" },
       seconds: { type: "string", default: "3" },
-      rounds: { type: "string", default: "3" },
+      rounds: { type: "string", default: "5" },
       loss: { type: "boolean", default: false },
       row: { type: "string", multiple: true, default: [] },
     },
