@@ -130,6 +130,13 @@ function inputSegment(c: TcpConnection, s: Segment, now: number): void {
     s.flags &= ~wire.SYN;
     // The window of a SYN is not scaled (RFC 7323, section 2.2).
     s.window >>= c.sndShift;
+    // Its number came twice, which is acknowledged like data that did (RFC 2883).
+    if (c.sackPermitted && c.tcp.settings.duplicateSack) {
+      c.dsackStart = c.irs;
+      c.dsackEnd = c.rcvNxt;
+    }
+    c.ackNow = true;
+    c.tcp.markDirty(c);
   }
   const length = s.length + (s.flags & wire.SYN ? 1 : 0) + (s.flags & wire.FIN ? 1 : 0);
 

@@ -106,7 +106,7 @@ function parseBody(scanner: Scanner, endpoints: Endpoints): TcpSpec | UdpSpec | 
     parsePorts(scanner, endpoints);
     return { protocol: "udp", length: Number(scanner.need(/\(\s*(\d+)\s*\)/y, "(length)")[1]) };
   }
-  if (scanner.match(/icmp\b/y) !== null) return parseIcmp(scanner);
+  if (scanner.match(/icmp(?:v[46])?\b/y) !== null) return parseIcmp(scanner);
   scanner.match(/tcp\b/y);
   parsePorts(scanner, endpoints);
   return parseTcp(scanner);
@@ -116,14 +116,17 @@ function parseTcp(scanner: Scanner): TcpSpec {
   const text = scanner.need(/[A-Z0-9.]+(?=\s)|-(?=\s)/y, "TCP flags")[0];
   const flags = flagsOf(text);
   if (flags === null) scanner.fail(`Unknown TCP flags "${text}"`);
+  scanner.match(/seq\b/y);
   const range = scanner.need(RANGE, "sequence numbers like 1:1001(1000)");
   const sequence = Number(range[1]);
   const length = Number(range[3]);
   if ((sequence + length) >>> 0 !== Number(range[2]) >>> 0) {
     scanner.fail(`The length does not fit the sequence numbers in "${range[0]}"`);
   }
-  const number = (name: string) =>
-    scanner.match(new RegExp(`${name}\\b`, "y")) === null ? null : integer(scanner, `a number after ${name}`);
+  const number = (name: string) => {
+    if (scanner.match(new RegExp(`${name}\\b`, "y")) === null) return null;
+    return scanner.match(/\*|\.\.\./y) === null ? integer(scanner, `a number after ${name}`) : null;
+  };
   const acknowledgment = number("ack");
   const window = number("win");
   const urgent = number("urg");

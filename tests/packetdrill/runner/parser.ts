@@ -10,7 +10,7 @@ import { parseExpression } from "./expression_parser.ts";
 import { parsePacket } from "./packet_parser.ts";
 import { Scanner, ScriptError } from "./scanner.ts";
 
-const NUMBER = /\d+(?:\.\d+)?|\.\d+/y;
+const NUMBER = /(?:\d+(?:\.\d+|\.(?![.\d]))?|\.\d+)(?:[eE][+-]?\d+)?/y;
 const WORD = /[A-Za-z_][A-Za-z0-9_]*/y;
 
 /** How a script's `#include "other"` finds the text of the other file. */
@@ -53,7 +53,7 @@ function parseInto(
       continue;
     }
     if (scanner.done) return;
-    if (scanner.sees("--")) {
+    if (seesOption(scanner)) {
       parseOptions(script, scanner, define);
       // Only now are the words known that stand for others.
       substitute(scanner, define);
@@ -82,14 +82,19 @@ function skipToDirective(scanner: Scanner): string | null {
   }
 }
 
-/** A line of `--name=value`. Values may be quoted. */
+function seesOption(scanner: Scanner): boolean {
+  return scanner.peek(/--[A-Za-z_]|-D\s*\w/y) !== null;
+}
+
+/** A line of `--name=value`, or `-D NAME=value`. Values may be quoted. */
 function parseOptions(script: Script, scanner: Scanner, define: Map<string, string>): void {
-  const option = /--([A-Za-z_][\w-]*)(?:=((?:"[^"\n]*"|'[^'\n]*'|[^\s"'])*))?/y;
+  const option = /(?:--([A-Za-z_][\w-]*)=?|-(D)[ \t]*)((?:"[^"\n]*"|'[^'\n]*'|[^\s"'])*)/y;
   for (let match = scanner.match(option); match !== null; match = scanner.match(option)) {
-    const value = (match[2] ?? "").replace(/^(["'])(.*)\1$/, "$2");
-    script.options.push([match[1]!, value]);
-    if (match[1] === "define") addDefine(define, value);
-    if (!scanner.sees("--")) return;
+    const name = match[1] ?? "define";
+    const value = match[3]!.replace(/^(["'])(.*)\1$/, "$2");
+    script.options.push([name, value]);
+    if (name === "define") addDefine(define, value);
+    if (!seesOption(scanner)) return;
   }
   scanner.fail("Expected an option like --name=value");
 }

@@ -19,6 +19,9 @@ import { StackSettings } from "./sysctl.ts";
 import type { System, Talker, Watcher } from "./system.ts";
 import { TcpSocket } from "./tcp_socket.ts";
 
+/** µs that a packet takes to come in. */
+const STEP = 10;
+
 /** A stack of its own, its sockets, and the link between it and the script. */
 export class StackSystem implements System {
   readonly patience = 3600_000_000;
@@ -101,6 +104,8 @@ export class StackSystem implements System {
 
   deliver(frame: Uint8Array): void {
     this.#link.deliver(frame);
+    // Nothing happens at the same moment on a real machine, and what was sent when decides what was overtaken.
+    this.advance(this.now + STEP);
   }
 
   call(spec: CallSpec, expected: number): Attempt {

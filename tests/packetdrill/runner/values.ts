@@ -100,6 +100,7 @@ export function optional(e: Expression | undefined, otherwise: number): number {
 
 /** Whether anything will do. */
 export function isOpen(e: Expression | undefined): boolean {
+  if (e?.kind === "call" && e.args.length === 1 && TRANSPARENT.has(e.name)) return isOpen(e.args[0]);
   return e === undefined || e.kind === "ellipsis" ||
     (e.kind === "symbol" && (e.name === "_" || e.name === "NULL"));
 }
