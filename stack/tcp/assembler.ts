@@ -90,6 +90,21 @@ export class Assembler {
     return i < this.count && !after(this.#start[i]!, sequence) ? i : -1;
   }
 
+  /**
+   * Whether what is added as `start` to `end` will be among the latest two without pushing one of them back: it belongs to one
+   * of them, or there are not two yet.
+   */
+  isLatest(start: number, end: number): boolean {
+    let latest = 0;
+    for (let nth = 0; nth < this.#recents; nth++) {
+      const i = this.recent(nth);
+      if (i < 0) continue;
+      if (!before(end, this.#start[i]!) && !after(start, this.#end[i]!)) return true;
+      if (++latest === 2) return false;
+    }
+    return true;
+  }
+
   /** @returns The first range that ends at or after `sequence`; {@link count} when none does. */
   #firstEndingAt(sequence: number): number {
     const ends = this.#end;

@@ -52,3 +52,18 @@ Deno.test("Assembler.add() refuses a range too many, and takes those that join o
   assert.equal(assembler.add(3, 12), true);
   assert.equal(assembler.count, MAX_RANGES - 1);
 });
+
+Deno.test("Assembler.isLatest() is false for what would push one of the latest two ranges back", () => {
+  const assembler = new Assembler();
+  assembler.add(10, 20);
+  assert(assembler.isLatest(30, 40), "one range");
+  assembler.add(30, 40);
+  assert(!assembler.isLatest(50, 60), "a third range");
+  assembler.add(50, 60);
+  assert(assembler.isLatest(60, 70), "grows the latest");
+  assert(assembler.isLatest(40, 45), "grows the one before");
+  assert(!assembler.isLatest(5, 10), "grows the third");
+  // Ranges that were delivered do not count.
+  assembler.take(50);
+  assert(assembler.isLatest(80, 90), "one range is left");
+});

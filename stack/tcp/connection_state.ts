@@ -312,8 +312,9 @@ export abstract class ConnectionState implements TimerOwner {
   quickAcks: number = QUICK_ACKS;
   /** Requests and responses alternate: an ACK can ride on the response. */
   interactive = false;
-  /** Segments of the turn at {@link gapAckAt}, in µs, that came before their turn. */
+  /** Segments before their turn that were told of at once, then those that wait as well; `sack_compression.ts`. */
   gapAcks = 0;
+  /** The gap that they are behind, by RCV.NXT, or the turn in which they came, in µs. */
   gapAckAt: number = -Infinity;
   /** A duplicate segment to report (RFC 2883); nothing while both are equal. */
   dsackStart = 0;

@@ -17,6 +17,7 @@ import { sendMtuProbe } from "./mtu_probing.ts";
 import { sendQuantum, spend, superSegment, tooEarly } from "./pacing.ts";
 import { updateMss } from "./segment_size.ts";
 import { EVER_RETRANSMITTED, FIN_RECORD, LOST, PUSHED, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
+import { toldOfGaps } from "./sack_compression.ts";
 import { join, joinsRetransmission, recount, unmark } from "./scoreboard.ts";
 import { after, before } from "./sequence.ts";
 import { firstWindow, retransmitSyn, sendSyn, trySyn } from "./syn.ts";
@@ -474,6 +475,7 @@ export function acked(c: TcpConnection): void {
   c.unacked = 0;
   c.smallSegments = 0;
   c.lastAck = c.rcvNxt;
+  toldOfGaps(c);
 }
 
 /**

@@ -16,6 +16,7 @@ import type { TcpConnection } from "./connection.ts";
 import { drop, enterTimeWait, reset } from "./ending.ts";
 import type { Segment } from "./input.ts";
 import { rejectSegment } from "./reset.ts";
+import { mayWait, tellBefore, waitForMore } from "./sack_compression.ts";
 import { before, later } from "./sequence.ts";
 
 /** Segments with one of these may be short because the data ends there. */
@@ -155,38 +156,6 @@ export function heldBeyond(c: TcpConnection): number {
   return Math.max(0, end - c.rcvNxt | 0);
 }
 
-/**
- * Whether so many segments of this turn came before their turn that one ACK at its end tells of the rest: three are sent
- * at once, by which a peer finds the loss, and one of many more, as with Linux's tcp_comp_sack_nr. Where such an ACK waits
- * longer than a turn, all segments behind the same gap count.
- */
-function isOneOfMany(c: TcpConnection): boolean {
-  const { compressedSacks: most, compressedSackDelay } = c.tcp.settings;
-  const mark = compressedSackDelay > 0 ? c.rcvNxt : c.tcp.stack.now;
-  if (c.gapAckAt !== mark) {
-    c.gapAckAt = mark;
-    c.gapAcks = 0;
-  }
-  return most > 0 && c.sackPermitted && c.dsackStart === c.dsackEnd && ++c.gapAcks > 3 &&
-    c.gapAcks % most !== 0;
-}
-
-/** Lets the ACK of a segment before its turn wait for more of them. */
-function compress(c: TcpConnection): void {
-  const { compressedSackDelay } = c.tcp.settings;
-  if (compressedSackDelay === 0) {
-    c.ackNow = true;
-    c.tcp.markDirty(c);
-    return;
-  }
-  const { srtt } = c.rtt;
-  const round = srtt > 0 && (c.receiverRtt === 0 || srtt < c.receiverRtt) ? srtt : c.receiverRtt;
-  const at = c.tcp.stack.now + Math.min(compressedSackDelay, round / 20);
-  if (at >= c.ackTimerAt) return;
-  c.ackTimerAt = at;
-  c.schedule();
-}
-
 /** Keeps a segment that came before its turn, and tells the peer at once. */
 function holdOutOfOrder(
   c: TcpConnection,
@@ -202,6 +171,7 @@ function holdOutOfOrder(
   if (fin && !before(sequence + length | 0, c.rcvAdv)) fin = false;
   // The stream has one end: whoever names another one later is not believed.
   if (c.heldFin && c.heldFinAt !== (sequence + length | 0)) fin = false;
+  let told = false;
   if (length > 0 || fin) {
     const assembler = c.assembler ??= new Assembler();
     // A FIN takes a number as well, and is told of like data.
@@ -212,6 +182,7 @@ function holdOutOfOrder(
       c.dsackStart = later(sequence, assembler.start(twice));
       c.dsackEnd = before(end, assembler.end(twice)) ? end : assembler.end(twice);
     }
+    told = tellBefore(c, sequence, end);
     const kept = c.readable + heldBeyond(c);
     if (assembler.add(sequence, end)) {
       if (length > 0) {
@@ -228,7 +199,8 @@ function holdOutOfOrder(
     }
   }
   quickAck(c);
-  if (isOneOfMany(c)) compress(c);
+  if (told) return;
+  if (mayWait(c)) waitForMore(c);
   else sendAck(c);
 }
 

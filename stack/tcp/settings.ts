@@ -138,11 +138,11 @@ export interface TcpSettings {
    * always. `tcp_syncookies`.
    */
   synCookies: 0 | 1 | 2;
-  /** Segments before their turn, of one moment, that one ACK tells of at most; 0 tells of each. `tcp_comp_sack_nr`. */
+  /** Segments behind one gap that wait for one ACK at most; 0 tells of each. `tcp_comp_sack_nr`. */
   compressedSacks: number;
   /**
-   * µs that such an ACK waits for more, at most a twentieth of a round trip; 0, the default, waits for the end of the turn
-   * alone. `tcp_comp_sack_delay_ns`, where Linux has a millisecond.
+   * µs that such an ACK waits for more, at most a twentieth of a round trip; 1000 by default, as with Linux, and 0 waits for
+   * the end of the turn alone. `tcp_comp_sack_delay_ns`.
    */
   compressedSackDelay: number;
   /** A SYN that asks for ECN and was lost is sent again without (RFC 3168, section 6.1.1.1). `tcp_ecn_fallback`. */
@@ -195,7 +195,7 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   forwardRto: true,
   synCookies: 1,
   compressedSacks: 44,
-  compressedSackDelay: 0,
+  compressedSackDelay: 1000,
   ecnFallback: true,
   congestion: "cubic",
 };

@@ -40,7 +40,6 @@ export class StackSystem implements System {
     // As Linux has it until a script says otherwise: who asks for it may connect with Fast Open.
     this.#link.stack.tcp.settings.fastOpen = 1;
     this.#link.stack.tcp.settings.mtuProbing = 0;
-    this.#link.stack.tcp.settings.compressedSackDelay = 1000;
     const { stack, localAddress, remoteAddress } = this.#link;
     const { bindPort, connectPort } = options;
     const metrics = new RouteMetrics(options.mtu);
