@@ -8,8 +8,6 @@ import type { TcpConnection } from "./connection.ts";
 
 /** The newest segment that this ACK delivered. One object serves every ACK. */
 export class Sample {
-  /** When the record that was missing first was last sent again, in µs; `Infinity` when it never was. */
-  headSentAgain = Infinity;
   /** When the first and the last of what was acknowledged in order, and sent only once, were sent; `Infinity` for none. */
   firstSentAt = Infinity;
   lastSentAt = Infinity;
@@ -32,7 +30,6 @@ export class Sample {
   highest = 0;
 
   reset(): void {
-    this.headSentAgain = Infinity;
     this.firstSentAt =
       this.lastSentAt =
       this.firstSackedAt =

@@ -245,9 +245,9 @@ export abstract class ConnectionState implements TimerOwner {
   undoSsthresh = 0;
   /** Segments sent again in this recovery and not reported as duplicates; -1 when none was. */
   undoRetransmits = 0;
-  /** Something was sent again in this recovery. */
+  /** Something was sent again since everything was last in order, or since a fast recovery began. */
   undoSent = false;
-  /** Our timestamp of the first retransmission. */
+  /** Our timestamp of the first such retransmission. */
   undoStamp = 0;
 
   // RACK (RFC 8985).

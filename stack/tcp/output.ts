@@ -258,7 +258,7 @@ export function link(c: TcpConnection, record: number): void {
 }
 
 /** Sends records marked lost again, oldest first, as far as the window lets. */
-function retransmitLost(c: TcpConnection, now: number): void {
+export function retransmitLost(c: TcpConnection, now: number): void {
   const records = c.tcp.records;
   for (let r = c.head; r >= 0; r = records.next[r]!) {
     if (c.lostOut <= c.retransOut) return;
@@ -328,10 +328,10 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   c.retransmissions += count;
   c.tcp.counters.retransmittedSegments += count;
   if (c.recovery === Recovery.Fast || c.recovery === Recovery.Reduced) c.prrOut += count;
-  if (c.undoValid && !probe) {
+  if (!probe) {
     if (!c.undoSent) c.undoStamp = timestamp(c);
     c.undoSent = true;
-    c.undoRetransmits = Math.max(c.undoRetransmits, 0) + count;
+    if (c.undoValid) c.undoRetransmits = Math.max(c.undoRetransmits, 0) + count;
   }
   stamp(c, r, false, now);
   acked(c);

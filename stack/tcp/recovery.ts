@@ -251,7 +251,6 @@ function removeAcknowledged(c: TcpConnection, ack: number, now: number): void {
     if (flags & SYN_RECORD) sample.handshake = true;
     // A copy that waits for a slot has nothing to ask for any more.
     if (flags & SYN_RECORD) c.synDue = false;
-    if (removed === 0 && flags & EVER_RETRANSMITTED) sample.headSentAgain = records.sentAt[r]!;
     removed += segments;
     c.packetsOut -= segments;
     c.head = records.next[r]!;

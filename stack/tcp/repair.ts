@@ -23,7 +23,7 @@ import { retransmit } from "./output.ts";
 import { EVER_RETRANSMITTED, LOST, SACKED, SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
 import { armSendTimer } from "./timers.ts";
-import { isBefore, sample } from "./ack_sample.ts";
+import { sample } from "./ack_sample.ts";
 
 /**
  * What an ACK means that is not what it should be, or that comes while something is missing (as Linux goes about it).
@@ -39,6 +39,7 @@ export function judge(
   now: number,
 ): void {
   if (c.packetsOut === 0) c.sackedOut = 0;
+  if (c.recovery === Recovery.Open && !c.disorder) c.undoSent = false;
   if (c.recovery === Recovery.Reduced) {
     // A mark's reduction lasts until something is acknowledged that was sent since.
     if (after(c.sndUna, c.recoveryPoint)) {
@@ -74,12 +75,19 @@ export function judge(
   detectLosses(c, advanced, now);
   if (c.lostOut > 0) lossFound(c, now);
   else if (c.recovery !== Recovery.Reduced) keepOpen(c);
+  else if (!repairs(c)) c.undoSent = false;
+}
+
+/** Whether what was sent again is still under way. */
+function repairs(c: TcpConnection): boolean {
+  return c.retransOut > 0 || (c.head >= 0 && (c.tcp.records.flags[c.head]! & EVER_RETRANSMITTED) !== 0);
 }
 
 /** Not in recovery: is everything in order? */
 function keepOpen(c: TcpConnection): void {
-  const disorder = c.sackedOut + c.lostOut + c.retransOut > 0 ||
-    (c.head >= 0 && (c.tcp.records.flags[c.head]! & EVER_RETRANSMITTED) !== 0);
+  const repairing = repairs(c);
+  if (!repairing) c.undoSent = false;
+  const disorder = c.sackedOut + c.lostOut > 0 || repairing;
   if (c.recovery !== Recovery.Open || c.disorder !== disorder) c.recoveryPoint = c.sndNxt;
   c.recovery = Recovery.Open;
   c.disorder = disorder;
@@ -98,10 +106,17 @@ function endReduction(c: TcpConnection): void {
 function endRepair(c: TcpConnection, options: TcpOptions, advanced: boolean): boolean {
   if (mayUndo(c, options, advanced)) undo(c, false);
   else narrowReordering(c);
-  if (!c.sackPermitted && c.sndUna === c.recoveryPoint) return true;
+  if (holdsOpening(c)) return true;
   c.recovery = Recovery.Open;
   c.disorder = c.frto = false;
   return false;
+}
+
+/** Without SACK, repair lasts until something is acknowledged that was sent since it began. */
+function holdsOpening(c: TcpConnection): boolean {
+  if (c.sackPermitted || c.sndUna !== c.recoveryPoint) return false;
+  if (!repairs(c)) c.undoSent = false;
+  return true;
 }
 
 /** An ACK in the middle of repair, of a first copy that was late. @returns Whether that is all that there is to do. */
@@ -163,7 +178,7 @@ function afterTimeout(
 function undoTimeout(c: TcpConnection, frto: boolean): boolean {
   undo(c, true);
   c.timeouts = 0;
-  if (!c.sackPermitted && c.sndUna === c.recoveryPoint) return true;
+  if (holdsOpening(c)) return true;
   if (frto || c.sackPermitted) {
     c.recovery = Recovery.Open;
     c.disorder = c.frto = false;
@@ -192,6 +207,7 @@ function enterRecovery(c: TcpConnection, now: number): void {
     saveForUndo(c);
     c.undoCwnd = c.undoSsthresh = 0;
   } else reduce(c, now);
+  c.undoSent = false;
   c.recovery = Recovery.Fast;
   c.disorder = c.frto = false;
   c.tcp.counters.fastRecoveries++;
@@ -227,7 +243,6 @@ function saveForUndo(c: TcpConnection): void {
   c.undoSsthresh = c.ssthresh;
   // Those that an earlier recovery has under way count as well.
   c.undoRetransmits = c.retransOut + (c.probing && c.probeAgain ? 1 : 0) || -1;
-  c.undoSent = false;
 }
 
 /** Whether nothing was lost after all: every retransmission was reported as a duplicate (RFC 3708), or came too early. */
@@ -238,9 +253,7 @@ function mayUndo(c: TcpConnection, options: TcpOptions, advanced: boolean): bool
 /** The echoed timestamp is older than the first retransmission (Eifel, RFC 3522). */
 function isDelayed(c: TcpConnection, options: TcpOptions, advanced: boolean): boolean {
   return c.undoSent && advanced && c.timestamps && options.timestamps &&
-    (options.timestampEcho - c.undoStamp | 0) < 0 &&
-    // What was sent again before this recovery (by an earlier one, or as a tail loss probe) is no first copy.
-    (sample.headSentAgain === Infinity || isBefore(c, options.timestampEcho, sample.headSentAgain));
+    (options.timestampEcho - c.undoStamp | 0) < 0;
 }
 
 /** Takes a needless reduction of the window back (RFC 4015). @param found Whether what was given up is found again. */

@@ -11,7 +11,7 @@ import { Recovery, SendTimer } from "./connection_state.ts";
 import { drop, reset } from "./ending.ts";
 import { noteTimeout } from "./fast_open.ts";
 import { suspectBlackHole } from "./mtu_probing.ts";
-import { output, retransmit, sendProbe, windowClosed } from "./output.ts";
+import { output, retransmit, retransmitLost, sendProbe, windowClosed } from "./output.ts";
 import { detectLate } from "./loss_detection.ts";
 import { repairReordered, retransmissionTimeout } from "./repair.ts";
 import { sendTailProbe } from "./tail_probe.ts";
@@ -151,13 +151,13 @@ function expireSendTimer(c: TcpConnection, now: number): void {
 function expireReorder(c: TcpConnection, now: number): void {
   const { inFlight } = c;
   detectLate(c, now);
-  c.sendTimer = SendTimer.None;
-  if (c.inFlight !== inFlight) repairReordered(c, now);
-  output(c);
-  if ((c.sendTimer as SendTimer) !== SendTimer.Retransmit) {
-    c.sendTimer = SendTimer.Reorder;
-    armSendTimer(c, now);
+  // What is sent again counts from here; the time-out of what is oldest does not begin anew.
+  c.sendTimer = SendTimer.Reorder;
+  if (c.inFlight !== inFlight) {
+    repairReordered(c, now);
+    retransmitLost(c, now);
   }
+  armSendTimer(c, now);
 }
 
 function expireRetransmit(c: TcpConnection, now: number): void {

@@ -5,6 +5,7 @@
  */
 
 import type { IpAddress } from "../../../stack/ip/address.ts";
+import type { Stack } from "../../../stack/stack.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import { tcpInfo } from "../../../stack/tcp/info.ts";
 import type { CallSpec } from "./ast.ts";
@@ -34,8 +35,10 @@ export class StackSystem implements System {
   /** By their ports; those that have ended as well. */
   readonly #connections = new Map<string, TcpConnection>();
 
-  constructor(options: RunOptions, watcher: Watcher) {
+  /** @param prepare Sees the stack before anything happens. */
+  constructor(options: RunOptions, watcher: Watcher, prepare: (stack: Stack) => void = () => {}) {
     this.#link = new Link(options);
+    prepare(this.#link.stack);
     this.#watcher = watcher;
     // As Linux has it until a script says otherwise: who asks for it may connect with Fast Open.
     this.#link.stack.tcp.settings.fastOpen = 1;

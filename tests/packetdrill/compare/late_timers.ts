@@ -1,0 +1,54 @@
+/**
+ * Timers of ours that are as late as the kernel's were. Its wheel is coarse, so what arrives around the moment of a timer
+ * may come before it there and after it here, which says nothing of either.
+ *
+ * @module
+ */
+
+import type { Stack } from "../../../stack/stack.ts";
+import { linesOf } from "./record.ts";
+
+/** µs from an input to packets that answer it; what comes later was sent by a timer. */
+const ANSWER = 1500;
+/** µs by which a short timer of the kernel's is late, at most: two of its ticks. */
+const TICKS = 8_000;
+/** µs by which any timer of the length that scripts wait for is late: the third level of its wheel. */
+const MOST_LATE = 40_000;
+/** How late a timer may be as a part of the time that it runs: that of the wheel's levels. */
+const PART = 1 / 8;
+
+/**
+ * Has the timers of a stack wait for the moments at which a recording shows that the kernel's have run out.
+ * @param start When the script began, in µs of the stack's clock.
+ */
+export function holdTimers(stack: Stack, start: number, recording: readonly string[]): void {
+  const lines = linesOf(recording);
+  const inputs: number[] = [];
+  /** What the kernel's timers sent, and how long it had been silent before. */
+  const fired: { at: number; silent: number }[] = [];
+  let latest = 0;
+  for (const { at, text } of lines) {
+    if (!text.startsWith(">")) inputs.push(start + at);
+    else if (at - latest > ANSWER) fired.push({ at: start + at, silent: at - latest });
+    latest = at;
+  }
+  /** Until when what is due at `due` waits. */
+  const until = (due: number, now: number): number => {
+    while (inputs.length > 0 && inputs[0]! < now) inputs.shift();
+    while (fired.length > 0 && fired[0]!.at < now) fired.shift();
+    const sent = fired.find(({ at }) => at >= due);
+    if (sent !== undefined && sent.at - due <= MOST_LATE + sent.silent * PART) return sent.at;
+    const input = inputs.find((at) => at >= due);
+    return input !== undefined && input - due <= TICKS ? input + 1 : due;
+  };
+  const { timers } = stack;
+  const advance = timers.advance.bind(timers);
+  const next = timers.next.bind(timers);
+  let held = 0;
+  timers.advance = (now) => {
+    const due = next();
+    held = due > now ? 0 : until(due, now);
+    if (now >= held) advance(now);
+  };
+  timers.next = () => Math.max(next(), held);
+}
