@@ -1,5 +1,5 @@
 /**
- * Our contender: `contender_ethox.ts --device DEVICE --address CIDR [--plain] [--threaded]`, on the host and in a guest.
+ * Our contender: `contender_ethox.ts --device DEVICE --address CIDR [--plain] [--direct]`, on the host and in a guest.
  *
  * @module
  */
@@ -17,12 +17,12 @@ const { values } = parseArgs({
     address: { type: "string", multiple: true, default: [] },
     gateway: { type: "string" },
     plain: { type: "boolean", default: false },
-    threaded: { type: "boolean", default: false },
+    direct: { type: "boolean", default: false },
   },
 });
 const device = await openDevice(values.device, {
   offloads: values.plain ? "none" : "all",
-  delivery: values.threaded ? "threaded" : "direct",
+  ...values.direct && { delivery: "direct" },
 });
 const network = await Network.open({ device, addresses: values.address });
 startServices({

@@ -1,6 +1,6 @@
 /**
  * Our router between two TAP devices, each in a namespace of its own, or a wire between them that does nothing but read and
- * write: `contender_router.ts NAMESPACE TAP NAMESPACE TAP [CIDR CIDR] [--plain] [--bare]`.
+ * write: `contender_router.ts NAMESPACE TAP NAMESPACE TAP [CIDR CIDR] [--plain] [--direct] [--bare]`.
  *
  * @module
  */
@@ -14,7 +14,11 @@ import { Network } from "../net/network.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { plain: { type: "boolean", default: false }, bare: { type: "boolean", default: false } },
+  options: {
+    plain: { type: "boolean", default: false },
+    direct: { type: "boolean", default: false },
+    bare: { type: "boolean", default: false },
+  },
 });
 const [leftSpace = "", left = "", rightSpace = "", right = "", leftAddress = "", rightAddress = ""] =
   positionals;
@@ -53,7 +57,12 @@ if (values.bare) {
   wire();
 } else {
   const open = (namespace: string, name: string) =>
-    TapDevice.open({ namespace, name, offloads: values.plain ? "none" : "all" });
+    TapDevice.open({
+      namespace,
+      name,
+      offloads: values.plain ? "none" : "all",
+      ...values.direct && { delivery: "direct" },
+    });
   const network = await Network.open({
     device: open(leftSpace, left),
     addresses: [leftAddress],

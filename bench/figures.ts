@@ -4,22 +4,22 @@
  * @module
  */
 
-import type { ForwardingNetwork } from "./forwarding.ts";
+import type { ForwardingNetwork, Links } from "./forwarding.ts";
 import type { BenchNetwork, Contender } from "./network.ts";
 import type { Measured } from "./peer/main.ts";
 
 /**
  * Where the contenders are: on the two links of the host with every offload, on two without any (plain frames of 1,500
- * bytes), there with a thread of the kernel's that takes what we send, or in two virtual machines.
+ * bytes), there without the thread of the kernel's that takes what we send, or in two virtual machines.
  */
-export type Place = "host" | "plain" | "threaded" | "guest";
+export type Place = "host" | "plain" | "direct" | "guest";
 
 /** Gives the networks that figures are measured in, each made when it is first asked for. */
 export interface Networks {
   /** Where services are. */
   get(place: Place): Promise<BenchNetwork>;
-  /** Where packets are forwarded. @param plain Without offloads. */
-  router(plain: boolean): Promise<ForwardingNetwork>;
+  /** Where packets are forwarded. */
+  router(links: Links): Promise<ForwardingNetwork>;
 }
 
 /** A row of the table. */
@@ -57,12 +57,12 @@ function on(
   return async (networks, contender, seconds) => await measure(await networks.get(place), contender, seconds);
 }
 
-function forwarding(title: string, plain: boolean): Figure {
+function forwarding(title: string, links: Links): Figure {
   return {
     place: "router",
     contenders: STACKS,
     measure: async (networks, contender, seconds) =>
-      await (await networks.router(plain)).measure(contender, seconds),
+      await (await networks.router(links)).measure(contender, seconds),
     rows: [
       { title, value: "bits_per_second", unit: "Gbit/s", divisor: 1e9 },
       { title: `${title}: of what bare reads and writes carry`, value: "of_bare", unit: "×", divisor: 1 },
@@ -132,9 +132,12 @@ export const FIGURES: Readonly<Record<string, Figure>> = {
   udp_send: datagrams("UDP in super-datagrams, us to kernel peer", "udp_receive"),
   plain_receive: bulk("Bulk in plain frames, kernel peer to us", "send", "plain"),
   plain_send: bulk("Bulk in plain frames, us to kernel peer", "receive", "plain"),
-  threaded_send: bulk("The same, taken by a thread of the kernel's", "receive", "threaded"),
-  forward_plain: forwarding("TCP forwarded in plain frames", true),
-  forward_super: forwarding("TCP forwarded in super-frames", false),
+  direct_send: bulk("The same, taken within our write", "receive", "direct"),
+  plain_request_response: requestResponse("Request/response in plain frames", "plain"),
+  direct_request_response: requestResponse("The same, taken within our write", "direct"),
+  forward_plain: forwarding("TCP forwarded in plain frames", "plain"),
+  forward_direct: forwarding("The same, taken within our write", "direct"),
+  forward_super: forwarding("TCP forwarded in super-frames", "super"),
   request_response: requestResponse("Request/response, 1 byte", "host"),
   ping: {
     place: "host",

@@ -17,6 +17,9 @@ import type { Measured } from "./peer/main.ts";
 /** What {@link ForwardingNetwork.load} can send through: our router, the kernel's, or a bare wire. */
 export type Way = "ours" | "kernel" | "bare";
 
+/** The links: plain frames, the same taken within our write (the TAP's `delivery`), or super-frames. */
+export type Links = "plain" | "direct" | "super";
+
 /** The target's address by each way. */
 const TARGETS: Record<Way, string> = { ours: "10.71.2.1", bare: "10.72.0.2", kernel: "10.73.2.1" };
 
@@ -30,8 +33,9 @@ export class ForwardingNetwork implements AsyncDisposable {
     this.#stack = stack;
   }
 
-  /** Makes them. @param plain No offloads on any link. */
-  static async create(plain: boolean): Promise<ForwardingNetwork> {
+  /** Makes them. */
+  static async create(links: Links): Promise<ForwardingNetwork> {
+    const plain = links !== "super";
     await using stack = new AsyncDisposableStack();
     const source = stack.use(await Namespace.create());
     const target = stack.use(await Namespace.create());
@@ -58,7 +62,7 @@ export class ForwardingNetwork implements AsyncDisposable {
         await BenchNetwork.withoutOffloads(end, link);
       }
     }
-    const options = plain ? ["--plain"] : [];
+    const options = [...plain ? ["--plain"] : [], ...links === "direct" ? ["--direct"] : []];
     const program = (args: string[]) =>
       source.deno("bench/contender_router.ts", [...args, ...options], { deadline: DEADLINE });
     const processes = [

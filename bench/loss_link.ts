@@ -17,11 +17,12 @@ import { startCallbackServices } from "./services_callbacks.ts";
 
 const [who, link = "{}", ...far] = Deno.args;
 const options = JSON.parse(link) as ImpairOptions;
-const device = new ImpairDevice(TapDevice.open({ name: "tap0", offloads: "none" }), {
+const device = new ImpairDevice(TapDevice.open({ name: "tap0", offloads: "none", delivery: "direct" }), {
   slots: 16384,
   ...options,
 });
-const kernel = (namespace: string) => TapDevice.open({ name: "tap1", namespace, offloads: "none" });
+const kernel = (namespace: string) =>
+  TapDevice.open({ name: "tap1", namespace, offloads: "none", delivery: "direct" });
 
 async function host(end: Device, address: string, congestion: string): Promise<void> {
   const network = await Network.open({ device: end, addresses: [address] });

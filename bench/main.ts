@@ -14,7 +14,7 @@ import { measureBoot } from "./boot.ts";
 import { type Bar, drawChart } from "./chart.ts";
 import { describeEnvironment } from "./environment.ts";
 import { FIGURES, type Networks, type Place } from "./figures.ts";
-import { ForwardingNetwork } from "./forwarding.ts";
+import { ForwardingNetwork, type Links } from "./forwarding.ts";
 import { createGuests } from "./guests.ts";
 import { measureLoss } from "./loss.ts";
 import { measureMemory, MEMORY_FIGURES } from "./memory.ts";
@@ -79,23 +79,23 @@ const WARM_UP = 5;
 /** The networks that figures need, each made when it is first asked for. */
 class MadeNetworks implements Networks, AsyncDisposable {
   readonly #made = new Map<Place, BenchNetwork>();
-  readonly #routers = new Map<boolean, ForwardingNetwork>();
+  readonly #routers = new Map<Links, ForwardingNetwork>();
 
   async get(place: Place): Promise<BenchNetwork> {
     const known = this.#made.get(place);
     if (known !== undefined) return known;
     const network = place === "guest"
       ? await createGuests()
-      : await BenchNetwork.create({ plain: place !== "host", threaded: place === "threaded" });
+      : await BenchNetwork.create({ plain: place !== "host", direct: place === "direct" });
     this.#made.set(place, network);
     return network;
   }
 
-  async router(plain: boolean): Promise<ForwardingNetwork> {
-    const known = this.#routers.get(plain);
+  async router(links: Links): Promise<ForwardingNetwork> {
+    const known = this.#routers.get(links);
     if (known !== undefined) return known;
-    const network = await ForwardingNetwork.create(plain);
-    this.#routers.set(plain, network);
+    const network = await ForwardingNetwork.create(links);
+    this.#routers.set(links, network);
     return network;
   }
 

@@ -42,8 +42,8 @@ export const DEADLINE = 20 * 60_000;
 export interface BenchNetworkOptions {
   /** No offloads on either link: every frame has 1,500 bytes at most and a checksum. */
   plain?: boolean;
-  /** A thread of the kernel's takes what our stack sends (the TAP's `delivery`). */
-  threaded?: boolean;
+  /** The kernel takes what our stack sends within the write (the TAP's `delivery`), also without offloads. */
+  direct?: boolean;
 }
 
 /** Everything that the figures over a network need; `await using` it. */
@@ -60,7 +60,7 @@ export class BenchNetwork implements AsyncDisposable {
   }
 
   /** Makes the namespaces and starts both contenders. */
-  static async create({ plain = false, threaded = false }: BenchNetworkOptions = {}): Promise<BenchNetwork> {
+  static async create({ plain = false, direct = false }: BenchNetworkOptions = {}): Promise<BenchNetwork> {
     await using stack = new AsyncDisposableStack();
     const peer = stack.use(await Namespace.create());
     const kernel = stack.use(await Namespace.create());
@@ -80,7 +80,7 @@ export class BenchNetwork implements AsyncDisposable {
     }
     const options = ["--device", "tap:tap0", "--address", "10.70.1.2/24", "--address", "fd70:1::2/64"];
     if (plain) options.push("--plain");
-    if (threaded) options.push("--threaded");
+    if (direct) options.push("--direct");
     const deadline = DEADLINE;
     const theirs = kernel.deno("bench/contender_kernel.ts", [], { deadline });
     const ours = peer.deno("bench/contender_ethox.ts", options, { deadline });

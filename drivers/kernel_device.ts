@@ -20,6 +20,7 @@ import { IoVectors, pointerTo } from "./ffi/memory.ts";
 import {
   interfaceMtu,
   LinkProbe,
+  openTunIn,
   setOffload,
   type Tun,
   TUN_F_CSUM,
@@ -45,9 +46,10 @@ export interface KernelDeviceOptions {
   /** `all` that the kernel has (the default), or `none`: every frame as on a wire. */
   offloads?: "all" | "none";
   /**
-   * How the kernel takes what we send. `direct`, the default: each frame goes through its stack within our write, which is
-   * best for latency. `threaded`: a thread of the kernel's joins the segments of a stream (NAPI with GRO) and takes them on another core, which
-   * about doubles what one connection sends without offloads where a core is free, and adds some 4 µs to each answer. Needs root.
+   * How the kernel takes what we send. `direct`, the default with offloads: each frame goes through its stack within our write, which is
+   * best for latency. `threaded`, the default without offloads where the kernel lets us: a thread of the kernel's joins the segments of a
+   * stream (NAPI with GRO) and takes them on another core, which about doubles what is sent or forwarded in plain frames where a core is free, and
+   * adds some 4 µs to each answer. It needs root and Linux 5.12; only who asks for it is told that it can't be had.
    */
   delivery?: TunDelivery;
   /** Slots that can be reserved at a time, 1 to 65536; 256 by default. */
@@ -72,6 +74,8 @@ const UNEXPLAINED = 100;
  * whoever answers in place sends it before the next one is read.
  */
 export abstract class KernelDevice extends SlotDevice implements Device {
+  /** How the kernel takes what we send. */
+  readonly delivery: TunDelivery;
   readonly #calls: Libc;
   readonly #fd: number;
   readonly #kind: TunKind;
@@ -109,6 +113,7 @@ export abstract class KernelDevice extends SlotDevice implements Device {
     this.#calls = libc();
     this.#fd = tun.fd;
     this.#kind = tun.kind;
+    this.delivery = tun.delivery;
     this.#start = HEADROOM - this.header;
     this.#readOffset = this.#start - VNET_HEADER;
     this.#probe = new LinkProbe(tun);
@@ -261,6 +266,21 @@ export abstract class KernelDevice extends SlotDevice implements Device {
         }; create it again and open it anew`,
       ),
     );
+  }
+}
+
+/**
+ * Opens the kernel's side of a device, with the delivery that is asked for, or the one that suits its offloads.
+ * @throws {TypeError | Deno.errors.PermissionDenied | Deno.errors.NotFound | Deno.errors.Busy | Error} As `openTun`.
+ */
+export function openKernelSide(kind: TunKind, options: KernelDeviceOptions): Tun {
+  const { name = "", namespace, delivery, offloads } = options;
+  if (delivery !== undefined || offloads !== "none") return openTunIn(namespace, name, kind, delivery);
+  try {
+    return openTunIn(namespace, name, kind, "threaded");
+  } catch {
+    // It may take rights or a kernel that are not there; whatever else is wrong is so again.
+    return openTunIn(namespace, name, kind, "direct");
   }
 }
 

@@ -14,7 +14,7 @@ export interface OpenDeviceOptions {
   mac?: Uint8Array;
   /** `all` that the device has (the default), or `none`: every frame as on a wire. */
   offloads?: "all" | "none";
-  /** How the kernel takes what a TAP or TUN device sends; `direct` by default. */
+  /** How the kernel takes what a TAP or TUN device sends; by default `direct` with offloads, and `threaded` without where it can be had. */
   delivery?: "direct" | "threaded";
   /** Network namespace of a TAP or TUN device, by its `ip netns` name. */
   namespace?: string;

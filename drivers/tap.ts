@@ -5,8 +5,8 @@
  */
 
 import { libc } from "./ffi/libc.ts";
-import { interfaceMac, isPersistent, openTunIn, setReceiveFilter, type Tun } from "./ffi/tun.ts";
-import { KernelDevice, type KernelDeviceOptions } from "./kernel_device.ts";
+import { interfaceMac, isPersistent, setReceiveFilter, type Tun } from "./ffi/tun.ts";
+import { KernelDevice, type KernelDeviceOptions, openKernelSide } from "./kernel_device.ts";
 import { formatLinkAddress, randomLinkAddress } from "./link_address.ts";
 
 /** Options of {@link TapDevice.open}. */
@@ -35,8 +35,7 @@ export class TapDevice extends KernelDevice {
    *   the message says what to do.
    */
   static open(options: TapDeviceOptions = {}): TapDevice {
-    const { name = "", namespace, delivery } = options;
-    const tun = openTunIn(namespace, name, "tap", delivery);
+    const tun = openKernelSide("tap", options);
     try {
       return new TapDevice(tun, chooseMac(tun, options.mac), options);
     } catch (error) {

@@ -36,6 +36,10 @@ async function bridged(options: TapDeviceOptions, mtu = 1500): Promise<DevicePai
 deviceConformance("TapDevice", () => bridged({ slots: 32 }));
 deviceConformance("TapDevice without offloads", () => bridged({ slots: 32, offloads: "none" }, 9000));
 deviceConformance(
+  "TapDevice without offloads and without a thread of the kernel's",
+  () => bridged({ slots: 32, offloads: "none", delivery: "direct" }, 9000),
+);
+deviceConformance(
   "TapDevice with a thread of the kernel's",
   () => bridged({ slots: 32, offloads: "none", delivery: "threaded" }),
 );
@@ -110,6 +114,62 @@ Deno.test("TapDevice.open() has a thread of the kernel's take what is sent, or n
   const direct = TapDevice.open({ name: "tap0", namespace: namespace.name, delivery: "direct" });
   assert.equal(direct.failure, null);
   direct.close();
+});
+
+Deno.test("TapDevice.open() takes a thread of the kernel's by default when it has no offloads", async () => {
+  await using namespace = await Namespace.create();
+  const taken = (options: TapDeviceOptions) => {
+    const device = TapDevice.open({ namespace: namespace.name, ...options });
+    device.close();
+    return device.delivery;
+  };
+  assert.equal(taken({}), "direct");
+  assert.equal(taken({ offloads: "none" }), "threaded");
+  assert.equal(taken({ offloads: "none", delivery: "direct" }), "direct");
+  assert.equal(taken({ offloads: "all", delivery: "threaded" }), "threaded");
+});
+
+Deno.test("TapDevice.open() does without a thread of the kernel's when there is no such thing", async () => {
+  await using namespace = await Namespace.create();
+  const calls: { ioctl: Libc["ioctl"] } = libc();
+  const { ioctl } = calls;
+  // A kernel that does not know IFF_NAPI.
+  calls.ioctl = (fd, request, buffer) => {
+    const flags = new DataView((buffer as Uint8Array<ArrayBuffer>).buffer);
+    const unknown = request === 0x400454ca && (flags.getUint16(16, true) & 0x10) !== 0;
+    return unknown ? -1 : ioctl(fd, request, buffer);
+  };
+  try {
+    const device = TapDevice.open({ namespace: namespace.name, offloads: "none" });
+    assert.equal(device.delivery, "direct");
+    device.close();
+    assert.throws(() => TapDevice.open({ namespace: namespace.name, delivery: "threaded" }), /Cannot open/);
+  } finally {
+    calls.ioctl = ioctl;
+  }
+  assert.deepEqual(await namespace.interfaces(), ["lo"]);
+});
+
+Deno.test("TapDevice.open() does without a thread of the kernel's for a user who may not have one", async () => {
+  await using namespace = await Namespace.create();
+  await namespace.tap("tap0", { user: "0" });
+  const script = (delivery: string) => `
+    import { TapDevice } from "${new URL("./tap.ts", import.meta.url)}";
+    try {
+      const device = TapDevice.open({ name: "tap0", offloads: "none"${delivery} });
+      console.log(device.delivery);
+      device.close();
+    } catch (error) { console.log(error.name + ": " + error.message); }`;
+  const run = async (delivery: string) =>
+    (await namespace.run("setpriv", [
+      ...["--inh-caps=-all", "--bounding-set=-all", "--reuid=0"],
+      ...[Deno.execPath(), "eval", "--no-check", script(delivery)],
+    ])).stdout.trim();
+  assert.equal(await run(""), "direct");
+  assert.match(
+    await run(`, delivery: "threaded"`),
+    /^PermissionDenied: Cannot have "tap0" served by a thread/,
+  );
 });
 
 Deno.test("TapDevice.open() makes a device that goes away when it is closed", async () => {

@@ -5,8 +5,7 @@
  */
 
 import { libc } from "./ffi/libc.ts";
-import { openTunIn } from "./ffi/tun.ts";
-import { KernelDevice, type KernelDeviceOptions } from "./kernel_device.ts";
+import { KernelDevice, type KernelDeviceOptions, openKernelSide } from "./kernel_device.ts";
 
 /** Options of {@link TunDevice.open}. */
 export type TunDeviceOptions = KernelDeviceOptions;
@@ -21,8 +20,7 @@ export class TunDevice extends KernelDevice {
    *   the message says what to do.
    */
   static open(options: TunDeviceOptions = {}): TunDevice {
-    const { name = "", namespace, delivery } = options;
-    const tun = openTunIn(namespace, name, "tun", delivery);
+    const tun = openKernelSide("tun", options);
     try {
       return new TunDevice(tun, new Uint8Array(6), options);
     } catch (error) {

@@ -5,7 +5,7 @@
  */
 
 import { parseArgs, type ParseArgsConfig } from "node:util";
-import { DEVICE_SYNTAX, openDevice } from "../drivers/open.ts";
+import { DEVICE_SYNTAX, openDevice, type OpenDeviceOptions } from "../drivers/open.ts";
 import { Network, type NetworkOptions } from "../net/mod.ts";
 import { Cidr, IpAddress } from "../stack/ip/address.ts";
 import { AddressState } from "../stack/ip/own_address.ts";
@@ -65,6 +65,11 @@ const COMMON: Record<string, OptionSpec> = {
     type: "string",
     value: "all|none",
     help: "none: whole frames with complete checksums, as on a wire",
+  },
+  delivery: {
+    type: "string",
+    value: "direct|threaded",
+    help: "threaded: the kernel joins what a TAP or TUN device sends; direct, the default here, does not",
   },
   address: { type: "string", value: "CIDR", help: "an address, as 10.0.0.2/24; may be repeated" },
   gateway: { type: "string", value: "IP", help: "the router to other networks" },
@@ -132,6 +137,11 @@ async function start(program: Program, body: (run: Run) => Promise<number | void
   if (offloads !== undefined && offloads !== "all" && offloads !== "none") {
     throw new UsageError(`Option --offloads is "${offloads}": give all or none`);
   }
+  // Whoever wants to see frames as on a wire does not want them joined.
+  const delivery = values["delivery"] as string | undefined ?? "direct";
+  if (delivery !== "direct" && delivery !== "threaded") {
+    throw new UsageError(`Option --delivery is "${delivery}": give direct or threaded`);
+  }
   const probe = values["probe"] as string | undefined;
   if (probe !== undefined && probe !== "quick" && probe !== "full" && probe !== "off") {
     throw new UsageError(`Option --probe is "${probe}": give quick, full or off`);
@@ -148,7 +158,7 @@ async function start(program: Program, body: (run: Run) => Promise<number | void
     ...servers !== undefined && { dns: { servers } },
     ...hostname !== undefined && { hostname },
   };
-  await using network = await open(options, offloads ?? "all");
+  await using network = await open(options, { offloads: offloads ?? "all", delivery });
   const controller = new AbortController();
   let status: number | null = null;
   const interrupted = (code: number) => {
@@ -173,10 +183,10 @@ async function start(program: Program, body: (run: Run) => Promise<number | void
 
 async function open(
   options: NetworkOptions & { device: string },
-  offloads: "all" | "none",
+  how: OpenDeviceOptions,
 ): Promise<Network> {
   try {
-    return await Network.open({ ...options, device: await openDevice(options.device, { offloads }) });
+    return await Network.open({ ...options, device: await openDevice(options.device, how) });
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) throw new UsageError(error.message);
     throw new Failure(error instanceof Error ? error.message : String(error), { cause: error });

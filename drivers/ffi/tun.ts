@@ -68,6 +68,8 @@ export interface Tun {
    * interface changes or is deleted there, which the other descriptor does not tell.
    */
   readonly socket: number;
+  /** How the kernel takes what is written. */
+  readonly delivery: TunDelivery;
 }
 
 /** As {@link openTun}, in the network namespace of that `ip netns` name; undefined for the current one. */
@@ -128,7 +130,7 @@ export function openTun(name: string, kind: TunKind, delivery: TunDelivery = "di
     if (socket >= 0) calls.close(socket);
     throw new Error(`Cannot set up the ${what} device "${name}": ${errnoText(number)}`);
   }
-  const tun = { kind, fd, name: decodeName(request), socket };
+  const tun = { kind, fd, name: decodeName(request), socket, delivery };
   if (delivery === "threaded" && !setInterface(tun.name, "threaded", "1")) {
     calls.close(fd);
     calls.close(socket);

@@ -36,6 +36,7 @@ Deno.test("services.ts says in one line what is wrong with its arguments", async
     /a-name-of-twenty-bytes/,
   );
   assertOneClearLine(await attempt("--device", "tap:tap0", "--offloads", "some"), /"some"/);
+  assertOneClearLine(await attempt("--device", "tap:tap0", "--delivery", "later"), /"later"/);
   assert.deepEqual((await namespace.interfaces()).sort(), ["lo", "tap0"]);
 });
 
