@@ -88,6 +88,46 @@ Deno.test("HttpServer answers many requests on one connection, pipelined ones in
   client.conn.close();
 });
 
+Deno.test("HttpServer sends the fields of every kind of response", async () => {
+  // Deno keeps some types, where they are the only field, apart from the others.
+  const type = { "content-type": "text/plain" };
+  const made: Record<string, () => Response> = {
+    "/text": () => new Response("a", { headers: type }),
+    "/json-text": () => new Response("1", { headers: { "content-type": "application/json" } }),
+    "/html": () => new Response("a", { headers: { "content-type": "text/html" } }),
+    "/charset": () => new Response("a", { headers: { "content-type": "text/plain; charset=utf-8" } }),
+    "/bytes": () => new Response(new Uint8Array(1), { headers: type }),
+    "/stream": () => new Response(ReadableStream.from([new Uint8Array(1)]), { headers: type }),
+    "/status": () => new Response("a", { headers: type, status: 404 }),
+    "/list": () => new Response("a", { headers: [["Content-Type", "text/html"]] }),
+    "/headers": () => new Response("a", { headers: new Headers(type) }),
+    "/json": () => Response.json(1, { headers: type }),
+    "/more": () => new Response("a", { headers: { ...type, "x-more": "1" } }),
+    "/looked": () => {
+      const response = new Response("a", { headers: type });
+      response.headers.append("x-more", "1");
+      return response;
+    },
+  };
+  await using fixture = new Fixture((request) => made[new URL(request.url).pathname]!());
+  const client = await fixture.client();
+  for (const [path, make] of Object.entries(made)) {
+    await client.send(`GET ${path} HTTP/1.1\r\nHost: h\r\n\r\n`);
+    const [, status, fields] = await client.expect(/HTTP\/1.1 (\d+) [^]*?\r\n([^]*?)\r\n\r\n./);
+    const response = make();
+    assert.equal(Number(status), response.status, path);
+    const sent = fields!.split("\r\n").filter((field) =>
+      !/^(date|content-length|transfer-encoding|connection):/.test(field)
+    );
+    assert.deepEqual(
+      sent.sort(),
+      [...response.headers].map(([name, value]) => `${name}: ${value}`).sort(),
+      path,
+    );
+  }
+  client.conn.close();
+});
+
 Deno.test("HttpServer hands over a Request like any other", async () => {
   const seen: Record<string, unknown>[] = [];
   await using fixture = new Fixture(async (request, info) => {
