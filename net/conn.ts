@@ -8,6 +8,7 @@ import { StackError } from "../stack/errors.ts";
 import type { Interface } from "../stack/link/interface.ts";
 import type { Bytes } from "../stack/packet.ts";
 import type { Connection, ConnectionHandler, ConnectOptions, TcpApi } from "../stack/tcp/api.ts";
+import type { SignatureKeys } from "../stack/tcp/signatures.ts";
 import { checkPort, formatHostPort, parseHost } from "./address.ts";
 import { Halves, readableOf, writableOf } from "./byte_streams.ts";
 import { Alarm, type Clock } from "./clock.ts";
@@ -179,6 +180,8 @@ export interface TcpConnectOptions {
   hopLimit?: number;
   /** DSCP of what it sends, in the upper six of eight bits (TOS), 0 to 255. Default: as the route says. */
   trafficClass?: number;
+  /** Keys of peers with whom every segment is signed (RFC 2385): see {@link ConnectOptions.signatures}. */
+  signatures?: SignatureKeys;
   /** Gives up when it is aborted before the connection is established. */
   signal?: AbortSignal;
   /**
@@ -253,6 +256,7 @@ function start<T>(
     if (options.interface !== undefined) target.interface = options.interface;
     if (options.hopLimit !== undefined) target.hopLimit = checkHops(options.hopLimit);
     if (options.trafficClass !== undefined) target.trafficClass = checkClass(options.trafficClass);
+    if (options.signatures !== undefined) target.signatures = options.signatures;
     const { fastOpen } = options;
     if (fastOpen !== undefined) {
       if (fastOpen.length > MOST_FIRST) {

@@ -12,6 +12,7 @@ import {
   State,
   type TcpApi,
 } from "../stack/tcp/api.ts";
+import type { SignatureKeys } from "../stack/tcp/signatures.ts";
 import type { SourceLimits } from "../stack/tcp/source_counts.ts";
 import { checkPort, formatHostPort, parseHost } from "./address.ts";
 import { type TcpAddr, TcpConn } from "./conn.ts";
@@ -39,6 +40,8 @@ export interface TcpListenOptions {
   hopLimit?: number;
   /** DSCP of what its connections send, in the upper six of eight bits (TOS), 0 to 255. Default: as the route says. */
   trafficClass?: number;
+  /** Keys of peers with whom every segment is signed (RFC 2385): see {@link ListenOptions.signatures}. */
+  signatures?: SignatureKeys;
   /** Closes the listener when aborted. */
   signal?: AbortSignal;
 }
@@ -66,6 +69,7 @@ export function openListener(tcp: TcpApi, options: TcpListenOptions, handler: Li
   if (options.fastOpen !== undefined) target.fastOpen = options.fastOpen;
   if (options.hopLimit !== undefined) target.hopLimit = checkHops(options.hopLimit);
   if (options.trafficClass !== undefined) target.trafficClass = checkClass(options.trafficClass);
+  if (options.signatures !== undefined) target.signatures = options.signatures;
   try {
     return tcp.listen(target, handler);
   } catch (error) {

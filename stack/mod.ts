@@ -89,6 +89,7 @@ export {
   type TraceHandler,
   type TraceSegment,
 } from "./tcp/trace.ts";
+export { MAX_KEY, SignatureKeys } from "./tcp/signatures.ts";
 export { type SourceLimits } from "./tcp/source_counts.ts";
 export * from "./tcp/counters.ts";
 export { Tcp, type TcpLimits } from "./tcp/tcp.ts";

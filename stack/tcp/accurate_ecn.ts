@@ -11,6 +11,7 @@
 import * as wire from "../wire/tcp.ts";
 import { quickAck, sendAck } from "./acks.ts";
 import type { TcpConnection } from "./connection.ts";
+import { signatureLength } from "./signatures.ts";
 import type { Segment } from "./input.ts";
 import { after } from "./sequence.ts";
 
@@ -210,7 +211,9 @@ export class AccurateEcn {
 
   /** Bytes of the option in each segment, 0 where it goes with some ACKs alone. */
   optionLength(c: TcpConnection): number {
-    return this.optionSeen && c.tcp.settings.ecnOption === 2 ? OPTION_BYTES : 0;
+    // A signature and timestamps leave no room for it.
+    const room = c.signatureKey === null || !c.timestamps;
+    return this.optionSeen && room && c.tcp.settings.ecnOption === 2 ? OPTION_BYTES : 0;
   }
 
   /** Bytes of the option in an ACK without data. @param room Bytes that are left in its header. */
@@ -275,5 +278,6 @@ export function ecnAnswered(c: TcpConnection, s: Segment, acked: boolean): void 
 
 /** Bytes of the options that every segment of a connection has. */
 export function usualOptions(c: TcpConnection): number {
-  return (c.timestamps ? 12 : 0) + (c.accurate === null ? 0 : c.accurate.optionLength(c));
+  return signatureLength(c) + (c.timestamps ? 12 : 0) +
+    (c.accurate === null ? 0 : c.accurate.optionLength(c));
 }

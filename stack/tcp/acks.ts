@@ -8,6 +8,7 @@ import * as wire from "../wire/tcp.ts";
 import type { TcpConnection } from "./connection.ts";
 import { QUICK_ACKS } from "./connection_state.ts";
 import { acked, timestamp, writeSegment } from "./output.ts";
+import { signatureLength } from "./signatures.ts";
 
 /** µs for which an ACK may wait for company (RFC 9293, section 3.8.6.3). */
 export const DELAYED_ACK = 40_000;
@@ -20,15 +21,18 @@ export function sendAck(c: TcpConnection): void {
     c.tcp.retryLater(c);
     return;
   }
+  const signature = signatureLength(c);
   const stamps = c.timestamps ? 12 : 0;
-  const blocks = c.sackPermitted ? sackBlocks(c, stamps === 0 ? 4 : 3) : 0;
+  const room = wire.MOST_OPTIONS - signature - stamps;
+  const blocks = c.sackPermitted ? sackBlocks(c, Math.min(4, room - 4 >> 3)) : 0;
   const sack = blocks > 0 ? 4 + 8 * blocks : 0;
-  const ecn = c.accurate === null ? 0 : c.accurate.ackOptionLength(c, wire.MOST_OPTIONS - stamps - sack);
-  const options = stamps + ecn + sack;
+  const ecn = c.accurate === null ? 0 : c.accurate.ackOptionLength(c, room - sack);
+  const options = signature + stamps + ecn + sack;
   const at = packet.push(wire.HEADER_LENGTH + options);
-  if (stamps > 0) wire.writeTimestamps(packet.view, at + wire.HEADER_LENGTH, timestamp(c), c.tsRecent);
-  if (ecn > 0) c.accurate!.writeOption(packet.view, at + wire.HEADER_LENGTH + stamps);
-  if (blocks > 0) writeSack(c, packet.view, at + wire.HEADER_LENGTH + stamps + ecn, blocks);
+  const p = at + wire.HEADER_LENGTH + signature;
+  if (stamps > 0) wire.writeTimestamps(packet.view, p, timestamp(c), c.tsRecent);
+  if (ecn > 0) c.accurate!.writeOption(packet.view, p + stamps);
+  if (blocks > 0) writeSack(c, packet.view, p + stamps + ecn, blocks);
   writeSegment(c, packet, at, c.sndNxt, wire.HEADER_LENGTH + options, wire.ACK);
   c.lastTransmit = c.tcp.stack.now;
   c.tcp.counters.sentSegments++;

@@ -11,6 +11,7 @@ import type { StackError } from "../errors.ts";
 import type { IpAddress } from "../ip/address.ts";
 import type { Bytes } from "../packet.ts";
 import type { TraceHandler } from "./trace.ts";
+import type { SignatureKeys } from "./signatures.ts";
 import type { SourceLimits } from "./source_counts.ts";
 
 /** States of RFC 9293, section 3.3.2. */
@@ -173,6 +174,11 @@ export interface ListenOptions {
   hopLimit?: number;
   /** DSCP of its connections' packets, in the upper six of eight bits. Default 0: what the route says. */
   trafficClass?: number;
+  /**
+   * Keys of peers with whom every segment is signed (RFC 2385); what comes from them without a signature, or from others
+   * with one, is dropped. The table may change while it listens; connections keep the key that they began with.
+   */
+  signatures?: SignatureKeys;
 }
 
 /** What `Tcp.connect` takes. */
@@ -194,6 +200,8 @@ export interface ConnectOptions {
   hopLimit?: number;
   /** DSCP of its packets, in the upper six of eight bits. Default 0: what the route says. */
   trafficClass?: number;
+  /** Keys of peers with whom every segment is signed (RFC 2385): the connection is if it has one for its peer. */
+  signatures?: SignatureKeys;
   /** The only interface to leave by: which link a link-local address is on, when there are several. */
   interface?: Interface;
 }

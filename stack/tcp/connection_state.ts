@@ -348,6 +348,8 @@ export abstract class ConnectionState implements TimerOwner {
   orphanCounted = false;
   /** We opened it. */
   active = false;
+  /** What its segments are signed with, both ways (RFC 2385); null where they are not. */
+  signatureKey: Uint8Array<ArrayBuffer> | null = null;
   /** Data with the SYN (RFC 7413); null where neither side asked for it. */
   fastOpen: FastOpenState | null = null;
 

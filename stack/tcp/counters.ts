@@ -77,7 +77,11 @@ export class TcpCounters {
   /** Drops: SYNs for which there was no room, where cookies are not wanted. */
   halfOpenFull = 0;
   /** Drops: segments that are signed (RFC 2385), for which there is no key. */
-  signed = 0;
+  unexpectedSignatures = 0;
+  /** Drops: segments that are not signed, for which there is a key. */
+  missingSignatures = 0;
+  /** Drops: segments that are signed with another key, or were changed on the way. */
+  badSignatures = 0;
   /** Drops: a SYN with FIN for a listener, which nobody honest sends. */
   synWithFin = 0;
   /** Drops: no connection and no listener; answered with RST. */

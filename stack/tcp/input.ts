@@ -69,6 +69,8 @@ export function takeSynOptions(c: TcpConnection, options: SynOptions, now: numbe
   const settings = c.tcp.settings;
   c.sackPermitted = options.sackPermitted && settings.sack;
   c.timestamps = options.timestamps && settings.timestamps;
+  // A signature leaves no room for both; and who signs its SYN has offered none (as Linux).
+  if (c.signatureKey !== null && (c.active || c.sackPermitted)) c.timestamps = false;
   if (c.timestamps) {
     c.tsRecent = options.timestampValue;
     c.tsRecentAt = now;
@@ -208,7 +210,7 @@ function inputSegment(c: TcpConnection, s: Segment, now: number): void {
   }
   if (c.state === State.SynReceived) {
     if (before(s.acknowledgment, c.sndUna) || after(s.acknowledgment, c.sndNxt)) {
-      rejectSegment(c.tcp, c.path, c.localPort, c.remotePort, s);
+      rejectSegment(c.tcp, c.path, c.localPort, c.remotePort, s, c.signatureKey);
       return;
     }
     if (!establish(c, s, now)) return;
@@ -248,7 +250,7 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
   const acked = (s.flags & wire.ACK) !== 0;
   if (acked && (!after(s.acknowledgment, c.iss) || after(s.acknowledgment, c.sndNxt))) {
     c.tcp.counters.badAcks++;
-    if (!(s.flags & wire.RST)) rejectSegment(c.tcp, c.path, c.localPort, c.remotePort, s);
+    if (!(s.flags & wire.RST)) rejectSegment(c.tcp, c.path, c.localPort, c.remotePort, s, c.signatureKey);
     return;
   }
   if (s.flags & wire.RST) {

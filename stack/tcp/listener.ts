@@ -8,6 +8,7 @@ import type { IpAddress } from "../ip/address.ts";
 import { type Connection, type Listener, type ListenerHandler, State } from "./api.ts";
 import { MAX_RTO } from "./rtt.ts";
 import type { TcpConnection } from "./connection.ts";
+import type { SignatureKeys } from "./signatures.ts";
 import type { SourceCounts } from "./source_counts.ts";
 import type { Tcp } from "./tcp.ts";
 
@@ -44,6 +45,8 @@ export class TcpListener implements Listener {
   sources: SourceCounts | null = null;
   /** Time-outs of a SYN-ACK during which an ACK without data does not complete a handshake; 0: it does at once. */
   deferRetries = 0;
+  /** Keys of peers whose segments are signed (RFC 2385); null where nobody's are. */
+  signatures: SignatureKeys | null = null;
   /** Hop limit of its connections' packets; 0 for the usual one. */
   hopLimit = 0;
   /** Traffic class of its connections' packets. */

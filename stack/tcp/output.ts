@@ -20,6 +20,7 @@ import { EVER_RETRANSMITTED, FIN_RECORD, LOST, PUSHED, RETRANSMITTED, SACKED, SY
 import { toldOfGaps } from "./sack_compression.ts";
 import { join, joinsRetransmission, recount, unmark } from "./scoreboard.ts";
 import { after, before } from "./sequence.ts";
+import { signatureLength } from "./signatures.ts";
 import { firstWindow, retransmitSyn, sendSyn, trySyn } from "./syn.ts";
 import { writeUrgent } from "./urgent.ts";
 import { armSendTimer, dataSent } from "./timers.ts";
@@ -226,7 +227,8 @@ function sendsSmall(c: TcpConnection, length: number, last: boolean): boolean {
 
 /** Most payload bytes of one transmission, in whole segments. */
 function largest(c: TcpConnection): number {
-  if (c.accurate !== null && c.accurate.indivisible) return c.mss;
+  // Every segment has a signature of its own.
+  if (c.signatureKey !== null || (c.accurate !== null && c.accurate.indivisible)) return c.mss;
   const most = MAX_PACKET - c.path.headerLength - wire.MAX_HEADER_LENGTH;
   const device = c.path.interface.device;
   const offload = c.path.version === 4 ? OFFLOAD_TSO4 : OFFLOAD_TSO6;
@@ -387,6 +389,7 @@ export function transmit(
 
 /** Writes the options that every segment of a connection has. */
 function writeUsualOptions(c: TcpConnection, view: DataView, at: number): void {
+  at += signatureLength(c);
   if (c.timestamps) {
     wire.writeTimestamps(view, at, timestamp(c), c.tsRecent);
     at += 12;
@@ -404,7 +407,7 @@ export function placePayload(c: TcpConnection, packet: Packet, at: number, lengt
   }
 }
 
-/** Writes the header with the window of the moment, and asks for the checksum. */
+/** Writes the header with the window of the moment, signs it if that was agreed on, and asks for the checksum. */
 export function writeSegment(
   c: TcpConnection,
   packet: Packet,
@@ -451,6 +454,9 @@ export function writeSegment(
     window,
   );
   if (c.urgent) writeUrgent(c, packet.view, at, sequence);
+  if (c.signatureKey !== null) {
+    c.tcp.signer.sign(packet, at, length, c.path.source, c.path.destination, c.signatureKey);
+  }
   finishChecksum(packet, at, c.path.addressSum);
   if (c.tracer !== null) c.tracer.sent(sequence, flags, packet.length - length, window);
 }

@@ -39,6 +39,7 @@ const NEAR_BONUS = 65_216;
  */
 export function superSegment(c: TcpConnection): number {
   const { srtt, min } = c.rtt;
+  if (c.signatureKey !== null) return c.mss;
   if (srtt === 0) return Infinity;
   const ratio = c.cwnd < c.ssthresh / 2 ? SLOW_START_RATIO : AVOIDANCE_RATIO;
   let bytes = ratio * Math.max(c.cwnd, c.packetsOut) * c.mss * 1e6 / srtt / 1024;

@@ -76,7 +76,8 @@ export function receiveSyn(
   tcp.traceNew(c);
   c.tracer?.received(s, now);
   c.segmentsIn = 1;
-  c.fastOpen = judgeSyn(tcp, listener, path, s, now);
+  // A signature leaves no room for a cookie.
+  c.fastOpen = c.signatureKey === null ? judgeSyn(tcp, listener, path, s, now) : null;
   tcp.table.add(c);
   if (c.passiveFastOpen) {
     acceptSynData(c, s, now);
@@ -144,6 +145,7 @@ function passive(
   c.sndWl1 = s.sequence;
   c.hopLimit = listener.hopLimit;
   c.trafficClass = listener.trafficClass;
+  c.signatureKey = listener.signatures?.find(path.destination) ?? null;
   listener.prepare?.(c);
   return c;
 }

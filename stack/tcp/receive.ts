@@ -67,7 +67,7 @@ export function inputData(c: TcpConnection, s: Segment, now: number): void {
   const halfClosed = c.receiveShut && (c.state === State.FinWait1 || c.state === State.FinWait2);
   if ((c.orphan || halfClosed) && length > 0) {
     // Nobody will ever read it (RFC 9293, section 3.10.4; RFC 2525, section 2.17).
-    rejectSegment(c.tcp, c.path, c.localPort, c.remotePort, s);
+    rejectSegment(c.tcp, c.path, c.localPort, c.remotePort, s, c.signatureKey);
     drop(
       c,
       c.orphan ? null : c.failure("ConnectionReset", "Data came after the connection was shut down"),

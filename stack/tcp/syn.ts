@@ -12,6 +12,7 @@ import { drop } from "./ending.ts";
 import { prepareSyn } from "./fast_open.ts";
 import { link, placePayload, stamp, timestamp, writeSegment } from "./output.ts";
 import { EVER_RETRANSMITTED, PUSHED, RETRANSMITTED, SYN_RECORD } from "./sent.ts";
+import { signatureLength } from "./signatures.ts";
 import { armSendTimer } from "./timers.ts";
 
 /** Sends SYN or SYN-ACK, by state, as a new record. */
@@ -107,10 +108,12 @@ export function writeSyn(c: TcpConnection): boolean {
   const fastOpen = c.fastOpen;
   const cookie = fastOpen === null ? null : fastOpen.option;
   const data = fastOpen === null ? 0 : fastOpen.synLength;
-  const stamps = answer ? c.timestamps : settings.timestamps;
+  const signature = signatureLength(c);
+  // Not both, for want of room (as Linux).
+  const stamps = answer ? c.timestamps : settings.timestamps && signature === 0;
   const sack = answer ? c.sackPermitted : settings.sack;
   const scale = answer ? c.windowScaling : settings.windowScaling;
-  let length = wire.HEADER_LENGTH + 4 + (stamps ? 12 : sack ? 4 : 0) + (scale ? 4 : 0) +
+  let length = wire.HEADER_LENGTH + signature + 4 + (stamps ? 12 : sack ? 4 : 0) + (scale ? 4 : 0) +
     (cookie === null ? 0 : wire.fastOpenLength(cookie.length, fastOpen!.experimental));
   // Not in a SYN (RFC 9768, section 3.2.3).
   const ecn = answer && c.accurate !== null
@@ -120,7 +123,7 @@ export function writeSyn(c: TcpConnection): boolean {
   if (data > 0) placePayload(c, packet, 0, data);
   const at = packet.push(length);
   const view = packet.view;
-  let p = at + wire.HEADER_LENGTH;
+  let p = at + wire.HEADER_LENGTH + signature;
   const most = c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH;
   const mss = Math.min(most, c.mssLimit || 65495, c.offeredMss || 65495, 65495);
   view.setInt32(p, wire.OPTION_MSS << 24 | 4 << 16 | mss);

@@ -48,6 +48,7 @@ import {
   makeCongestion,
   type TcpSettings,
 } from "./settings.ts";
+import { Signer } from "./signatures.ts";
 import { SourceCounts } from "./source_counts.ts";
 import type { TraceHandler } from "./trace.ts";
 import { ConnectionTable } from "./table.ts";
@@ -88,6 +89,8 @@ export class Tcp implements TcpApi, Transport {
   readonly hash: KeyedHash;
   /** @internal */
   readonly cookies: SynCookies;
+  /** @internal */
+  readonly signer: Signer = new Signer();
   /** @internal */
   portCounter = 0;
   /** @internal Connections that their applications have given up and that are still under way. */
@@ -175,6 +178,7 @@ export class Tcp implements TcpApi, Transport {
     if (options.perSource !== undefined) listener.sources = new SourceCounts(this.hash, options.perSource);
     listener.hopLimit = options.hopLimit ?? 0;
     listener.trafficClass = (options.trafficClass ?? 0) & 0xfc;
+    listener.signatures = options.signatures ?? null;
     listener.deferRetries = deferRetries(options.deferAccept ?? 0);
     const { fastOpen } = this.settings;
     const everyone = FAST_OPEN_SERVER | FAST_OPEN_ALL_LISTENERS;
@@ -222,6 +226,7 @@ export class Tcp implements TcpApi, Transport {
     c.handler = handler;
     askForEcn(c);
     c.active = true;
+    c.signatureKey = options.signatures?.find(path.destination) ?? null;
     if (options.fastOpen !== undefined && options.fastOpen !== false) {
       c.fastOpen = new FastOpenState();
       c.fastOpen.noCookie = options.fastOpen === "without-cookie";
@@ -229,6 +234,8 @@ export class Tcp implements TcpApi, Transport {
     c.hopLimit = options.hopLimit ?? 0;
     c.trafficClass = (options.trafficClass ?? 0) & 0xfc;
     prepare?.(c);
+    // A signature leaves no room for a cookie.
+    if (c.signatureKey !== null) c.fastOpen = null;
     this.traceNew(c);
     this.counters.activeOpens++;
     this.table.add(c);
@@ -277,19 +284,32 @@ export class Tcp implements TcpApi, Transport {
     s.length = available - header;
     s.frame = packet.gsoType === GSO_NONE ? 0 : packet.gsoSize;
     if (!s.options.parse(view, offset + wire.HEADER_LENGTH, offset + header)) counters.badOptions++;
-    if (s.options.signed) {
-      // Nobody has agreed to it here, and what it protects is not to be believed from others (as Linux).
-      counters.signed++;
-      return;
-    }
     const hash = this.hash.packet(packet);
     const now = this.stack.now;
     const c = this.table.find(packet, hash, ports);
     if (c !== null && !(c.state === State.TimeWait && this.#reusable(c, s))) {
-      input(c, s, now);
+      if (this.#authentic(packet, s, c.signatureKey)) input(c, s, now);
       return;
     }
     this.#receiveUnknown(packet, s, ports, hash, now);
+  }
+
+  /** Whether a segment is signed as its connection or listener wants it, or not at all where there is no key (RFC 2385). */
+  #authentic(packet: Packet, s: Segment, key: Uint8Array | null): boolean {
+    const { signed, signatureAt } = s.options;
+    if (key === null) {
+      if (!signed) return true;
+      // Nobody has agreed to it here, and what it protects is not to be believed from others (as Linux).
+      this.counters.unexpectedSignatures++;
+      return false;
+    }
+    if (!signed) {
+      this.counters.missingSignatures++;
+      return false;
+    }
+    if (this.signer.verify(packet, s.offset - packet.transport, signatureAt, key)) return true;
+    this.counters.badSignatures++;
+    return false;
   }
 
   error(packet: Packet, kind: IcmpError, mtu: number): void {
@@ -399,6 +419,10 @@ export class Tcp implements TcpApi, Transport {
   #receiveUnknown(packet: Packet, s: Segment, ports: number, hash: number, now: number): void {
     const kind = s.flags & (wire.SYN | wire.ACK | wire.RST);
     const listener = this.#findListener(packet, ports & 0xffff);
+    const keys = listener === null ? null : listener.signatures;
+    const key = keys === null ? null : keys.find(sourceOf(packet));
+    // Who signs what belongs to nothing gets no answer, for it could not believe one.
+    if (!this.#authentic(packet, s, key)) return;
     if (listener !== null) {
       if (kind === wire.SYN) {
         if (s.flags & wire.FIN) {
@@ -419,7 +443,7 @@ export class Tcp implements TcpApi, Transport {
     this.counters.noConnection++;
     if (s.flags & wire.RST) return;
     const path = this.stack.pathBack(packet);
-    if (path !== null) rejectSegment(this, path, ports & 0xffff, ports >>> 16, s);
+    if (path !== null) rejectSegment(this, path, ports & 0xffff, ports >>> 16, s, key);
   }
 
   /** Whether a SYN may start a new connection where an old one is in TIME-WAIT (RFC 9293, section 3.10.7.4; RFC 6191). */
@@ -451,6 +475,11 @@ export class Tcp implements TcpApi, Transport {
     if (others.length > 0) this.listeners.set(listener.port, others);
     else this.listeners.delete(listener.port);
   }
+}
+
+function sourceOf(packet: Packet): IpAddress {
+  const v4 = packet.version === 4;
+  return IpAddress.read(v4 ? 4 : 6, packet.view, packet.network + (v4 ? 12 : 8));
 }
 
 /** Whether a packet was sent to `address`. */

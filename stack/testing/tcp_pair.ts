@@ -130,6 +130,8 @@ export class TcpPair {
   readonly hosts: [Host, Host];
   /** All that was sent, lost or not. */
   readonly log: Told[] = [];
+  /** Sees, and may change, the bytes of every frame that leaves; false loses it. */
+  watch: ((bytes: Uint8Array<ArrayBuffer>, from: number) => boolean | void) | null = null;
   readonly #delay: number;
   readonly #fate: Fate;
   #flying: Flying[] = [];
@@ -184,7 +186,7 @@ export class TcpPair {
     const told = this.#tell(from, bytes);
     this.log.push(told);
     const fate = this.#fate(told, this.log.length);
-    if (fate === false) return;
+    if (fate === false || this.watch?.(bytes, from) === false) return;
     if (fate === "mark" && (trafficClass & 3) !== 0) trafficClass |= 3;
     const at = this.now + this.#delay + (typeof fate === "number" ? fate : 0);
     this.#flying.push({ at, from, bytes, trafficClass });

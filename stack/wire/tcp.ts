@@ -195,6 +195,8 @@ export class TcpOptions {
   readonly ecnBytes: Int32Array<ArrayBuffer> = new Int32Array(4);
   /** Whether the segment is signed (RFC 2385). */
   signed = false;
+  /** Where its digest is, if it is. */
+  signatureAt = 0;
   /** SACK blocks in {@link sack}: 0 to 4. */
   sackBlocks = 0;
   /** Left and right edges, signed, in the order received. */
@@ -251,7 +253,10 @@ export class TcpOptions {
           if (length >= 10 && (length - 2) % 8 === 0) this.#parseSack(view, at + 2, (length - 2) / 8);
           break;
         case OPTION_MD5:
-          if (length === 18) this.signed = true;
+          if (length === 18) {
+            this.signed = true;
+            this.signatureAt = at + 2;
+          }
           break;
         case OPTION_FAST_OPEN:
           this.#parseCookie(view, at + 2, length - 2, false);

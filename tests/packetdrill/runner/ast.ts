@@ -22,6 +22,8 @@ export type TcpOption =
   | { kind: "sackOK" }
   | { kind: "sack"; blocks: [number, number][] }
   | { kind: "TS"; value: number; echo: number }
+  /** A signature (RFC 2385) made with a key, in place of its bytes. */
+  | { kind: "signature"; key: string }
   | { kind: "FO"; cookie: Uint8Array; experimental: boolean }
   | AccurateEcnOption
   | { kind: "raw"; type: number; bytes: Uint8Array };

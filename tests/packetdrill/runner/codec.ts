@@ -4,10 +4,14 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { IpAddress } from "../../../stack/ip/address.ts";
 import type { AccurateEcnOption, TcpOption } from "./ast.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Kind and length of a signature. */
+const SIGNATURE = 19, SIGNATURE_LENGTH = 18;
 
 /** Link header that every frame of the script's link begins with. */
 const LINK = 14;
@@ -43,7 +47,7 @@ export interface Captured {
   /** Bytes of payload that the device would put into each of its segments; 0 when it is one segment. */
   segment: number;
   body:
-    | ({ protocol: "tcp" } & TcpFields)
+    | ({ protocol: "tcp"; header: Uint8Array } & TcpFields)
     | { protocol: "udp"; sourcePort: number; destinationPort: number }
     | { protocol: "icmp"; type: number; code: number; rest: number };
 }
@@ -62,8 +66,8 @@ function decodeCounters(kind: number, value: Uint8Array): AccurateEcnOption["cou
   return names.slice(0, value.length / 3).map((name, i) => [name, at(3 * i)]);
 }
 
-/** The bytes of options, padded to whole words with what `eol` and `nop` left open. */
-export function encodeOptions(options: TcpOption[]): Uint8Array {
+/** The bytes of options, `whole` ones padded to whole words with what `eol` and `nop` left open. */
+export function encodeOptions(options: readonly TcpOption[], whole = true): Uint8Array {
   const bytes: number[] = [];
   const word = (value: number) =>
     bytes.push(value >>> 24, value >>> 16 & 255, value >>> 8 & 255, value & 255);
@@ -97,6 +101,9 @@ export function encodeOptions(options: TcpOption[]): Uint8Array {
         if (option.experimental) bytes.push(254, 4 + option.cookie.length, 0xf9, 0x89, ...option.cookie);
         else bytes.push(34, 2 + option.cookie.length, ...option.cookie);
         break;
+      case "signature":
+        bytes.push(SIGNATURE, SIGNATURE_LENGTH, ...new Uint8Array(SIGNATURE_LENGTH - 2));
+        break;
       case "raw":
         bytes.push(option.type, 2 + option.bytes.length, ...option.bytes);
         break;
@@ -108,7 +115,7 @@ export function encodeOptions(options: TcpOption[]): Uint8Array {
         break;
     }
   }
-  while (bytes.length % 4 !== 0) bytes.push(0);
+  while (whole && bytes.length % 4 !== 0) bytes.push(0);
   return Uint8Array.from(bytes);
 }
 
@@ -205,6 +212,41 @@ export function encodeTcp(tcp: TcpFields, length: number): Bytes {
   return bytes;
 }
 
+/**
+ * The digest over a segment (RFC 2385, section 2.0). Its payload is zeros, as that of all segments here.
+ * @param bytes Header and options; what its checksum is makes no difference. @param length Bytes of payload.
+ */
+export function signatureOf(
+  ip: Pick<IpFields, "source" | "destination">,
+  bytes: Uint8Array,
+  length: number,
+  key: string,
+): Uint8Array {
+  const v4 = ip.source.version === 4;
+  const pseudo = new DataView(new ArrayBuffer(v4 ? 12 : 40));
+  ip.source.write(pseudo, 0);
+  ip.destination.write(pseudo, v4 ? 4 : 16);
+  if (v4) pseudo.setUint32(8, 6 << 16 | bytes.length + length);
+  else {
+    pseudo.setUint32(32, bytes.length + length);
+    pseudo.setUint32(36, 6);
+  }
+  const fixed = bytes.slice(0, 20);
+  fixed.fill(0, 16, 18);
+  return createHash("md5").update(new Uint8Array(pseudo.buffer)).update(fixed).update(new Uint8Array(length))
+    .update(key).digest();
+}
+
+/** Fills in the digests of options that name a key. @param bytes Header, options and payload. */
+export function signTcp(ip: IpFields, options: readonly TcpOption[], bytes: Uint8Array): void {
+  const at = options.findIndex((option) => option.kind === "signature");
+  const option = options[at];
+  if (option?.kind !== "signature") return;
+  const header = (bytes[12]! >> 4) * 4;
+  const place = 20 + encodeOptions(options.slice(0, at), false).length + 2;
+  bytes.set(signatureOf(ip, bytes.subarray(0, header), bytes.length - header, option.key), place);
+}
+
 /** The bytes of a UDP header and `length` bytes of zeros. */
 export function encodeUdp(sourcePort: number, destinationPort: number, length: number): Bytes {
   const bytes = new Uint8Array(8 + length);
@@ -254,6 +296,7 @@ export function decode(frame: Uint8Array, time: number, segment: number): Captur
         window: view.getUint16(start + 14),
         urgent: view.getUint16(start + 18),
         options: decodeOptions(frame.subarray(start + 20, start + header)),
+        header: frame.slice(start, start + header),
       },
     };
   }

@@ -214,7 +214,7 @@ export class Kernel {
       setsockopt: ([fd, level, name, value, size]) => {
         const socket = this.#socket(fd);
         const connection = socket instanceof TcpSocket ? socket.connection : null;
-        socket.options.set(level!, name!, value!, size, connection, this.#host);
+        socket.options.set(level!, name!, value!, size, connection, this.#host, socket.version);
         if (socket instanceof TcpSocket) socket.errorQueue.stampingSet(socket.options.stamping);
         if (socket instanceof TcpSocket) socket.tuneListener();
         return done(0);

@@ -5,7 +5,7 @@
  */
 
 import { ANY, type IpInfo, type TcpOption, type TcpSpec } from "./ast.ts";
-import { type Captured, encodeOptions } from "./codec.ts";
+import { type Captured, encodeOptions, signatureOf } from "./codec.ts";
 import type { Flow } from "./flow.ts";
 import { optionText } from "./packet_text.ts";
 
@@ -29,20 +29,36 @@ export function difference(flow: Flow, spec: TcpSpec, ip: IpInfo, packet: Captur
   if (body.flags & 0x10 && told.acknowledgment !== (spec.acknowledgment ?? 0) >>> 0) return "acknowledgment";
   if (spec.window !== null && told.window !== spec.window) return "window";
   if (spec.urgent !== null && told.urgent !== spec.urgent) return "urgent pointer";
-  return optionsDiffer(spec.options, told.options) ?? ipDiffers(ip, packet);
+  return optionsDiffer(spec.options, told.options, packet) ?? ipDiffers(ip, packet);
 }
 
 /** Compares options in their order. Timestamps of ours are whatever the clock says. */
-function optionsDiffer(expected: TcpOption[] | null, actual: TcpOption[] | null): string | null {
+function optionsDiffer(
+  expected: TcpOption[] | null,
+  actual: TcpOption[] | null,
+  packet: Captured,
+): string | null {
   if (expected === null || actual === null) return null;
   if (expected.length !== actual.length) return "options";
   for (const [i, option] of expected.entries()) {
     const other = actual[i]!;
     if (option.kind === "TS" && other.kind === "TS") {
       if (option.echo !== ANY && option.echo !== other.echo) return "timestamp echo";
+    } else if (option.kind === "signature") {
+      if (other.kind !== "raw" || !isSignature(other.bytes, option.key, packet)) return "signature";
     } else if (optionText(option) !== optionText(other)) return "options";
   }
   return null;
+}
+
+/** Whether a segment of ours, as it was sent, is signed with a key. */
+function isSignature(bytes: Uint8Array, key: string, packet: Captured): boolean {
+  const { body, ip, length } = packet;
+  return body.protocol === "tcp" && equalBytes(bytes, signatureOf(ip, body.header, length, key));
+}
+
+function equalBytes(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, i) => byte === other[i]);
 }
 
 /** Compares what stands in brackets. */

@@ -211,12 +211,15 @@ function parseOption(scanner: Scanner): TcpOption {
     }
     case "ECN":
       return { kind: "ECN", counters: parseCounters(scanner) };
-    case "md5":
+    case "md5": {
+      const key = scanner.match(/"([^"\n]*)"/y);
+      if (key !== null) return { kind: "signature", key: key[1]! };
       return {
         kind: "raw",
         type: MD5,
         bytes: bytesOf(scanner.match(HEX)?.[1] ?? "00".repeat(16)),
       };
+    }
     case "raw":
       return parseRaw(scanner, integer(scanner, "the option's kind"));
   }

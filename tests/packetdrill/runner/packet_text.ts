@@ -59,6 +59,8 @@ export function optionText(option: TcpOption): string {
       return `TS val ${option.value === ANY ? "..." : option.value} ecr ${
         option.echo === ANY ? "..." : option.echo
       }`;
+    case "signature":
+      return `md5 "${option.key}"`;
     case "FO":
       return `${option.experimental ? "FOEXP" : "FO"} ${hex(option.cookie)}`.trim();
     case "ECN":

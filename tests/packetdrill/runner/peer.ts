@@ -13,6 +13,7 @@ import {
   encodeUdp,
   icmpNumbers,
   type IpFields,
+  signTcp,
 } from "./codec.ts";
 import { Flow } from "./flow.ts";
 import type { RunOptions } from "./options.ts";
@@ -115,6 +116,7 @@ export class Peer {
     switch (body.protocol) {
       case "tcp": {
         for (const option of body.options ?? []) if (option.kind === "mss") flow.segment = option.value;
+        const options = flow.optionsToLive(body.options ?? []);
         const bytes = encodeTcp({
           sourcePort: flow.remotePort,
           destinationPort: flow.localPort,
@@ -123,8 +125,9 @@ export class Peer {
           flags: body.flags,
           window: body.window ?? 65535,
           urgent: body.urgent ?? 0,
-          options: flow.optionsToLive(body.options ?? []),
+          options,
         }, body.length);
+        signTcp(ip, options, bytes);
         this.#system.deliver(encodeIp(ip, 6, bytes, 16));
         return;
       }

@@ -7,12 +7,14 @@
 import { State } from "../../../stack/tcp/api.ts";
 import { output } from "../../../stack/tcp/output.ts";
 import { FAST_OPEN_CLIENT, makeCongestion, type TcpSettings } from "../../../stack/tcp/settings.ts";
+import { SignatureKeys } from "../../../stack/tcp/signatures.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import { deferRetries } from "../../../stack/tcp/listener.ts";
 import type { Expression } from "./ast.ts";
 import { setKeyBytes } from "./fast_open.ts";
 import { type Host, SysError } from "./file.ts";
 import { checkOption, checkSize, DEFAULTS, FLAGS, type Level, levelOf, nameOf } from "./option_names.ts";
+import { setSignatureKey, SIGNATURE_SIZE, signatureKey } from "./signatures.ts";
 import { field, isOpen, number } from "./values.ts";
 
 /** Bytes of a window to which TCP_WINDOW_CLAMP bounds it at least. */
@@ -23,6 +25,8 @@ export class SocketOptions {
   readonly #values = new Map<string, number | string>();
   /** SO_LINGER. */
   linger = { on: false, seconds: 0 };
+  /** Keys that TCP_MD5SIG has set; null for none. */
+  signatures: SignatureKeys | null = null;
   /** SO_RCVTIMEO and SO_SNDTIMEO, in µs; 0 for none. */
   receiveTimeout = 0;
   sendTimeout = 0;
@@ -154,7 +158,7 @@ export class SocketOptions {
     return Number(this.#values.get(name) ?? DEFAULTS[level][name]);
   }
 
-  /** setsockopt. @param c The connection, if there is one. */
+  /** setsockopt. @param c The connection, if there is one. @param version Of the socket. */
   set(
     levelAt: Expression,
     nameAt: Expression,
@@ -162,6 +166,7 @@ export class SocketOptions {
     size: Expression | undefined,
     c: TcpConnection | null,
     host: Host,
+    version: 4 | 6,
   ): void {
     const level = levelOf(levelAt);
     if (level === null) throw new SysError("ENOPROTOOPT");
@@ -174,6 +179,13 @@ export class SocketOptions {
       const on = part("onoff", 0) || optionalPart(value, "l_onoff");
       const seconds = part("linger", 1) || optionalPart(value, "l_linger");
       this.linger = { on: on !== 0, seconds };
+      return;
+    }
+    if (name === "TCP_MD5SIG" || name === "TCP_MD5SIG_EXT") {
+      this.signatures ??= new SignatureKeys();
+      const key = signatureKey(unwrap(value), isOpen(size) ? SIGNATURE_SIZE : number(size));
+      setSignatureKey(this.signatures, key, version, name === "TCP_MD5SIG_EXT", host);
+      if (c !== null) c.signatureKey = this.signatures.find(c.remote);
       return;
     }
     if (name === "SO_RCVTIMEO" || name === "SO_SNDTIMEO") {
@@ -271,11 +283,13 @@ export class SocketOptions {
   /** Before the first packet of a connection. */
   prepare(c: TcpConnection, host: Host): void {
     host.metrics.apply(c);
+    if (this.signatures !== null) c.signatureKey = this.signatures.find(c.remote);
     for (const name of this.#values.keys()) this.#applyOne(name, c, host);
   }
 
   /** Once it has a socket. */
   apply(c: TcpConnection, host: Host): void {
+    if (c.signatureKey !== null) (this.signatures ??= new SignatureKeys()).set(c.remote, c.signatureKey);
     if (this.#values.has("SO_KEEPALIVE")) this.#applyOne("SO_KEEPALIVE", c, host);
   }
 

@@ -294,6 +294,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     const { fastOpenLimit } = this.options;
     if (fastOpenLimit !== null) listener.fastOpenLimit = fastOpenLimit;
     listener.deferRetries = deferRetries(this.options.deferAccept * 1e6);
+    listener.signatures = this.options.signatures;
     listener.fastOpenNoCookie = this.options.fastOpenNoCookie;
   }
 

@@ -68,7 +68,7 @@ export class Marshal {
     this.#defaults = defaults;
     this.#watcher = watcher;
     this.#messages = new Messages(arena, (e, remote) => this.#address(e, remote), defaults.start);
-    this.#options = new Options(arena);
+    this.#options = new Options(arena, (e, remote) => this.#address(e, remote));
     this.#waits = new Waits(arena, files);
     this.#makers = this.#table();
   }

@@ -8,6 +8,7 @@ import type { Expression } from "../ast.ts";
 import { CONSTANTS as K } from "../constants.ts";
 import { ERRNO } from "../errno.ts";
 import { isOpen, number, optional, show } from "../values.ts";
+import { SIGNATURE_SIZE, signatureKey } from "../signatures.ts";
 import type { Arena } from "./arena.ts";
 import { decodeInfo, TCP_INFO_SIZE } from "./info.ts";
 import type { Made } from "./marshal.ts";
@@ -24,9 +25,30 @@ function unwrap(e: Expression): Expression {
 /** Lays out options. */
 export class Options {
   readonly #arena: Arena;
+  readonly #address: (e: Expression | undefined, remote: boolean) => { at: number; length: number } | null;
 
-  constructor(arena: Arena) {
+  /** @param address Lays out a struct sockaddr. */
+  constructor(
+    arena: Arena,
+    address: (e: Expression | undefined, remote: boolean) => { at: number; length: number } | null,
+  ) {
     this.#arena = arena;
+    this.#address = address;
+  }
+
+  /** struct tcp_md5sig. */
+  #signature(value: Expression): { at: number; length: number } {
+    const key = signatureKey(value, SIGNATURE_SIZE);
+    const { bytes, view } = this.#arena;
+    const peer = this.#address(key.peer, true);
+    const at = this.#arena.take(SIGNATURE_SIZE);
+    bytes.fill(0, at, at + SIGNATURE_SIZE);
+    if (peer !== null) bytes.copyWithin(at, peer.at, peer.at + peer.length);
+    view.setUint8(at + 128, key.flags);
+    view.setUint8(at + 129, key.prefix);
+    view.setUint16(at + 130, key.length, true);
+    bytes.set(key.key.subarray(0, 80), at + 136);
+    return { at, length: SIGNATURE_SIZE };
   }
 
   #integers(values: number[], size: 4 | 8): { at: number; length: number } {
@@ -47,6 +69,9 @@ export class Options {
       const at = this.#arena.take(bytes.length + 1);
       this.#arena.bytes.set(bytes, at);
       return { at, length: bytes.length };
+    }
+    if (level === K.SOL_TCP && (name === K.TCP_MD5SIG || name === K.TCP_MD5SIG_EXT)) {
+      return this.#signature(e);
     }
     if (e.kind === "struct") {
       const parts = (...names: string[][]) =>
