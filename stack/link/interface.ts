@@ -5,21 +5,11 @@
  */
 
 import { LinkCounters } from "../counters.ts";
-import { type Device, OFFLOAD_CHECKSUM } from "../device.ts";
+import type { Device } from "../device.ts";
 import { StackError } from "../errors.ts";
 import type { Cidr, IpAddress } from "../ip/address.ts";
 import { ReversePath } from "../ip/forwarding.ts";
-import {
-  BROADCAST,
-  CHECKSUM_PARTIAL,
-  GSO_NONE,
-  type Handler,
-  MULTICAST,
-  OTHER,
-  type Packet,
-  type Tap,
-  UNICAST,
-} from "../packet.ts";
+import { BROADCAST, type Handler, MULTICAST, OTHER, type Packet, type Tap, UNICAST } from "../packet.ts";
 import { IgmpListener } from "../igmp/listener.ts";
 import type { Stack } from "../stack.ts";
 import { Taps } from "../taps.ts";
@@ -30,10 +20,10 @@ import { NeighbourDiscovery } from "../nd/discovery.ts";
 import type { Ipv6Options } from "../nd/options.ts";
 import { LEAST_MTU } from "../wire/ipv6.ts";
 import { Arp } from "./arp.ts";
+import { Egress } from "./egress.ts";
 import { LinkGroups } from "./link_groups.ts";
 import { countLlc } from "./llc.ts";
 import type { Neighbour } from "./neighbour.ts";
-import { completeChecksum, gsoOffload, MALFORMED, partsOf, segment } from "./offload.ts";
 import { Vlans } from "./vlan.ts";
 
 /** What `Stack.addInterface` takes. */
@@ -107,10 +97,9 @@ export class Interface implements Handler {
   readonly redirects: Redirects;
   #forwarding: boolean;
   readonly #announce: boolean;
-  readonly #offloads: number;
   #addresses: readonly Cidr[] = [];
   readonly #tapsIn: Taps;
-  readonly #tapsOut: Taps;
+  readonly #egress: Egress;
   #ipv4: Handler | null = null;
   #ipv6: Handler | null = null;
   readonly #handlers = new Map<number, Handler>();
@@ -138,10 +127,8 @@ export class Interface implements Handler {
     const mac = device.mac;
     this.macHigh = mac[0]! << 8 | mac[1]!;
     this.macLow = mac[2]! << 24 | mac[3]! << 16 | mac[4]! << 8 | mac[5]!;
-    this.#offloads = device.offloads;
-    const report = (error: unknown, where: string) => stack.report(error, where);
-    this.#tapsIn = new Taps(`tap on ${this.name}`, report);
-    this.#tapsOut = new Taps(`tap on ${this.name}`, report);
+    this.#tapsIn = new Taps(`tap on ${this.name}`, (error, where) => stack.report(error, where));
+    this.#egress = new Egress(this);
     this.#announce = (options.announce ?? true) && !loopback && this.addressed;
     this.arp = new Arp(this, stack);
     this.igmp = loopback ? null : new IgmpListener(this, stack);
@@ -296,7 +283,7 @@ export class Interface implements Handler {
    * @returns Takes it away again.
    */
   tap(direction: "in" | "out", tap: Tap): () => void {
-    if (direction === "out") return this.#tapsOut.add(tap);
+    if (direction === "out") return this.#egress.taps.add(tap);
     const end = this.linkGroups.watch(), remove = this.#tapsIn.add(tap);
     return () => {
       remove();
@@ -440,72 +427,6 @@ export class Interface implements Handler {
    * @returns False when the frame, or a part of it, was dropped.
    */
   output(packet: Packet): boolean {
-    const { counters } = this;
-    if (this.#tapsOut.show(packet)) {
-      counters.sendTaken++;
-      packet.discard();
-      return true;
-    }
-    this.stack.wake();
-    // A super-frame of another device that has to be cut is cut into our slots, and needs none of its own size.
-    const cut = packet.gsoType !== GSO_NONE && !this.#cuts(packet.gsoType);
-    return cut || packet.device === this.memory ? this.#emit(packet) : this.#forward(packet);
-  }
-
-  #emit(packet: Packet): boolean {
-    const { counters } = this;
-    if (packet.gsoType !== GSO_NONE && !this.#cuts(packet.gsoType)) return this.#cut(packet);
-    if ((packet.flags & CHECKSUM_PARTIAL) !== 0 && (this.#offloads & OFFLOAD_CHECKSUM) === 0) {
-      counters.checksummed++;
-      if (!completeChecksum(packet)) {
-        counters.segmentMalformed++;
-        packet.discard();
-        return false;
-      }
-    }
-    if (!this.device.transmit(packet)) {
-      counters.sendRefused++;
-      return false;
-    }
-    counters.sent++;
-    return true;
-  }
-
-  /** Sends a super-frame in the frames that it stands for. */
-  #cut(packet: Packet): boolean {
-    const { counters } = this;
-    const sent = segment(packet, this.device, this);
-    if (sent === MALFORMED) {
-      counters.segmentMalformed++;
-      packet.discard();
-      return false;
-    }
-    const whole = sent === partsOf(packet);
-    packet.discard();
-    counters.segmented++;
-    counters.sent += sent;
-    if (!whole) counters.segmentExhausted++;
-    return whole;
-  }
-
-  #cuts(gsoType: number): boolean {
-    return (this.#offloads & gsoOffload(gsoType)) !== 0;
-  }
-
-  /** A frame in another device's memory (forwarded, or bridged by a tap) moves into a slot of ours. */
-  #forward(packet: Packet): boolean {
-    const own = this.device.reserve();
-    if (own === null || !packet.copyInto(own)) {
-      if (own !== null) this.device.release(own);
-      // The device would cut it, but has no slot that takes it whole.
-      if (own !== null && packet.gsoType !== GSO_NONE) return this.#cut(packet);
-      this.counters.sendRefused++;
-      packet.discard();
-      return false;
-    }
-    own.describeAs(packet, own.offset - packet.offset);
-    own.interface = this;
-    packet.discard();
-    return this.#emit(own);
+    return this.#egress.output(packet);
   }
 }
