@@ -15,6 +15,16 @@ import type { Device } from "../stack/device.ts";
 import type { CongestionName } from "../stack/tcp/settings.ts";
 import { startCallbackServices } from "./services_callbacks.ts";
 
+/** How the link kept its own time. */
+export interface LinkReport {
+  /** µs by which a frame was late, on average. */
+  lateness: number;
+  /** µs, at most. */
+  latest: number;
+  /** Frames lost since more were on their way than the link was made for. */
+  slotsFull: number;
+}
+
 const [who, link = "{}", ...far] = Deno.args;
 const options = JSON.parse(link) as ImpairOptions;
 const device = new ImpairDevice(TapDevice.open({ name: "tap0", offloads: "none", delivery: "direct" }), {
@@ -47,4 +57,19 @@ switch (who) {
   default:
     throw new TypeError(`No link ends in "${who}"; there are ethox, kernel and shared`);
 }
+/** What the bench reads when it ends the link. */
+function report(): LinkReport {
+  const ways = [device.send.counters, device.receive.counters];
+  const frames = ways.reduce((sum, { passed }) => sum + passed, 0);
+  return {
+    lateness: frames === 0 ? 0 : ways.reduce((sum, { lateness }) => sum + lateness, 0) / frames,
+    latest: Math.max(...ways.map(({ latest }) => latest)),
+    slotsFull: ways.reduce((sum, { slotsFull }) => sum + slotsFull, 0),
+  };
+}
+
+Deno.addSignalListener("SIGTERM", () => {
+  console.log(JSON.stringify(report()));
+  Deno.exit(0);
+});
 console.log("ready");

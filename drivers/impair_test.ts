@@ -288,3 +288,21 @@ Deno.test("ImpairDevice throws when a setting is out of range, and keeps the for
   const [offloading] = MemoryDevice.pair({ offloads: 1 });
   assert.throws(() => new ImpairDevice(offloading), /"memory0" has offloads; open it without/);
 });
+
+Deno.test("ImpairDevice counts by how much frames went out late, for want of somebody who asked", () => {
+  const [inner, peer] = MemoryDevice.pair();
+  const device = new ImpairDevice(inner, { send: { delay: 1000 } });
+  const nobody = { receive() {} };
+  for (const [sent, polled] of [[0, 1000], [2000, 3700], [5000, 6100]] as const) {
+    device.poll(nobody, 64, sent);
+    const packet = device.reserve()!;
+    fillFrame(packet, peer.mac, device.mac, 0, 125);
+    device.transmit(packet);
+    device.flush();
+    device.poll(nobody, 64, polled);
+  }
+  const { passed, lateness, latest } = device.send.counters;
+  assert.deepEqual({ passed, lateness, latest }, { passed: 3, lateness: 800, latest: 700 });
+  device.close();
+  peer.close();
+});

@@ -74,6 +74,10 @@ export class ImpairmentCounters {
   corrupted = 0;
   /** Were held back for others to overtake. */
   reordered = 0;
+  /** µs, in all, by which frames went out later than they should have, since nobody asked sooner. */
+  lateness = 0;
+  /** µs, at most. */
+  latest = 0;
 }
 
 type Settings = Required<Impairment>;
@@ -190,8 +194,13 @@ export class ImpairedDirection {
 
   /** @internal Takes out the next frame that is due; null when there is none. Valid until the next {@link offer}. */
   take(now: number): Packet | null {
+    const late = now - this.#schedule.next;
     const packet = this.#schedule.take(now);
-    if (packet !== null) this.counters.passed++;
+    if (packet === null) return null;
+    const { counters } = this;
+    counters.passed++;
+    counters.lateness += late;
+    if (late > counters.latest) counters.latest = late;
     return packet;
   }
 
