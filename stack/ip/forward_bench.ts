@@ -4,59 +4,17 @@
  * @module
  */
 
-import { type Device, DeviceCounters } from "../device.ts";
-import { HEADROOM, Packet, RECEIVED, Region, RESERVED } from "../packet.ts";
+import type { Bytes } from "../packet.ts";
 import { udpFrame } from "../testing/frames.ts";
 import { udpFrameV6 } from "../testing/frames_v6.ts";
 import { xorshift } from "../testing/pair.ts";
+import { SinkDevice, START } from "../testing/sink_device.ts";
 import { Stack } from "../stack.ts";
 import { Cidr, IpAddress } from "./address.ts";
 import { Verdict } from "./forwarding.ts";
 
-/** A device with one slot that loses what it sends. */
-class Sink implements Device {
-  readonly mac: Uint8Array;
-  readonly mtu = 1500;
-  readonly offloads = 0;
-  readonly linkUp = true;
-  readonly closed = false;
-  readonly failure = null;
-  readonly counters: DeviceCounters = new DeviceCounters();
-  readonly deadline = Infinity;
-  readonly free = 8;
-  readonly slot: Packet;
-
-  constructor(readonly name: string, mac: number) {
-    this.mac = Uint8Array.of(2, 0, 0, 0, 0, mac);
-    this.slot = new Packet(this, new Region(new ArrayBuffer(2048)), 0, 0, 2048);
-  }
-
-  poll(): number {
-    return 0;
-  }
-
-  reserve(): Packet {
-    this.slot.reset(HEADROOM, HEADROOM);
-    this.slot.state = RESERVED;
-    return this.slot;
-  }
-
-  transmit(): boolean {
-    this.counters.sentFrames++;
-    return true;
-  }
-
-  release(): void {}
-  flush(): void {}
-  arm(): boolean {
-    return true;
-  }
-  disarm(): void {}
-  close(): void {}
-}
-
 const BATCH = 1000;
-const left = new Sink("left", 1), right = new Sink("right", 2);
+const left = new SinkDevice(1), right = new SinkDevice(2);
 const stack = new Stack({ random: xorshift(1), forwarding: true, limits: { routes: 2_000_000 } });
 const ipv6 = { duplicates: "off", routers: false } as const;
 const near = stack.addInterface(left, {
@@ -75,20 +33,16 @@ for (const [destination, by] of [["0.0.0.0/0", gateway], ["::/0", gateway6]] as 
 }
 stack.poll(1);
 
-function bench(name: string, frame: Uint8Array): void {
-  const packet = left.slot;
-  const at = HEADROOM - 14;
-  const { bytes } = packet;
+function bench(name: string, frame: Bytes): void {
+  const { bytes } = left.received;
   Deno.bench({ name: `${BATCH} × ${name}`, group: "forward" }, () => {
     for (let i = 0; i < BATCH; i++) {
       // Forwarding counts the hops down in place.
-      for (let j = 0; j < 42; j++) bytes[at + j] = frame[j]!;
-      packet.reset(at, at + frame.length);
-      packet.state = RECEIVED;
-      near.receive(packet);
+      for (let j = 0; j < 54; j++) bytes[START + j] = frame[j]!;
+      left.deliver(near, frame.length);
     }
   });
-  bytes.set(frame, at);
+  left.place(frame);
 }
 
 const small = udpFrame(1, 2, new Array(18).fill(1), {
@@ -112,9 +66,7 @@ bench("IPv4, 1,514 bytes", large);
 Deno.bench({ name: `${BATCH} × IPv4, 60 bytes, through a hook`, group: "forward" }, () => {
   stack.forwarding.hook ??= { forward: () => Verdict.Accept };
   for (let i = 0; i < BATCH; i++) {
-    left.slot.bytes.set(small, HEADROOM - 14);
-    left.slot.reset(HEADROOM - 14, HEADROOM - 14 + small.length);
-    left.slot.state = RECEIVED;
-    near.receive(left.slot);
+    left.place(small);
+    left.deliver(near, small.length);
   }
 });
