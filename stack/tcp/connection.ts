@@ -17,7 +17,7 @@ import { ConnectionState, type Limit, Recovery } from "./connection_state.ts";
 import { drop, enterOrphans, orphaned, reset } from "./ending.ts";
 import { type TcpInfo, tcpInfo } from "./info.ts";
 import { sendQuantum } from "./pacing.ts";
-import { RecordEnds } from "./record_ends.ts";
+import { closePiece, written } from "./pieces.ts";
 import { type TraceHandler, Tracer } from "./trace.ts";
 import { expireTimers } from "./timers.ts";
 
@@ -93,6 +93,7 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
       ring.grow(Math.min(Math.max(needed, ring.capacity * 2), ceiling(this.sendLimit)), this.sendQueued);
     }
     ring.put(this.sendQueued, bytes, offset, taken);
+    written(this, this.sendBase + this.sendQueued | 0, taken);
     this.sendQueued += taken;
     this.tcp.markDirty(this);
     return taken;
@@ -197,8 +198,8 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
 
   /** What is written from now on begins a segment of its own: no segment holds bytes of both sides. */
   endRecord(): void {
-    this.recordEnds ??= new RecordEnds();
-    this.recordEnds.add(this.sendBase + this.sendQueued | 0);
+    this.keepsRecords = true;
+    closePiece(this);
   }
 
   get keepAlive(): number {

@@ -16,7 +16,6 @@ import type { AccurateEcn } from "./accurate_ecn.ts";
 import type { FastOpenState } from "./fast_open.ts";
 import type { TcpListener } from "./listener.ts";
 import type { MtuProbing } from "./mtu_probing.ts";
-import type { RecordEnds } from "./record_ends.ts";
 import { Ring } from "./ring.ts";
 import { RttEstimator } from "./rtt.ts";
 import type { SourceCounts } from "./source_counts.ts";
@@ -136,18 +135,27 @@ export abstract class ConnectionState implements TimerOwner {
   /** FIN was sent at least once. */
   finSent = false;
   noDelay = false;
-  /** Where segments have to end, if the application has ever asked for it. */
-  recordEnds: RecordEnds | null = null;
+  /** The application has ended a record, at least once. */
+  keepsRecords = false;
+  // What waits, in pieces.
+  pieceHead = -1;
+  pieceTail = -1;
+  pieceCount = 0;
+  /** Sequence number of the last piece's first byte. */
+  pieceStart = 0;
+  /** Up to where PSH was said, and before the latest write. */
+  pushed = 0;
+  pushedBefore = 0;
+  /** Up to where Linux would have sent what was written in this turn. */
+  sentIfPushed = 0;
   /** Nothing less than a segment goes out until it is taken back (or the window timer expires). */
   corked = false;
   /** The same, until the next write or ACK: more is about to be written. */
   moreComing = false;
-  /** What was written last does not end with PSH: more was said to follow. */
-  pushHeld = false;
   /** Segments say where urgent data ends. */
   urgent = false;
   urgentEnd = 0;
-  /** Less than a segment may go out even if the window cuts it short. */
+  /** Less than a segment may go out, whatever else is asked for. */
   pushSmall = false;
   /** Bytes of payload of a full segment. */
   mss: number = DEFAULT_MSS;

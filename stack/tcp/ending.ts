@@ -9,6 +9,7 @@ import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
 import { endPending, noteEnd } from "./fast_open.ts";
 import { leaveHalfOpen, leaveSource } from "./passive_open.ts";
+import { forgetSent } from "./pieces.ts";
 import { sendReset } from "./reset.ts";
 import { TIME_WAIT } from "./timers.ts";
 
@@ -64,6 +65,7 @@ function freeSending(c: TcpConnection): void {
     c.tcp.records.give(r);
     r = next;
   }
+  forgetSent(c, true);
   c.head = c.tail = -1;
   c.recordCount =
     c.packetsOut =

@@ -30,7 +30,7 @@ export function openNumbers(c: TcpConnection): void {
   c.tsOffset = tcp.hash.strongFlow(local, remote, 0, TIMESTAMP_DOMAIN);
   c.sndUna = c.sndNxt = c.iss;
   c.smallEnd = c.iss;
-  c.sendBase = c.iss + 1 | 0;
+  c.sendBase = c.pushed = c.sentIfPushed = c.iss + 1 | 0;
   c.rcvShift = 0;
   const most = Math.min(Math.max(c.receiveMost, tcp.settings.receiveMaximum), c.windowClamp);
   while (c.rcvShift < 14 && most >> c.rcvShift > 65535) c.rcvShift++;

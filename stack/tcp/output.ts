@@ -7,13 +7,12 @@
 import { OFFLOAD_TSO4, OFFLOAD_TSO6 } from "../device.ts";
 import { CHECKSUM_PARTIAL, GSO_ECN, GSO_TCPV4, GSO_TCPV6, type Packet } from "../packet.ts";
 import * as wire from "../wire/tcp.ts";
-import { DELAYED_ACK, sackLength, sendAck, writeSackOption } from "./acks.ts";
+import { sackLength, sendAck, writeSackOption } from "./acks.ts";
 import { usualOptions } from "./accurate_ecn.ts";
 import { State } from "./api.ts";
 import type { TcpConnection } from "./connection.ts";
-import { Limit, Recovery, SendTimer } from "./connection_state.ts";
-import { markAppLimited, stampDelivery } from "./delivery_rate.ts";
-import { sendMtuProbe } from "./mtu_probing.ts";
+import { Recovery, SendTimer } from "./connection_state.ts";
+import { stampDelivery } from "./delivery_rate.ts";
 import { sendQuantum, spend, superSegment, tooEarly } from "./pacing.ts";
 import { updateMss } from "./segment_size.ts";
 import { EVER_RETRANSMITTED, FIN_RECORD, LOST, PUSHED, RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
@@ -21,9 +20,10 @@ import { toldOfGaps } from "./sack_compression.ts";
 import { join, joinsRetransmission, recount, unmark } from "./scoreboard.ts";
 import { after, before } from "./sequence.ts";
 import { signatureLength } from "./signatures.ts";
+import { sendNew } from "./new_data.ts";
 import { firstWindow, retransmitSyn, sendSyn, trySyn } from "./syn.ts";
 import { writeUrgent } from "./urgent.ts";
-import { armSendTimer, dataSent } from "./timers.ts";
+import { armSendTimer } from "./timers.ts";
 
 /** Traffic class of packets that may be marked (RFC 3168, section 5). */
 const ECT0 = 2;
@@ -65,168 +65,8 @@ export function output(c: TcpConnection): void {
   if (c.tracer !== null) c.tracer.changed(now);
 }
 
-/**
- * Sends what was never sent, as far as the windows let.
- * @param probe One segment at most, whatever the congestion window says: a tail loss probe.
- */
-export function sendNew(c: TcpConnection, now: number, probe = false): void {
-  const records = c.tcp.records;
-  let unsent = c.sendQueued - (c.sndNxt - c.sendBase | 0);
-  if (c.finSent) return;
-  const waiting = unsent > 0;
-  const before_ = c.sndNxt;
-  if (waiting && c.packetsOut === 0) {
-    const control = c.congestion.rateControl;
-    if (control === null) restartAfterIdle(c, now);
-    else control.restarted(c, now);
-  }
-  const right = c.sndUna + c.sndWnd | 0;
-  const paced = c.pacingRate > 0;
-  if (waiting && !probe && c.mtuProbing !== null && c.recordEnds === null) {
-    const probed = sendMtuProbe(c, c.mtuProbing, unsent, now);
-    if (probed < 0) return;
-    unsent -= probed;
-  }
-  let deferred = false;
-  let held = false;
-  while (unsent > 0 || c.finQueued) {
-    // An answer to a SYN's data does not count its SYN-ACK.
-    const free = c.cwnd - c.inFlight + (c.state === State.SynReceived ? 1 : 0);
-    const quota = probe ? 1 : Math.min(free, Math.max(c.cwnd >> 1, 1));
-    if (quota <= 0) break;
-    const room = right - c.sndNxt | 0;
-    if (room <= 0) break;
-    if (paced && !probe && tooEarly(c, now)) {
-      held = true;
-      break;
-    }
-    const most = paced ? sendQuantum(c) : superSegment(c);
-    if (!paced && !probe && defers(c, unsent, Math.min(free * c.mss, room), most, now)) {
-      deferred = true;
-      break;
-    }
-    // Bytes up to a place where a segment has to end, with more behind it: there is nothing to wait for.
-    const bounded = c.recordEnds === null ? Infinity : c.recordEnds.after(c.sndNxt);
-    let length = Math.min(unsent, room, quota * c.mss, largest(c), most, bounded);
-    const last = length === unsent;
-    const ends = length === bounded && !last;
-    if (!ends && (!last || !(c.finQueued || (c.noDelay && !c.corked && !c.moreComing)))) {
-      // Whole segments only; the rest waits for ACKs or for more (Nagle, silly window).
-      const whole = length - length % c.mss;
-      if (whole > 0) {
-        // The remnant goes with them unless one is in flight (Minshall's variant of Nagle's rule).
-        if (c.corked || c.moreComing || !(c.noDelay || !after(c.smallEnd, c.sndUna))) length = whole;
-      } else if (!probe && !sendsSmall(c, length, last)) break;
-    }
-    const fin = c.finQueued && length === unsent;
-    if (length === 0 && !fin) break;
-    const record = records.take();
-    if (record < 0) break;
-    const flags = wire.ACK |
-      (ends || (length > 0 && (c.pushSmall || (length === unsent && !c.pushHeld))) ? wire.PSH : 0) |
-      (fin ? wire.FIN : 0);
-    const end = c.sndNxt + length + (fin ? 1 : 0) | 0;
-    records.start[record] = c.sndNxt;
-    records.end[record] = end;
-    records.segments[record] = segmentsOf(c, length);
-    if (fin) records.flags[record]! |= FIN_RECORD;
-    if (flags & wire.PSH) records.flags[record]! |= PUSHED;
-    if (!transmit(c, c.sndNxt, length, c.cwrDue && length > 0 ? flags | wire.CWR : flags, true)) {
-      // No slot is free: the device has its hands full, and the next turn tries again.
-      records.give(record);
-      c.tcp.retryLater(c);
-      break;
-    }
-    if (length > 0) c.cwrDue = false;
-    stamp(c, record, true, now);
-    if (paced) spend(c, length, now);
-    link(c, record);
-    if (length % c.mss !== 0) c.smallEnd = end;
-    c.sndNxt = end;
-    unsent -= length;
-    c.bytesSent += length;
-    if (c.recovery === Recovery.Fast || c.recovery === Recovery.Reduced) {
-      c.prrOut += records.segments[record]!;
-    }
-    // A response carries the ACK of its request; from then on ACKs wait for responses.
-    if (now - c.lastData < DELAYED_ACK) c.interactive = true;
-    if (length > 0) c.lastSent = now;
-    acked(c);
-    if (fin) {
-      c.finSent = true;
-      if (c.state === State.Established || c.state === State.SynReceived) c.state = State.FinWait1;
-      else if (c.state === State.CloseWait) c.state = State.LastAck;
-    }
-    if (c.sendTimer !== SendTimer.Reorder && (c.sendTimer !== SendTimer.Retransmit || !probe)) {
-      dataSent(c, now);
-    }
-    if (fin || probe) break;
-  }
-  c.paceHeld = held;
-  if (waiting) {
-    const shut = c.cwnd > c.inFlight && (right - c.sndNxt | 0) < Math.min(unsent, c.mss);
-    // All is sent, and the application would write more if there were room.
-    const full = unsent === 0 && c.writeBlocked;
-    c.limitedBy(shut ? Limit.Window : full ? Limit.Buffer : Limit.Network, now);
-  }
-  if (waiting) judgeWindowUse(c, c.sndNxt !== before_, deferred);
-  if (unsent < c.mss && c.inFlight < c.cwnd && c.lostOut <= c.retransOut) markAppLimited(c);
-  if (c.packetsOut === 0 && c.sendTimer === SendTimer.None) armSendTimer(c, now);
-}
-
-/** µs after a transmission in which another one may wait to become larger. */
-const DEFER_TIME = 1000;
-
-/**
- * Whether a super-segment that the windows cut short waits for the next ACK to become whole (as Linux's
- * tcp_tso_should_defer): only right behind another transmission, and only if an ACK is due.
- * @param limit What the windows allow, in bytes. @param whole Bytes of a whole one.
- */
-function defers(c: TcpConnection, unsent: number, limit: number, whole: number, now: number): boolean {
-  if (unsent <= c.mss || c.recovery >= Recovery.Fast || now - c.lastTransmit > DEFER_TIME) return false;
-  if (limit >= whole || limit >= unsent) return false;
-  if (limit >= Math.floor(Math.min(c.sndWnd, c.cwnd * c.mss) / 3) || c.head < 0) return false;
-  // How long until the ACK of what is oldest should come.
-  const wait = c.tcp.records.sentAt[c.head]! + c.rtt.srtt - now;
-  return wait <= Math.min(c.rtt.srtt / 2, DEFER_TIME);
-}
-
-/** Notes how much of the congestion window is in use: one that is not used does not grow (RFC 7661). */
-function judgeWindowUse(c: TcpConnection, sent: boolean, deferred: boolean): void {
-  const limited = deferred || c.inFlight >= c.cwnd;
-  if (!sent && !limited) return;
-  if (!before(c.sndUna, c.cwndUsageEnd) || limited || (!c.cwndLimited && c.packetsOut > c.maxPacketsOut)) {
-    c.cwndLimited = limited;
-    c.maxPacketsOut = c.packetsOut;
-    c.cwndUsageEnd = c.sndNxt;
-  }
-}
-
-/** Halves the window for every time-out of silence, down to where it began (RFC 5681, section 4.1; RFC 2861). */
-function restartAfterIdle(c: TcpConnection, now: number): void {
-  const { settings } = c.tcp;
-  const { rto } = c.rtt;
-  let idle = now - c.lastSent;
-  if (!settings.slowStartAfterIdle || idle <= rto || idle === Infinity || c.cwnd <= settings.initialWindow) {
-    return;
-  }
-  let { cwnd } = c;
-  if (c.recovery === Recovery.Open) c.ssthresh = Math.max(c.ssthresh, (cwnd >> 1) + (cwnd >> 2));
-  while ((idle -= rto) > 0 && cwnd > settings.initialWindow) cwnd >>= 1;
-  c.cwnd = Math.max(cwnd, settings.initialWindow);
-}
-
-/** Whether less than a segment may go out (RFC 9293, sections 3.7.4 and 3.8.6.2.1). */
-function sendsSmall(c: TcpConnection, length: number, last: boolean): boolean {
-  if (length === 0) return false;
-  // The window is what cuts it short: half of the greatest window seen is worth a segment.
-  if (!last) return c.pushSmall || length >= c.maxSndWnd >> 1;
-  if ((c.corked || c.moreComing) && !c.finQueued) return c.pushSmall;
-  return c.noDelay || c.finQueued || c.urgent || c.packetsOut === 0 || !after(c.smallEnd, c.sndUna);
-}
-
 /** Most payload bytes of one transmission, in whole segments. */
-function largest(c: TcpConnection): number {
+export function largest(c: TcpConnection): number {
   // Every segment has a signature of its own.
   if (c.signatureKey !== null || (c.accurate !== null && c.accurate.indivisible)) return c.mss;
   const most = MAX_PACKET - c.path.headerLength - wire.MAX_HEADER_LENGTH;
@@ -238,7 +78,7 @@ function largest(c: TcpConnection): number {
   return segments * c.mss;
 }
 
-function segmentsOf(c: TcpConnection, length: number): number {
+export function segmentsOf(c: TcpConnection, length: number): number {
   return length <= c.mss ? 1 : Math.ceil(length / c.mss);
 }
 
@@ -291,8 +131,14 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   // Another connection may have found that the path takes less.
   updateMss(c);
   if (records.flags[r]! & FIN_RECORD) length--;
+  // What a peer has taken its window back from waits, but for the first segment, which asks for room.
+  let room = (c.sndUna + c.sndWnd | 0) - start | 0;
+  if (room <= 0) {
+    if (start !== c.sndUna) return false;
+    room = c.mss;
+  }
   // Small ones that follow go with it.
-  const joins = c.tcp.settings.retransmitCollapse && c.recordEnds === null;
+  const joins = c.tcp.settings.retransmitCollapse && !c.keepsRecords;
   while (joins && joinsRetransmission(c, r, length)) {
     unmark(c, records.next[r]!);
     join(c, r);
@@ -304,7 +150,8 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   const before = records.segments[r]!;
   const segments = segmentsOf(c, length);
   if (segments !== before) recount(c, r, segments);
-  const most = Math.min(quota * c.mss, largest(c), c.pacingRate > 0 ? Infinity : superSegment(c));
+  let most = Math.min(quota * c.mss, largest(c), c.pacingRate > 0 ? Infinity : superSegment(c));
+  if (most > room) most = room - room % c.mss || room;
   if (length > most) {
     if (records.split(r, start + most | 0, segmentsOf(c, most)) < 0) return false;
     c.recordCount++;

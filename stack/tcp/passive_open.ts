@@ -224,6 +224,8 @@ export function fromCookie(
     c.sndNxt =
     c.sendBase =
     c.smallEnd =
+    c.pushed =
+    c.sentIfPushed =
     c.sndWl2 =
       s.acknowledgment;
   c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, c.windowClamp, 65535) | 0;

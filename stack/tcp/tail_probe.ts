@@ -6,7 +6,8 @@
 
 import type { TcpConnection } from "./connection.ts";
 import { Recovery } from "./connection_state.ts";
-import { retransmit, sendNew } from "./output.ts";
+import { sendNew } from "./new_data.ts";
+import { retransmit } from "./output.ts";
 import { splitAt } from "./scoreboard.ts";
 import { SACKED, SYN_RECORD } from "./sent.ts";
 import { after } from "./sequence.ts";
@@ -23,14 +24,15 @@ export function sendTailProbe(c: TcpConnection, now: number): boolean {
   c.probing = true;
   c.probeEnd = c.sndNxt;
   c.probeAgain = c.sndNxt === end;
-  if (!c.probeAgain) return true;
-  let last = r;
-  if (records.segments[r]! > 1) {
-    const cut = splitAt(c, r, records.start[r]! + (records.segments[r]! - 1) * c.mss | 0);
-    if (cut >= 0) last = cut;
+  if (c.probeAgain) {
+    let last = r;
+    if (records.segments[r]! > 1) {
+      const cut = splitAt(c, r, records.start[r]! + (records.segments[r]! - 1) * c.mss | 0);
+      if (cut >= 0) last = cut;
+    }
+    c.probing = retransmit(c, last, 1, now, true);
   }
-  retransmit(c, last, 1, now, true);
-  return true;
+  return c.probing;
 }
 
 /**

@@ -40,6 +40,7 @@ import { softError } from "./soft_error.ts";
 import { rejectSegment } from "./reset.ts";
 import { RingPool } from "./ring.ts";
 import { SentRecords } from "./sent.ts";
+import { Pieces } from "./pieces.ts";
 import { after } from "./sequence.ts";
 import {
   DEFAULT_TCP_SETTINGS,
@@ -79,6 +80,8 @@ export class Tcp implements TcpApi, Transport {
   readonly pool: RingPool = new RingPool();
   /** @internal */
   readonly records: SentRecords;
+  /** @internal */
+  readonly pieces: Pieces = new Pieces();
   /** @internal */
   readonly limits: Required<TcpLimits>;
   /** @internal */

@@ -11,7 +11,8 @@ import { Recovery, SendTimer } from "./connection_state.ts";
 import { drop, reset } from "./ending.ts";
 import { noteTimeout } from "./fast_open.ts";
 import { suspectBlackHole } from "./mtu_probing.ts";
-import { output, retransmit, retransmitLost, sendProbe, windowClosed } from "./output.ts";
+import { sendIntoWindow } from "./new_data.ts";
+import { output, retransmit, retransmitLost, sendProbe } from "./output.ts";
 import { detectLate } from "./loss_detection.ts";
 import { repairReordered, retransmissionTimeout } from "./repair.ts";
 import { sendTailProbe } from "./tail_probe.ts";
@@ -66,11 +67,7 @@ export function armSendTimer(c: TcpConnection, now: number, probe = true): void 
 
 /** New data was sent: whatever was set, a tail loss probe comes first, but never later than the time-out of what is oldest. */
 export function dataSent(c: TcpConnection, now: number): void {
-  const { sendTimer } = c;
-  if (sendTimer !== SendTimer.Retransmit) {
-    armSendTimer(c, now);
-    return;
-  }
+  if (c.sendTimer !== SendTimer.Retransmit) armSendTimer(c, now, false);
   armTailProbe(c, now, Math.max(c.tcp.records.sentAt[c.head]! + backedOff(c, c.backoff) - now, 0));
   c.schedule();
 }
@@ -209,11 +206,7 @@ function staysLinear(c: TcpConnection): boolean {
 
 function expireWindow(c: TcpConnection, now: number): void {
   if (!waitsForWindow(c)) return;
-  if (!windowClosed(c)) {
-    // There is room, but less than is worth sending: send it now (RFC 9293, section 3.8.6.2.1).
-    c.pushSmall = true;
-    output(c);
-    c.pushSmall = false;
+  if (sendIntoWindow(c, now)) {
     if (c.sendTimer === SendTimer.None) armSendTimer(c, now);
     return;
   }

@@ -9,9 +9,11 @@ import type { Stack } from "../../../stack/stack.ts";
 import { linesOf } from "./record.ts";
 
 /** µs from an input to packets that answer it; what comes later was sent by a timer. */
-const ANSWER = 1500;
-/** µs by which a short timer of the kernel's is late, at most: two of its ticks. */
-const TICKS = 8_000;
+const ANSWER = 800;
+/** µs of a tick of the kernel's, with which its wheel counts. */
+const TICK = 4_000;
+/** Ticks of a timer that runs for long enough to go one level up in the wheel, where slots are eight times as long. */
+const LEVEL = 63, COARSER = 8;
 /** µs by which any timer of the length that scripts wait for is late: the third level of its wheel. */
 const MOST_LATE = 40_000;
 /** How late a timer may be as a part of the time that it runs: that of the wheel's levels. */
@@ -32,14 +34,16 @@ export function holdTimers(stack: Stack, start: number, recording: readonly stri
     else if (at - latest > ANSWER) fired.push({ at: start + at, silent: at - latest });
     latest = at;
   }
+  /** The latest input that has come: no timer that was set since has run for longer. */
+  let before = 0;
   /** Until when what is due at `due` waits. */
   const until = (due: number, now: number): number => {
-    while (inputs.length > 0 && inputs[0]! < now) inputs.shift();
+    while (inputs.length > 0 && inputs[0]! < now) before = inputs.shift()!;
     while (fired.length > 0 && fired[0]!.at < now) fired.shift();
     const sent = fired.find(({ at }) => at >= due);
     if (sent !== undefined && sent.at - due <= MOST_LATE + sent.silent * PART) return sent.at;
     const input = inputs.find((at) => at >= due);
-    return input !== undefined && input - due <= TICKS ? input + 1 : due;
+    return input !== undefined && input - due <= lateness(due - before) ? input + 1 : due;
   };
   const { timers } = stack;
   const advance = timers.advance.bind(timers);
@@ -51,4 +55,11 @@ export function holdTimers(stack: Stack, start: number, recording: readonly stri
     if (now >= held) advance(now);
   };
   timers.next = () => Math.max(next(), held);
+}
+
+/** µs by which a timer of the kernel's is late at most, which has run for `ran`. */
+function lateness(ran: number): number {
+  let slot = TICK;
+  while (ran > LEVEL * slot) slot *= COARSER;
+  return slot + TICK;
 }

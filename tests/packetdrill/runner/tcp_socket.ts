@@ -9,6 +9,7 @@ import type { IpAddress } from "../../../stack/ip/address.ts";
 import { type ConnectionHandler, type Listener, State } from "../../../stack/tcp/api.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import { deferRetries, type TcpListener } from "../../../stack/tcp/listener.ts";
+import { holdPush } from "../../../stack/tcp/pieces.ts";
 import { markUrgent } from "../../../stack/tcp/urgent.ts";
 import { CONSTANTS as K } from "./constants.ts";
 import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
@@ -385,12 +386,14 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
       : this.host.stack.now + this.options.sendTimeout;
     let total = 0;
     const put = () => {
-      c.moreComing = c.pushHeld = (flags & K.MSG_MORE!) !== 0;
+      const more = (flags & K.MSG_MORE!) !== 0;
       while (total < length) {
         const taken = c.write(ZEROS, 0, Math.min(ZEROS.length, length - total));
         if (taken === 0) break;
         total += taken;
       }
+      c.moreComing = more;
+      if (more) holdPush(c);
     };
     const over = () => {
       const zeroCopy = (flags & K.MSG_ZEROCOPY!) !== 0 && this.options.zeroCopy;
