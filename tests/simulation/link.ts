@@ -144,6 +144,9 @@ export class Link {
     return this.#pipes[port]!.profile.holdsSlots;
   }
 
+  /** Frames on their way. */
+  flying = 0;
+
   /** Takes a frame from a host. @returns False when it is refused. */
   carry(nic: Nic, packet: Packet): boolean {
     const pipe = this.#pipes[nic.port]!;
@@ -212,6 +215,7 @@ export class Link {
   /** A frame is where it goes to. */
   arrive(frame: Frame): void {
     this.counters.delivered++;
+    this.flying--;
     const nic = frame.to!;
     this.#watcher.arrived(nic.port, frame);
     nic.arrive(frame);
@@ -342,6 +346,7 @@ export class Link {
     frame.at = at;
     frame.to = to;
     frame.link = this;
+    this.flying++;
     this.#queue.add(frame);
   }
 }

@@ -19,6 +19,7 @@ import { type Frame, Link, type Watcher } from "./link.ts";
 import { drawConnection, type Meeting } from "./plan.ts";
 import { brutal, describe, drawProfiles, lossy, type Profile } from "./profile.ts";
 import { Random } from "./random.ts";
+import { StallDetector } from "./stall_detector.ts";
 import { WireMonitor } from "./wire_monitor.ts";
 
 /** Ports of the listeners, by how they behave. */
@@ -31,7 +32,10 @@ const PORTS: Record<Meeting, number> = {
   simultaneous: 0,
 };
 
-/** Longest time without any progress, in µs: a window probe or a time-out may be backed off by 2 minutes, 15 times. */
+/**
+ * Longest time without any progress, in µs, whatever the stall detector excuses: a window probe or a time-out may be backed
+ * off by 2 minutes, 15 times.
+ */
 const PATIENCE = 2_400_000_000;
 /**
  * Longest time of everything, in µs. Without SACK and timestamps, on a link that loses much, each segment that is lost twice
@@ -92,11 +96,14 @@ export class World implements Surroundings, Watcher {
   /** Keys of those that were accepted with their SYN: what became of their handshake, the client may not know. */
   readonly #early = new Set<number>();
   readonly #listeners: Listener[] = [];
+  readonly #stalls = new StallDetector();
   readonly #story: string[] = [];
   readonly #dead: boolean;
   /** Pairs that are not over. */
   #open = 0;
   #lastProgress = 0;
+  /** What is left was given up. */
+  #ending = false;
   #failure: string | null = null;
   #digest = 0x811c9dc5 | 0;
   #events = 0;
@@ -202,6 +209,17 @@ export class World implements Surroundings, Watcher {
 
   progress(): void {
     this.#lastProgress = this.now;
+    this.#stalls.progress(this.#waiting());
+  }
+
+  /** Connections that have something left to do, and whom nothing is missing for it. */
+  *#waiting(): Generator<TcpConnection> {
+    for (const pair of this.#pairs) {
+      if (pair.over || pair.violent) continue;
+      for (const { connection, isClosed } of pair.sides) {
+        if (connection !== null && !isClosed && connection.state !== State.TimeWait) yield connection;
+      }
+    }
   }
 
   done(pair: Pair): void {
@@ -221,6 +239,7 @@ export class World implements Surroundings, Watcher {
   }
 
   harmed(_from: number, how: string): void {
+    this.#stalls.harmed();
     if (this.#monitor.told !== "") this.note(`  ${how}`);
   }
 
@@ -283,6 +302,7 @@ export class World implements Surroundings, Watcher {
   }
 
   #start(pair: Pair): void {
+    this.progress();
     const { plan } = pair;
     const from = this.#hosts[plan.from]!, to = this.#hosts[plan.to]!;
     if (plan.meeting === "simultaneous") {
@@ -367,7 +387,7 @@ export class World implements Surroundings, Watcher {
         else if (host.deadline < next) next = host.deadline;
       }
       if (next === Infinity || next > end) return;
-      if (next > this.now) this.now = next;
+      if (next > this.now) this.#wait(next);
       for (const host of this.#hosts) host.stack.advance(this.now);
       while (queue.next <= this.now) queue.take().run();
       for (const host of this.#hosts) {
@@ -377,6 +397,15 @@ export class World implements Surroundings, Watcher {
       }
       if (++this.#events > MOST_EVENTS) this.fail("Does not come to an end");
     }
+  }
+
+  #wait(next: number): void {
+    if (this.#link.flying === 0) this.#stalls.wait(next - this.now);
+    this.now = next;
+    if (this.#ending || !this.#stalls.suspicious) return;
+    const waiting = [...this.#waiting()];
+    const wrong = waiting.length === 0 ? null : this.#stalls.judge(waiting);
+    if (wrong !== null) this.fail(wrong);
   }
 
   /** Holds connections of a host against the invariants: all of a few, some of many. */
@@ -421,6 +450,7 @@ export class World implements Surroundings, Watcher {
   /** Gives up what is left, and waits until nothing is. */
   #end(): void {
     if (this.#failure !== null) return;
+    this.#ending = true;
     for (const listener of this.#listeners) listener.close();
     for (const pair of this.#pairs) for (const side of pair.sides) side.giveUp();
     this.#loop(() => false, 1_000_000_000);

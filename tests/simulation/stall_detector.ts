@@ -1,0 +1,83 @@
+/**
+ * Notices when a world stands still though its ends could go on. Silence is only good while timers wait for what got lost:
+ * each frame that was lost accounts for one time-out, which doubles.
+ *
+ * @module
+ */
+
+import type { TcpConnection } from "../../stack/tcp/connection.ts";
+
+/** The longest time-out, in µs. */
+const LONGEST = 120_000_000;
+/** What a time-out is at least, before a round trip was measured, in µs. */
+const LEAST = 1_000_000;
+/** What applications may wait for beside (they write and read late, and accept later), and keep-alive, in µs. */
+const SLACK = 1_500_000;
+
+/** Counts silence since something last went on. */
+export class StallDetector {
+  /** µs since then in which nothing was on its way. */
+  #silent = 0;
+  /** Frames lost or damaged since then. */
+  #harmed = 0;
+  /** How often time-outs had doubled then: they stay so until a round trip is measured again (RFC 6298, section 5.7). */
+  #doubled = 0;
+  /** Sum of how far connections had come when they were judged last. */
+  #far = 0;
+
+  /** Something went on. @param connections Those that may have waited for it. */
+  progress(connections: Iterable<TcpConnection>): void {
+    if (this.#silent > LEAST || this.#harmed > 0) {
+      let doubled = 0, probes = 0;
+      for (const c of connections) {
+        doubled = Math.max(doubled, c.backoff);
+        probes = Math.max(probes, c.windowProbes);
+      }
+      // No more often than frames were lost; a window stays shut without any loss.
+      this.#doubled = Math.max(Math.min(doubled, this.#doubled + this.#harmed), probes);
+    }
+    this.#silent = 0;
+    this.#harmed = 0;
+  }
+
+  /** A frame did not arrive, or not whole. */
+  harmed(): void {
+    this.#harmed++;
+  }
+
+  /** Nothing is on its way for so many µs. */
+  wait(duration: number): void {
+    this.#silent += duration;
+  }
+
+  /** Whether there was silence for so long that it is worth to {@link judge} it. */
+  get suspicious(): boolean {
+    return this.#silent > SLACK + LEAST;
+  }
+
+  /** @param connections Those that wait. @returns What is wrong, or null. */
+  judge(connections: Iterable<TcpConnection>): string | null {
+    let first = LEAST, far = 0;
+    for (const c of connections) {
+      first = Math.max(first, c.rtt.rto);
+      far += (c.sndUna - c.iss | 0) + (c.rcvNxt - c.irs | 0);
+    }
+    if (far !== this.#far) {
+      // What an application has not been told of yet is progress as well.
+      this.#far = far;
+      this.progress(connections);
+      return null;
+    }
+    let excused = SLACK;
+    for (let lost = 0; lost <= this.#harmed; lost++) {
+      const timeout = Math.min(LONGEST, first * 2 ** (this.#doubled + lost));
+      excused += timeout;
+      if (timeout === LONGEST) {
+        excused += (this.#harmed - lost) * LONGEST;
+        break;
+      }
+    }
+    if (this.#silent <= excused) return null;
+    return `Nothing went on in ${this.#silent} µs of silence, for which ${this.#harmed} lost frames excuse ${excused}`;
+  }
+}

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import type { TcpConnection } from "../../stack/tcp/connection.ts";
+import { StallDetector } from "./stall_detector.ts";
+
+/** One connection with a time-out of 2 s, which has come as far as `sndUna`. */
+function waiting(sndUna: number, backoff = 0): TcpConnection[] {
+  return [{
+    rtt: { rto: 2_000_000 },
+    sndUna,
+    iss: 0,
+    rcvNxt: 0,
+    irs: 0,
+    backoff,
+    windowProbes: 0,
+  }] as unknown as TcpConnection[];
+}
+
+/** A detector that has seen how far the connection is. */
+function watching(sndUna: number): StallDetector {
+  const detector = new StallDetector();
+  assert.equal(detector.judge(waiting(sndUna)), null);
+  return detector;
+}
+
+Deno.test("StallDetector.judge() excuses silence by the time-outs of what was lost, and no more", () => {
+  const detector = watching(7);
+  // 1.5 s for applications, and 2 + 4 + 8 s.
+  detector.harmed();
+  detector.harmed();
+  detector.wait(15_000_000);
+  assert(detector.suspicious);
+  assert.equal(detector.judge(waiting(7)), null);
+  detector.wait(1_000_000);
+  assert.match(detector.judge(waiting(7))!, /silence, for which 2 lost frames/);
+});
+
+Deno.test("StallDetector.judge() lets time-outs that had doubled stay so, if losses account for that, and bounds them by two minutes", () => {
+  const detector = watching(7);
+  for (let i = 0; i < 5; i++) detector.harmed();
+  detector.progress(waiting(7, 5));
+  // 1.5 s, and 2 s that have doubled five times.
+  detector.wait(65_000_000);
+  assert.equal(detector.judge(waiting(7)), null);
+  detector.wait(1_000_000);
+  assert.notEqual(detector.judge(waiting(7)), null);
+  const unexplained = watching(7);
+  unexplained.harmed();
+  unexplained.progress(waiting(7, 5));
+  unexplained.wait(10_000_000);
+  assert.notEqual(unexplained.judge(waiting(7)), null);
+  const many = watching(7);
+  for (let i = 0; i < 100; i++) many.harmed();
+  many.wait(100 * 120_000_000);
+  assert.notEqual(many.judge(waiting(7)), null);
+});
+
+Deno.test("StallDetector.judge() takes what was acknowledged for progress", () => {
+  const detector = watching(7);
+  detector.wait(1_000_000_000);
+  assert.equal(detector.judge(waiting(8)), null);
+  assert(!detector.suspicious);
+});
