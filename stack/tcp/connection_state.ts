@@ -236,9 +236,9 @@ export abstract class ConnectionState implements TimerOwner {
   /** Time-outs in a row. */
   timeouts = 0;
   /** Doublings of the time-out; unlike {@link timeouts} they last until a round trip is measured (Karn; RFC 6298, 5.7). */
+  doublings = 0;
+  /** Those, and probes of a shut window, until it opens: what doubles the time between probes. */
   backoff = 0;
-  /** Probes of a shut window, for the backoff. */
-  windowProbes = 0;
   /** Probes of a shut window that nobody answered. */
   unansweredProbes = 0;
   readonly rtt: RttEstimator = new RttEstimator();

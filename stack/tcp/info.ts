@@ -186,8 +186,8 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     state: linuxState(c),
     ca_state: caState(c),
     retransmits: c.timeouts,
-    probes: c.keepAliveProbes > 0 ? c.keepAliveProbes : c.windowProbes,
-    backoff: c.windowProbes > 0 ? c.windowProbes : c.backoff,
+    probes: c.keepAliveProbes > 0 ? c.keepAliveProbes : c.unansweredProbes,
+    backoff: c.backoff,
     options: (c.timestamps ? INFO_TIMESTAMPS : 0) | (c.sackPermitted ? INFO_SACK : 0) |
       (c.windowScaling ? INFO_WINDOW_SCALE : 0) | (c.ecn || c.accurate !== null ? INFO_ECN : 0) |
       (c.fastOpen?.accepted ? INFO_SYN_DATA : 0),
@@ -199,7 +199,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
       : 0,
     pacing_rate: c.pacingRate > 0 ? Math.floor(Math.min(c.pacingRate, c.maxPacingRate)) : NO_PACING,
     max_pacing_rate: c.maxPacingRate < Infinity ? Math.floor(c.maxPacingRate) : NO_PACING,
-    rto: Math.round(Math.min(c.rtt.rto * 2 ** Math.min(c.backoff, 16), c.rtt.most)),
+    rto: Math.round(Math.min(c.rtt.rto * 2 ** Math.min(c.doublings, 16), c.rtt.most)),
     fastopen_client_fail: c.fastOpen?.failure ?? 0,
     ato: 40_000,
     snd_mss: c.mss,

@@ -12,10 +12,9 @@ import { State } from "./api.ts";
 import { tuneSendBuffer } from "./buffer_tuning.ts";
 import { tellConnected, tellWritable } from "./callbacks.ts";
 import type { TcpConnection } from "./connection.ts";
-import { DEFAULT_MSS, SendTimer } from "./connection_state.ts";
+import { DEFAULT_MSS } from "./connection_state.ts";
 import { drop, enterTimeWait, orphaned } from "./ending.ts";
 import { searchMtu } from "./mtu_probing.ts";
-import { windowClosed } from "./output.ts";
 import { updateMss, widen } from "./segment_size.ts";
 import { establish } from "./passive_open.ts";
 import { inputData, reportDuplicate } from "./receive.ts";
@@ -26,7 +25,7 @@ import { rejectSegment } from "./reset.ts";
 import { SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
 import { sendSyn, writeSyn } from "./syn.ts";
-import { armSendTimer } from "./timers.ts";
+import { armSendTimer, windowTold } from "./timers.ts";
 
 /** A timestamp this old is no reason to refuse a segment (RFC 7323, section 5.5), in µs: 24 days. */
 const PAWS_IDLE = 24 * 86_400_000_000;
@@ -321,7 +320,7 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
   const data = s.length > 0 || (s.flags & (wire.SYN | wire.FIN)) !== 0;
   const old = before(ack, c.sndUna);
   // An old ACK tells an old window, which counts from an old edge (RFC 9293, section 3.10.7.4, fifth step).
-  const changed = !old && updateWindow(c, s, now);
+  const changed = !old && updateWindow(c, s);
   if (old) {
     // Old news, but its SACK blocks may not be.
     if (s.options.sackBlocks > 0) {
@@ -330,6 +329,9 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
     }
     return true;
   }
+  // The peer is there, whatever its window says.
+  c.unansweredProbes = 0;
+  const idle = c.head < 0;
   const told = c.accurate !== null && c.accurate.takeAck(c, s);
   // What it says of time is believed if it begins where the last ACK left off (RFC 7323, section 4.3).
   if (
@@ -350,12 +352,7 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
       tellWritable(c);
     }
   }
-  // The peer has told that its window is shut: the next probe waits from here on.
-  // What waits for more, or for more room, waits from here on as well.
-  if (c.sendTimer === SendTimer.Window && c.head < 0) {
-    if (!windowClosed(c)) c.windowProbes = 0;
-    armSendTimer(c, now);
-  }
+  if (idle && c.head < 0) windowTold(c, now);
   if (c.sendQueued > 0 || c.finQueued || c.lostOut > 0) c.tcp.markDirty(c);
   if (c.finSent && c.head < 0) finAcknowledged(c);
   return c.state !== State.Closed;
@@ -378,7 +375,7 @@ function finAcknowledged(c: TcpConnection): void {
 }
 
 /** @returns Whether the send window changed. */
-function updateWindow(c: TcpConnection, s: Segment, now: number): boolean {
+function updateWindow(c: TcpConnection, s: Segment): boolean {
   const wl1 = s.sequence - c.sndWl1 | 0;
   const window = s.window << c.sndShift;
   // Of two segments that acknowledge the same, the one with the smaller window may be the older (as Linux).
@@ -387,21 +384,11 @@ function updateWindow(c: TcpConnection, s: Segment, now: number): boolean {
   if (!newer) return false;
   c.sndWl1 = s.sequence;
   c.sndWl2 = s.acknowledgment;
-  // The peer is there, whatever its window says.
-  c.unansweredProbes = 0;
   if (window === c.sndWnd) return false;
   const opened = window > c.sndWnd;
   c.sndWnd = window;
   if (window > c.maxSndWnd) widen(c, window);
-  if (opened) {
-    if (c.sendTimer === SendTimer.Window && !windowClosed(c)) {
-      c.windowProbes = 0;
-      c.sendTimer = SendTimer.None;
-      c.sendTimerAt = Infinity;
-      armSendTimer(c, now);
-    }
-    c.tcp.markDirty(c);
-  }
+  if (opened) c.tcp.markDirty(c);
   return true;
 }
 

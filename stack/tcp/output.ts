@@ -153,6 +153,8 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   let most = Math.min(quota * c.mss, largest(c), c.pacingRate > 0 ? Infinity : superSegment(c));
   if (most > room) most = room - room % c.mss || room;
   if (length > most) {
+    // A window may cut within a segment.
+    recount(c, r, segmentsOf(c, most) + segmentsOf(c, length - most));
     if (records.split(r, start + most | 0, segmentsOf(c, most)) < 0) return false;
     c.recordCount++;
     if (c.tail === r) c.tail = records.next[r]!;

@@ -133,6 +133,13 @@ export function firstPiece(c: TcpConnection, wanted: number, unsent: number): nu
   return length + taken;
 }
 
+/** One past the last sequence number of the first piece; that of a FIN counts if it follows at once. */
+export function endOfFirstPiece(c: TcpConnection): number {
+  const unsent = c.sendQueued - (c.sndNxt - c.sendBase | 0);
+  const length = unsent > 0 ? firstPiece(c, 0, unsent) : 0;
+  return c.sndNxt + length + (c.finQueued && length === unsent ? 1 : 0) | 0;
+}
+
 /** Whether a segment that ends at `end` ends a piece which is to say PSH. */
 export function pushes(c: TcpConnection, end: number): boolean {
   const { pieces } = c.tcp;

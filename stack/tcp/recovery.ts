@@ -301,7 +301,7 @@ function takeRttSample(c: TcpConnection, options: TcpOptions, advanced: boolean,
     c.rtt.reset(FALLBACK_RTO);
     if (c.retransmissions > 1) c.cwnd = 1;
   } else return;
-  c.backoff = 0;
+  c.backoff = c.doublings = 0;
 }
 
 /** Whether so much of the window was in use that it may grow; in slow start half of it is enough. */

@@ -25,10 +25,11 @@ export function softError(c: TcpConnection, kind: IcmpError, sequence: number, n
   if (code === undefined) return;
   c.softError = code;
   const unreachable = kind === IcmpError.HostUnreachable || kind === IcmpError.NetworkUnreachable;
-  if (!unreachable || sequence !== c.sndUna || c.timeouts === 0 || c.backoff === 0) return;
+  if (!unreachable || sequence !== c.sndUna || c.timeouts === 0 || c.doublings === 0) return;
   if (c.head < 0 || c.sendTimer !== SendTimer.Retransmit) return;
   // It was no congestion: the next attempt comes when it would have without the latest doubling.
-  c.backoff--;
+  c.doublings--;
+  c.backoff = Math.max(0, c.backoff - 1);
   armSendTimer(c, now);
   c.sendTimerAt -= now - c.tcp.records.sentAt[c.head]!;
   if (c.sendTimerAt <= now) expireTimers(c, now);

@@ -15,8 +15,10 @@ import { sendIntoWindow } from "./new_data.ts";
 import { output, retransmit, retransmitLost, sendProbe } from "./output.ts";
 import { detectLate } from "./loss_detection.ts";
 import { repairReordered, retransmissionTimeout } from "./repair.ts";
-import { sendTailProbe } from "./tail_probe.ts";
+import { endOfFirstPiece } from "./pieces.ts";
 import { SYN_RECORD } from "./sent.ts";
+import { after } from "./sequence.ts";
+import { sendTailProbe } from "./tail_probe.ts";
 
 /** TIME-WAIT, and FIN-WAIT-2 of an orphan, in µs. */
 export const TIME_WAIT = 60_000_000;
@@ -27,6 +29,8 @@ const UNKNOWN_PROBE = 1_000_000;
 /** µs that Linux adds to timers that are compared with round trips. */
 export const LEAST_TIMER = 2_000;
 
+/** Least time between probes of a window, in µs (Linux's TCP_RTO_MIN). */
+const LEAST_PROBE = 200_000;
 /** Segments in flight from which duplicate ACKs tell of losses, and time-outs that do not double below that (as Linux). */
 const THIN = 4, LINEAR_TIMEOUTS = 6;
 
@@ -36,23 +40,17 @@ const THIN = 4, LINEAR_TIMEOUTS = 6;
  */
 export function armSendTimer(c: TcpConnection, now: number, probe = true): void {
   if (c.head < 0) {
-    if (c.state >= State.Established && waitsForWindow(c)) {
-      c.sendTimer = SendTimer.Window;
-      c.sendTimerAt = Math.min(
-        now + backedOff(c, c.windowProbes),
-        c.userTimeout > 0 ? Math.max(c.firstRetransmission + c.userTimeout, now + 1000) : Infinity,
-      );
-      c.schedule();
-    } else {
+    if (c.state >= State.Established && waitsForWindow(c)) armWindowTimer(c, now, 0);
+    else {
       c.sendTimer = SendTimer.None;
       c.sendTimerAt = Infinity;
     }
     return;
   }
-  c.windowProbes = c.unansweredProbes = 0;
+  c.unansweredProbes = 0;
   // The first SYNs are not backed off, as with Linux's tcp_syn_linear_timeouts.
   const linear = c.state === State.SynSent ? c.tcp.settings.synLinearTimeouts : 0;
-  const rto = backedOff(c, Math.max(0, c.backoff - linear));
+  const rto = backedOff(c, Math.max(0, c.doublings - linear));
   // Where a shorter timer was set for what is oldest, the time-out counts from when that was sent.
   const shorter = c.sendTimer === SendTimer.Reorder || c.sendTimer === SendTimer.Probe;
   c.sendTimer = SendTimer.Retransmit;
@@ -65,10 +63,37 @@ export function armSendTimer(c: TcpConnection, now: number, probe = true): void 
   c.schedule();
 }
 
+/** Sets the timer for a window that keeps everything back. @param times How often its time has doubled. */
+function armWindowTimer(c: TcpConnection, now: number, times: number): void {
+  const base = Math.max(backedOff(c, c.doublings), LEAST_PROBE);
+  c.sendTimer = SendTimer.Window;
+  c.sendTimerAt = Math.min(
+    now + Math.min(base * 2 ** Math.min(times, 16), c.rtt.most),
+    c.userTimeout > 0 ? Math.max(c.firstRetransmission + c.userTimeout, now + 1000) : Infinity,
+  );
+  c.schedule();
+}
+
+/**
+ * The peer has told its window while nothing was in flight. If that takes all of the first piece, the next one begins
+ * anew; otherwise the next probe waits from here on.
+ */
+export function windowTold(c: TcpConnection, now: number): void {
+  if (!waitsForWindow(c)) return;
+  if (after(endOfFirstPiece(c), c.sndUna + c.sndWnd | 0)) {
+    armWindowTimer(c, now, c.backoff);
+    return;
+  }
+  c.backoff = 0;
+  c.sendTimer = SendTimer.None;
+  c.sendTimerAt = Infinity;
+  c.tcp.markDirty(c);
+}
+
 /** New data was sent: whatever was set, a tail loss probe comes first, but never later than the time-out of what is oldest. */
 export function dataSent(c: TcpConnection, now: number): void {
   if (c.sendTimer !== SendTimer.Retransmit) armSendTimer(c, now, false);
-  armTailProbe(c, now, Math.max(c.tcp.records.sentAt[c.head]! + backedOff(c, c.backoff) - now, 0));
+  armTailProbe(c, now, Math.max(c.tcp.records.sentAt[c.head]! + backedOff(c, c.doublings) - now, 0));
   c.schedule();
 }
 
@@ -159,6 +184,11 @@ function expireReorder(c: TcpConnection, now: number): void {
 
 function expireRetransmit(c: TcpConnection, now: number): void {
   if (c.head < 0) return;
+  const handshake = (c.tcp.records.flags[c.head]! & SYN_RECORD) !== 0;
+  if (c.sndWnd === 0 && !c.orphan && !handshake) {
+    expireShut(c, now);
+    return;
+  }
   if (c.timeouts++ === 0) {
     c.timeoutRows++;
     c.timeoutAt = now;
@@ -166,8 +196,8 @@ function expireRetransmit(c: TcpConnection, now: number): void {
   c.totalTimeouts++;
   c.tracer?.timeout(now);
   c.backoff++;
+  c.doublings++;
   const { settings } = c.tcp;
-  const handshake = (c.tcp.records.flags[c.head]! & SYN_RECORD) !== 0;
   const most = handshake
     ? c.state === State.SynSent
       ? c.synRetries + settings.synLinearTimeouts
@@ -193,8 +223,25 @@ function expireRetransmit(c: TcpConnection, now: number): void {
   } else {
     suspectBlackHole(c, now);
     retransmissionTimeout(c, now);
-    if (staysLinear(c)) c.backoff = 0;
+    if (staysLinear(c)) c.backoff = c.doublings = 0;
   }
+  armSendTimer(c, now);
+}
+
+/** The peer has taken its window back: what is sent again probes it, and counts as no attempt while the peer answers. */
+function expireShut(c: TcpConnection, now: number): void {
+  if (c.firstRetransmission === Infinity) c.firstRetransmission = now;
+  const limit = Math.min(2 * c.rtt.most, c.userTimeout || Infinity);
+  const tried = now - c.firstRetransmission;
+  if ((c.userTimeout > 0 && tried >= c.userTimeout) || (now - c.lastReceived > limit && tried > limit)) {
+    c.tcp.counters.timedOut++;
+    drop(c, c.failure(c.softError ?? "TimedOut", "Peer does not answer"));
+    return;
+  }
+  c.tracer?.timeout(now);
+  c.backoff++;
+  c.doublings++;
+  retransmissionTimeout(c, now);
   armSendTimer(c, now);
 }
 
@@ -207,30 +254,28 @@ function staysLinear(c: TcpConnection): boolean {
 function expireWindow(c: TcpConnection, now: number): void {
   if (!waitsForWindow(c)) return;
   if (sendIntoWindow(c, now)) {
+    c.backoff = 0;
     if (c.sendTimer === SendTimer.None) armSendTimer(c, now);
     return;
   }
-  c.windowProbes++;
   const { settings } = c.tcp;
   // A window that stays shut is the peer's right; a peer that says nothing at all is gone. Nobody waits for an orphan.
   if (c.firstRetransmission === Infinity) c.firstRetransmission = now;
   const over = now - c.firstRetransmission >= (c.userTimeout || Infinity);
   if (
-    over || ++c.unansweredProbes > settings.dataRetries ||
-    (c.orphan && c.windowProbes > settings.orphanRetries)
+    over || c.unansweredProbes >= settings.dataRetries || (c.orphan && c.backoff >= settings.orphanRetries)
   ) {
     c.tcp.counters.timedOut++;
     drop(c, c.failure("TimedOut", "Peer does not answer window probes"));
     return;
   }
+  // If our own device is busy, that says nothing of the peer.
   if (sendProbe(c)) {
     c.tcp.counters.windowProbes++;
-  } else {
-    // Our own device was busy: that says nothing of the peer.
-    c.windowProbes--;
-    c.unansweredProbes--;
+    c.unansweredProbes++;
+    if (c.backoff < settings.dataRetries) c.backoff++;
   }
-  armSendTimer(c, now);
+  armWindowTimer(c, now, c.backoff);
 }
 
 function expireKeepAlive(c: TcpConnection, now: number): void {

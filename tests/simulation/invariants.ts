@@ -159,7 +159,7 @@ export function describeConnection(c: TcpConnection): string {
   return `${State[c.state]} una ${c.sndUna - c.iss | 0} nxt ${c.sndNxt - c.iss | 0} queued ${c.sendQueued}` +
     ` wnd ${c.sndWnd} mss ${c.mss} cwnd ${c.cwnd} ssthresh ${c.ssthresh} recovery ${c.recovery}` +
     ` out ${c.packetsOut} sacked ${c.sackedOut} lost ${c.lostOut} retrans ${c.retransOut}` +
-    ` timeouts ${c.timeouts} probes ${c.windowProbes} rto ${Math.round(c.rtt.rto)} srtt ${
+    ` timeouts ${c.timeouts} probes ${c.unansweredProbes} rto ${Math.round(c.rtt.rto)} srtt ${
       Math.round(c.rtt.srtt)
     }` +
     ` timer ${SendTimer[c.sendTimer]} at ${c.sendTimerAt} | nxt ${c.rcvNxt - c.irs | 0}` +

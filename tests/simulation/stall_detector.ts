@@ -6,6 +6,7 @@
  */
 
 import type { TcpConnection } from "../../stack/tcp/connection.ts";
+import { SendTimer } from "../../stack/tcp/connection_state.ts";
 
 /** The longest time-out, in µs. */
 const LONGEST = 120_000_000;
@@ -30,8 +31,9 @@ export class StallDetector {
     if (this.#silent > LEAST || this.#harmed > 0) {
       let doubled = 0, probes = 0;
       for (const c of connections) {
-        doubled = Math.max(doubled, c.backoff);
-        probes = Math.max(probes, c.windowProbes);
+        doubled = Math.max(doubled, c.doublings);
+        // What a time-out has doubled doubles the time of probes, each of which doubles it again.
+        if (c.sendTimer === SendTimer.Window) probes = Math.max(probes, c.doublings + c.backoff);
       }
       // No more often than frames were lost; a window stays shut without any loss.
       this.#doubled = Math.max(Math.min(doubled, this.#doubled + this.#harmed), probes);

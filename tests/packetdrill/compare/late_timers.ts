@@ -36,14 +36,21 @@ export function holdTimers(stack: Stack, start: number, recording: readonly stri
   }
   /** The latest input that has come: no timer that was set since has run for longer. */
   let before = 0;
+  /** What waits, and for how long it may. */
+  let waiting = 0, allowed = 0;
   /** Until when what is due at `due` waits. */
   const until = (due: number, now: number): number => {
     while (inputs.length > 0 && inputs[0]! < now) before = inputs.shift()!;
     while (fired.length > 0 && fired[0]!.at < now) fired.shift();
     const sent = fired.find(({ at }) => at >= due);
     if (sent !== undefined && sent.at - due <= MOST_LATE + sent.silent * PART) return sent.at;
-    const input = inputs.find((at) => at >= due);
-    return input !== undefined && input - due <= lateness(due - before) ? input + 1 : due;
+    const input = inputs.find((at) => at >= Math.max(due, now));
+    // What waited for one input may have waited for the next one as well.
+    if (due !== waiting) {
+      waiting = due;
+      allowed = lateness(due - before);
+    }
+    return input !== undefined && input - due <= allowed ? input + 1 : due;
   };
   const { timers } = stack;
   const advance = timers.advance.bind(timers);
