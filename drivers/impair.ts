@@ -23,6 +23,12 @@ export interface ImpairOptions {
    * needs rate × delay / (8 × frame length) of them; a frame that finds none is lost.
    */
   slots?: number;
+  /**
+   * The time in µs, by the clock of who polls, at which a frame gets to the link. By default that of the last `poll`, so that what
+   * happens follows from the times that it got; but a turn that takes long, or is held up by other programs, lets a frame out
+   * too early then by as much. With a clock none takes less than its delay.
+   */
+  clock?: () => number;
 }
 
 /** Seeds of the two directions differ by this, so that they lose different frames. */
@@ -33,7 +39,7 @@ const MOST_ROUNDS = 16;
 const RESERVABLE = 256;
 
 /**
- * What it does is a function of the seed, the frames and the times that `poll` gets: the same in every run. It cuts
+ * What it does is a function of the seed, the frames and the times that `poll` gets (or its clock): the same in every run. It cuts
  * no super-frames, so the device that it wraps has no offloads.
  * @example A link of 100 Mbit/s and 20 ms that loses one frame in a hundred
  * ```ts
@@ -53,7 +59,10 @@ export class ImpairDevice extends SlotDevice implements Device {
   /** The way in. */
   readonly receive: ImpairedDirection;
   readonly #inner: Device;
-  readonly #relay: Handler = { receive: (packet) => this.receive.offer(packet, this.#now) };
+  readonly #clock: (() => number) | null;
+  readonly #relay: Handler = {
+    receive: (packet) => this.receive.offer(packet, this.#clock?.() ?? this.#now),
+  };
   #now = 0;
   /** The inner device may have more than the last poll took. */
   #more = false;
@@ -63,7 +72,7 @@ export class ImpairDevice extends SlotDevice implements Device {
    * @throws {TypeError} If `inner` has offloads. @throws {RangeError} If an option is out of range.
    */
   constructor(inner: Device, options: ImpairOptions = {}) {
-    const { seed = 1, slots = 4096 } = options;
+    const { seed = 1, slots = 4096, clock = null } = options;
     if (inner.offloads !== 0) {
       throw new TypeError(
         `Device "${inner.name}" has offloads; open it without, since a bad link cuts no super-frames`,
@@ -73,6 +82,7 @@ export class ImpairDevice extends SlotDevice implements Device {
     const { name, medium = "ethernet", mac, mtu } = inner;
     super({ name, medium, mac, mtu, offloads: 0, slots: RESERVABLE });
     this.#inner = inner;
+    this.#clock = clock;
     const length = inner.mtu + FRAME_OVERHEAD;
     this.send = new ImpairedDirection(this, seed, slots, length, options.send ?? {});
     this.receive = new ImpairedDirection(this, seed ^ OTHER_DIRECTION, slots, length, options.receive ?? {});
@@ -119,7 +129,7 @@ export class ImpairDevice extends SlotDevice implements Device {
 
   /** Takes the frame; whether it arrives is another matter, and not known to the sender. */
   protected override sendFrame(packet: Packet): boolean {
-    this.send.offer(packet, this.#now);
+    this.send.offer(packet, this.#clock?.() ?? this.#now);
     return true;
   }
 

@@ -306,3 +306,28 @@ Deno.test("ImpairDevice counts by how much frames went out late, for want of som
   device.close();
   peer.close();
 });
+
+Deno.test("ImpairDevice takes the time from its clock, if it has one, when a frame comes: none is out before its delay", () => {
+  const [inner, peer] = MemoryDevice.pair();
+  let time = 0;
+  const device = new ImpairDevice(inner, {
+    send: { delay: 1000 },
+    receive: { delay: 500 },
+    clock: () => time,
+  });
+  device.poll({ receive() {} }, 64, 0);
+  // The turn is held up.
+  time = 400;
+  const packet = device.reserve()!;
+  fillFrame(packet, peer.mac, device.mac, 0, 125);
+  device.transmit(packet);
+  assert.equal(device.send.next, 1400);
+  const other = peer.reserve()!;
+  fillFrame(other, device.mac, peer.mac, 0, 125);
+  peer.transmit(other);
+  peer.flush();
+  device.poll({ receive() {} }, 64, 300);
+  assert.equal(device.receive.next, 900);
+  device.close();
+  peer.close();
+});
