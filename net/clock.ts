@@ -12,6 +12,8 @@ export interface Clock {
   readonly timers: TimerWheel;
   /** The time now, in µs; unlike `Stack.now` never that of a turn long ago. */
   time(): number;
+  /** The time of the turn under way, in µs: costs nothing, and is true within a callback of the stack only. */
+  turn(): number;
   /** Has the event loop look at the deadlines again. */
   wake(): void;
 }

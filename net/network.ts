@@ -98,7 +98,12 @@ export class Network implements Disposable, AsyncDisposable {
       });
     }
     const { stack } = this;
-    this.clock = { timers: stack.timers, time: () => this.#loop?.now ?? this.#now, wake: () => stack.wake() };
+    this.clock = {
+      timers: stack.timers,
+      time: () => this.#loop?.now ?? this.#now,
+      turn: () => stack.now,
+      wake: () => stack.wake(),
+    };
     // What is told at the beginning has to be right from the beginning.
     stack.advance(this.clock.time());
     this.configuration = new Configuration(stack, this.clock);

@@ -204,6 +204,42 @@ Deno.test("HttpServer reads the same requests however they are cut into pieces",
   );
 });
 
+Deno.test("HttpServer takes a repeated request for what it says, and its neighbours for what they say", async () => {
+  const same = `GET /same HTTP/1.1\r\n${HOST}X-Value: 1\r\n\r\n`;
+  const usual = ["GET", "http://h/same", "1", null];
+  const others: [string, unknown[]][] = [
+    [`GET /same HTTP/1.1\r\n${HOST}X-Value: 2\r\n\r\n`, ["GET", "http://h/same", "2", null]],
+    [
+      `GET /same HTTP/1.1\r\n${HOST}X-Value: 1\r\nX-More: 1\r\n\r\n`,
+      ["GET", "http://h/same", "1", "1"],
+    ],
+    [`PUT /same HTTP/1.1\r\n${HOST}Content-Length: 3\r\n\r\nabc`, ["PUT", "http://h/same", null, null]],
+    [`HEAD /same HTTP/1.1\r\n${HOST}X-Value: 1\r\n\r\n`, ["HEAD", "http://h/same", "1", null]],
+    [same, usual],
+  ];
+  const seen: unknown[] = [];
+  const handler = async (request: Request) => {
+    seen.push([request.method, request.url, request.headers.get("x-value"), request.headers.get("x-more")]);
+    // Whoever changes the fields of one request changes those of no other.
+    request.headers.set("x-value", "changed");
+    return new Response(`answer ${seen.length} ${await request.text()}`);
+  };
+  const expected: unknown[] = [];
+  let text = "";
+  for (const [other, told] of others) {
+    text += same + same + same + other + same;
+    expected.push(usual, usual, usual, told, usual);
+  }
+  text += `GET /end HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`;
+  for (const pieces of [[text], [...text], text.split(/(?<=\r\n\r\n)/)]) {
+    seen.length = 0;
+    const answer = await talk(pieces, handler);
+    assert.deepEqual(seen.slice(0, -1), expected);
+    assert.equal(statuses(answer).length, expected.length + 1);
+    assert.ok(answer.includes("answer 14 abc"), answer);
+  }
+});
+
 Deno.test("HttpServer answers pipelined requests in order, and takes no more than it can answer", async () => {
   let under = 0, most = 0, count = 0;
   const requests = Array.from({ length: 500 }, (_, i) => `GET /${i} HTTP/1.1\r\n${HOST}\r\n`).join("");

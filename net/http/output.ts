@@ -7,12 +7,33 @@
 
 import type { Bytes } from "../../stack/packet.ts";
 import type { Connection } from "../../stack/tcp/api.ts";
+import type { ResponseHead } from "./response_head.ts";
 
-/** Bytes of the memory in which headers are put together. */
+/** Bytes of the memory in which a header and a short body are put together. */
 const SCRATCH = 64 * 1024;
+/** Where in it the body is: the header ends there. */
+const BODY = 16 * 1024;
+/** Characters up to which a loop is faster than the encoder. */
+const SHORT = 64;
 
 const scratch = new Uint8Array(SCRATCH);
+const scratchBody = scratch.subarray(BODY);
 const encoder = new TextEncoder();
+/** The header that lies in front of the body. */
+let placed: Bytes | null = null;
+
+/** Puts a text into {@link scratchBody}, as UTF-8. @returns Its bytes; -1 if it is too long. */
+function encodeBody(text: string): number {
+  const { length } = text;
+  if (length * 3 > SCRATCH - BODY) return -1;
+  if (length > SHORT) return encoder.encodeInto(text, scratchBody).written;
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 128) return encoder.encodeInto(text, scratchBody).written;
+    scratchBody[i] = code;
+  }
+  return length;
+}
 
 /** The sending direction of a connection. */
 export class Output {
@@ -35,25 +56,21 @@ export class Output {
     return this.#waiting.length > 0;
   }
 
-  /** Sends ASCII text and, behind it, a body whose length in UTF-8 may be unknown to the text. */
-  text(head: (length: number) => string, body: string): void {
-    const text = head(body.length) + body;
-    // One call encodes both, as long as every character is one byte.
-    if (text.length <= SCRATCH / 3) {
-      const { written } = encoder.encodeInto(text, scratch);
-      if (written === text.length) return this.#scratch(written);
+  /** Sends a text, and in front of it the header that belongs to its length in UTF-8. */
+  text(head: ResponseHead, keepAlive: boolean, text: string): void {
+    const length = encodeBody(text);
+    if (length >= 0) {
+      const bytes = head.sized(length, keepAlive);
+      const start = BODY - bytes.length;
+      if (start >= 0) {
+        if (placed !== bytes) scratch.set(bytes, start);
+        placed = bytes;
+        return this.#scratch(start, BODY + length);
+      }
     }
-    const bytes = encoder.encode(body);
-    this.head(head(bytes.length));
-    this.bytes(bytes);
-  }
-
-  /** Sends a header: Latin-1, as the bytes of fields may be. */
-  head(text: string): void {
-    const target = text.length <= SCRATCH ? scratch : new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i++) target[i] = text.charCodeAt(i);
-    if (target === scratch) this.#scratch(text.length);
-    else this.bytes(target);
+    const body = encoder.encode(text);
+    this.bytes(head.sized(body.length, keepAlive));
+    this.bytes(body);
   }
 
   /** Sends bytes, which must stay as they are from now on. */
@@ -101,11 +118,11 @@ export class Output {
     this.#release();
   }
 
-  #scratch(length: number): void {
+  #scratch(start: number, end: number): void {
     if (this.#over) return;
-    const count = this.blocked ? 0 : this.#connection.write(scratch, 0, length);
+    const count = this.blocked ? 0 : this.#connection.write(scratch, start, end - start);
     this.sent += count;
-    if (count < length) this.#waiting.push(scratch.slice(count, length));
+    if (start + count < end) this.#waiting.push(scratch.slice(start + count, end));
   }
 
   #release(): void {

@@ -8,17 +8,22 @@ import type { Bytes } from "../../stack/packet.ts";
 import { gone, soon } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Output } from "./output.ts";
-import { ResponseHead } from "./response_head.ts";
+import { latin1, type ResponseHead, responseHead } from "./response_head.ts";
 import { takeStaticBody } from "./static_body.ts";
 
 const CRLF = new Uint8Array([13, 10]);
 const CHUNKED = "transfer-encoding: chunked\r\n";
 const LAST_CHUNK = new TextEncoder().encode("0\r\n\r\n");
 
+/** Tells whether a server takes no more requests. */
+export interface Closing {
+  /** Whether connections end with the response under way. */
+  readonly closing: boolean;
+}
+
 /**
  * Sends the response of an exchange. `exchange.keepAlive` is final when it returns, or when its promise resolves.
  *
- * @param closing Whether the server takes no more requests on the connection.
  * @returns A promise if the body has to be read first; otherwise all is handed to `output`.
  * @throws {TypeError} A response that can't be sent; its header was if `exchange.answered`.
  */
@@ -26,7 +31,7 @@ export function respond(
   exchange: Exchange,
   response: Response,
   output: Output,
-  closing: () => boolean,
+  server: Closing,
 ): Promise<void> | null {
   if (!(response instanceof Response)) {
     throw new TypeError(`Handler returned ${typeof response} "${response}": return a Response`);
@@ -37,40 +42,37 @@ export function respond(
     if (body === undefined) response.body!.cancel(gone()).catch(() => {});
     return null;
   }
-  const head = new ResponseHead(response);
-  const begin = () => {
-    exchange.answered = true;
-    // A client that still waits for "100 Continue" may send its body or not: the connection can't be used again.
-    if (closing() || head.close || !exchange.continued) exchange.keepAlive = false;
-    return exchange.keepAlive;
-  };
+  const head = responseHead(response);
   const { status } = response;
   const bodiless = status === 204 || status === 304;
   if (exchange.head.method === "HEAD" || bodiless) {
     const length = head.length >= 0 ? head.length : bodiless || body === null ? -1 : staticLength(body);
-    output.head(head.with(length < 0 ? "" : sized(length), begin()));
+    const keepAlive = begin(exchange, head, server);
+    output.bytes(length < 0 ? head.framed("", keepAlive) : head.sized(length, keepAlive));
     if (body === undefined) response.body!.cancel().catch(() => {});
     return null;
   }
-  if (body !== undefined && head.length >= 0 && head.length !== staticLength(body)) {
-    output.head(head.with(sized(head.length), begin()));
+  if (body === undefined) return stream(exchange, response.body!, head, output, server);
+  const keepAlive = begin(exchange, head, server);
+  if (head.length >= 0 && head.length !== staticLength(body)) {
+    output.bytes(head.sized(head.length, keepAlive));
     throw wrongLength(head.length);
   }
   if (typeof body === "string") {
-    const keepAlive = begin();
-    output.text((length) => head.with(sized(length), keepAlive), body);
-    return null;
-  }
-  if (body !== undefined) {
-    output.head(head.with(sized(body === null ? 0 : body.length), begin()));
+    output.text(head, keepAlive, body);
+  } else {
+    output.bytes(head.sized(body === null ? 0 : body.length, keepAlive));
     if (body !== null) output.bytes(body);
-    return null;
   }
-  return stream(exchange, response.body!, head, output, begin);
+  return null;
 }
 
-function sized(length: number): string {
-  return "content-length: " + length + "\r\n";
+/** Decides what becomes of the connection. @returns Whether it is kept. */
+function begin(exchange: Exchange, head: ResponseHead, server: Closing): boolean {
+  exchange.answered = true;
+  // A client that still waits for "100 Continue" may send its body or not: the connection can't be used again.
+  if (server.closing || head.close || !exchange.continued) exchange.keepAlive = false;
+  return exchange.keepAlive;
 }
 
 function staticLength(body: string | Uint8Array | null | undefined): number {
@@ -109,7 +111,7 @@ async function stream(
   body: ReadableStream<Uint8Array>,
   head: ResponseHead,
   output: Output,
-  begin: () => boolean,
+  server: Closing,
 ): Promise<void> {
   const reader = exchange.reader = body.getReader();
   const { chunks, pending } = await open(reader);
@@ -119,13 +121,14 @@ async function stream(
   // HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
   const chunked = length < 0 && exchange.head.minor > 0;
   if (length < 0 && !chunked) exchange.keepAlive = false;
-  output.head(head.with(chunked ? CHUNKED : length < 0 ? "" : sized(length), begin()));
+  const keepAlive = begin(exchange, head, server);
+  output.bytes(length < 0 ? head.framed(chunked ? CHUNKED : "", keepAlive) : head.sized(length, keepAlive));
   let left = length < 0 ? Infinity : length;
   const send = (chunk: Uint8Array) => {
     if (chunk.length > left) throw wrongLength(length);
     if (chunk.length === 0) return;
     left -= chunk.length;
-    if (chunked) output.head(chunk.length.toString(16) + "\r\n");
+    if (chunked) output.bytes(latin1(chunk.length.toString(16) + "\r\n"));
     output.bytes(chunk as Bytes);
     if (chunked) output.bytes(CRLF);
   };

@@ -15,11 +15,13 @@ import { gone } from "./body.ts";
 import type { EngineOptions } from "./engine.ts";
 import { Exchange } from "./exchange.ts";
 import type { RequestHead } from "./head.ts";
+import { fingerprint, keepHead, recallHead } from "./known_heads.ts";
 import { ParserState, type RequestParser, returnParser, takeParser } from "./llhttp.ts";
 import { Output } from "./output.ts";
 import { RequestBody } from "./request_body.ts";
 import { makeRequest, requestUrl } from "./request.ts";
 import { respond } from "./respond.ts";
+import { latin1 } from "./response_head.ts";
 
 /** What the next byte from the client belongs to. */
 enum Reading {
@@ -69,6 +71,8 @@ export class ServedConnection implements ConnectionHandler {
   /** There while a request is being read. */
   #parser: RequestParser | null = null;
   #headBytes = 0;
+  /** The fingerprint of the last header that came in one piece, or -1. */
+  #print = -1;
   #body: RequestBody | null = null;
   /** Bytes of a sized body that are still to come. */
   #left = 0;
@@ -92,7 +96,7 @@ export class ServedConnection implements ConnectionHandler {
     this.#output = new Output(connection);
     this.#alarm = new Alarm(owner.clock, () => this.#check());
     connection.noDelay = true;
-    this.#allow(owner.options.limits.headerTimeout);
+    this.#allow(owner.options.limits.headerTimeout, owner.clock.time());
     connection.handler = this;
   }
 
@@ -120,7 +124,7 @@ export class ServedConnection implements ConnectionHandler {
     this.#receiving = false;
     this.#received += at - offset;
     this.#held = at < end;
-    if (this.#reading === Reading.Head && !this.#over) this.#allowHead();
+    if (this.#reading === Reading.Head && !this.#over) this.#allowHead(this.#owner.clock.turn());
     return at - offset;
   }
 
@@ -175,14 +179,22 @@ export class ServedConnection implements ConnectionHandler {
   }
 
   #takeHead(bytes: Bytes, offset: number, length: number): number {
+    if (this.#parser === null && this.#print >= 0) {
+      const known = recallHead(this.#print, bytes, offset, length);
+      if (known !== null) {
+        this.#begin(known.head, known.url);
+        return known.bytes.length;
+      }
+    }
     const parser = this.#parser ??= takeParser();
     const taken = parser.feed(bytes, offset, length);
     this.#headBytes += taken;
     if (parser.state === ParserState.Failed) this.#refuse(400);
     else if (this.#headBytes > this.#owner.options.limits.headerSize) this.#refuse(431);
     else if (parser.state === ParserState.HeadDone) {
+      const whole = this.#headBytes === taken;
       this.#headBytes = 0;
-      this.#begin(parser.head!);
+      this.#readHead(parser.head!, bytes, offset, whole ? taken : 0);
     }
     return taken;
   }
@@ -209,13 +221,24 @@ export class ServedConnection implements ConnectionHandler {
     return taken;
   }
 
-  /** A header was read: the request begins. */
-  #begin(head: RequestHead): void {
-    const { limits, handler } = this.#owner.options;
+  /** A header was read. @param length How many bytes at `offset` are all of it; 0 if it came in pieces. */
+  #readHead(head: RequestHead, bytes: Bytes, offset: number, length: number): void {
     if (head.refusal !== 0) return this.#refuse(head.refusal);
     const { local, localPort } = this.#connection;
     const url = requestUrl(head.target, head.host ?? formatHostPort(local.toString(), localPort));
     if (url === null) return this.#refuse(400);
+    if (length > 0 && head.host !== null && head.length === 0 && !head.chunked) {
+      const print = fingerprint(bytes, offset, length);
+      // Worth keeping when it comes for the second time.
+      if (print === this.#print) keepHead(print, bytes, offset, length, head, url);
+      this.#print = print;
+    }
+    this.#begin(head, url);
+  }
+
+  /** The request begins. */
+  #begin(head: RequestHead, url: string): void {
+    const { limits, handler } = this.#owner.options;
     const body = this.#expectBody(head);
     const exchange = this.#exchange = new Exchange(this.#connection, head, body);
     const request = exchange.request = makeRequest(head, url, body);
@@ -230,7 +253,7 @@ export class ServedConnection implements ConnectionHandler {
     } catch (error) {
       this.#failed(exchange, error);
     }
-    if (this.#exchange !== null) this.#allow(limits.stallTimeout);
+    if (this.#exchange !== null) this.#allow(limits.stallTimeout, this.#owner.clock.turn());
   }
 
   /** Sets up for the body that a header announces. @returns It, or null. */
@@ -253,7 +276,7 @@ export class ServedConnection implements ConnectionHandler {
     const exchange = this.#exchange;
     if (exchange !== null && !exchange.continued && this.#body!.wanted) {
       exchange.continued = true;
-      if (!exchange.answered) this.#output.head("HTTP/1.1 100 Continue\r\n\r\n");
+      if (!exchange.answered) this.#output.bytes(latin1("HTTP/1.1 100 Continue\r\n\r\n"));
     }
     this.#takeOn();
   }
@@ -277,7 +300,7 @@ export class ServedConnection implements ConnectionHandler {
   #respond(exchange: Exchange, response: Response): void {
     let sending: Promise<void> | null;
     try {
-      sending = respond(exchange, response, this.#output, () => this.#owner.closing);
+      sending = respond(exchange, response, this.#output, this.#owner);
     } catch (error) {
       this.#failed(exchange, error);
       return;
@@ -318,7 +341,7 @@ export class ServedConnection implements ConnectionHandler {
   #settled(): void {
     if (this.#peerFinished) return this.#close();
     if (this.#receiving) return;
-    this.#allowHead();
+    this.#allowHead(this.#owner.clock.time());
     this.#takeOn();
   }
 
@@ -345,7 +368,7 @@ export class ServedConnection implements ConnectionHandler {
     }
     exchange.keepAlive = false;
     try {
-      await respond(exchange, response, this.#output, () => true);
+      await respond(exchange, response, this.#output, { closing: true });
       this.#sent(exchange);
     } catch (again) {
       console.error("Error handler's response failed:", again);
@@ -356,8 +379,8 @@ export class ServedConnection implements ConnectionHandler {
   /** Ends the connection with a bare response; for what never becomes a request. */
   #refuse(status: number): void {
     this.#releaseParser();
-    this.#output.head(
-      `HTTP/1.1 ${status} ${REASONS[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
+    this.#output.bytes(
+      latin1(`HTTP/1.1 ${status} ${REASONS[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`),
     );
     this.#linger();
   }
@@ -369,7 +392,7 @@ export class ServedConnection implements ConnectionHandler {
     if (this.#over) return;
     if (this.#peerFinished) return this.#close();
     this.#output.whenDrained(() => this.#over || this.#connection.closeWrite());
-    this.#allow(LINGER);
+    this.#allow(LINGER, this.#owner.clock.time());
     this.#takeOn();
   }
 
@@ -388,10 +411,10 @@ export class ServedConnection implements ConnectionHandler {
   }
 
   /** Gives the client time for the next header: all of it from its first byte on, or as long as it may be idle. */
-  #allowHead(): void {
+  #allowHead(now: number): void {
     const { headerTimeout, keepAliveTimeout } = this.#owner.options.limits;
-    if (this.#headBytes === 0) this.#allow(keepAliveTimeout);
-    else if (this.#headBytes > 0 && !this.#timingHead) this.#allow(headerTimeout);
+    if (this.#headBytes === 0) this.#allow(keepAliveTimeout, now);
+    else if (this.#headBytes > 0 && !this.#timingHead) this.#allow(headerTimeout, now);
     this.#timingHead = this.#headBytes > 0;
   }
 
@@ -399,9 +422,9 @@ export class ServedConnection implements ConnectionHandler {
   #timingHead = true;
 
   /** Gives the client `milliseconds` from now on; 0 for all the time it wants. */
-  #allow(milliseconds: number): void {
+  #allow(milliseconds: number, now: number): void {
     this.#progress = this.#received + this.#output.sent;
-    this.#due = milliseconds === 0 ? Infinity : this.#owner.clock.time() + milliseconds * 1000;
+    this.#due = milliseconds === 0 ? Infinity : now + milliseconds * 1000;
     // An alarm that rings too early looks again: that is cheaper than to set it twice a request.
     if (this.#due < this.#alarm.deadline) this.#alarm.set(milliseconds * 1000);
   }
@@ -418,7 +441,7 @@ export class ServedConnection implements ConnectionHandler {
     if (this.#exchange === null && this.#body === null) {
       // Nobody is idle whose next request is there and only waits for the event loop, which was busy that long.
       if (this.#headBytes === 0 && this.#connection.readable > 0) {
-        this.#allow(this.#owner.options.limits.keepAliveTimeout);
+        this.#allow(this.#owner.options.limits.keepAliveTimeout, now);
         return this.#connection.resume();
       }
       if (this.#timingHead) this.#refuse(408);
@@ -429,7 +452,7 @@ export class ServedConnection implements ConnectionHandler {
     // A handler may take as long as it likes: only what the client owes counts.
     const stalled = this.#output.blocked ||
       (this.#body !== null && (this.#body.wanted || this.#body.discarding));
-    if (moved || !stalled) this.#allow(this.#owner.options.limits.stallTimeout);
+    if (moved || !stalled) this.#allow(this.#owner.options.limits.stallTimeout, now);
     else this.abort();
   }
 }

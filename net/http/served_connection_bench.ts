@@ -42,7 +42,7 @@ class Sink {
 }
 
 let now = 0;
-const clock = { timers: new TimerWheel(), time: () => now, wake() {} };
+const clock = { timers: new TimerWheel(), time: () => now, turn: () => now, wake() {} };
 
 function bench(name: string, requests: readonly string[], handler: ServeHandler, expected: RegExp): void {
   const connections: Sink[] = [];

@@ -16,7 +16,8 @@ interface InnerBody {
 }
 
 type Inside = Record<symbol, unknown>;
-type Pairs = readonly (readonly [name: string, value: string])[];
+/** Fields: names in any case, and values. */
+export type Pairs = readonly (readonly [name: string, value: string])[];
 
 let responseSymbol: symbol | null = null;
 let bodySymbol: symbol | null = null;

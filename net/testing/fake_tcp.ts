@@ -220,6 +220,10 @@ export class FakeTcp implements TcpApi, Clock, Disposable {
     return performance.now() * 1000;
   }
 
+  turn(): number {
+    return this.time();
+  }
+
   wake(): void {
     if (this.#woken) return;
     this.#woken = true;
