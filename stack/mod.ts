@@ -76,6 +76,8 @@ export { FastOpen } from "./tcp/fast_open.ts";
 export { ClientCookies, ServerCookies, type ServerMemory } from "./tcp/fast_open_cookies.ts";
 export {
   INFO_ECN,
+  INFO_ECN_SEEN,
+  INFO_FAST_OPEN_CHILD,
   INFO_SACK,
   INFO_SYN_DATA,
   INFO_TIMESTAMPS,

@@ -52,7 +52,7 @@ Deno.test("packetdrill names line, expectation and what came when a script is wr
     ],
     [
       "+0 write(4, ..., 10) = 10\n+.2 > P. 1:11(10) ack 1",
-      /^FAIL x:10: expected .* at 0.300000 s got it at 0.100010 s/,
+      /^FAIL x:10: expected .* at 0.300000 s got it at 0.100045 s/,
     ],
     // Segments may be told in other pieces only where the device cuts them.
     [

@@ -249,7 +249,8 @@ export function askForEcn(c: TcpConnection): void {
 export function agreeToEcn(c: TcpConnection, s: Segment): void {
   const { ecn } = c.tcp.settings;
   const ace = aceOf(s.flags);
-  c.ecn = ecn !== 0 && (ace & ASKED_CLASSIC) === ASKED_CLASSIC;
+  // A SYN that is marked as capable itself does not come from who knows RFC 3168 (section 6.1.1; as Linux).
+  c.ecn = ecn !== 0 && (ace & ASKED_CLASSIC) === ASKED_CLASSIC && s.ecn === 0;
   // Whatever a later version may ask for is answered like this one (RFC 9768, section 3.1.3).
   if (ecn < 3 || ace === 0 || ace === ASKED_CLASSIC) return;
   c.ecn = true;

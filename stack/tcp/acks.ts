@@ -95,8 +95,8 @@ export function acknowledgeLater(c: TcpConnection, now: number): void {
   }
 }
 
-/** Acknowledges at once for a while again: something is missing, or the peer waits. */
-export function quickAck(c: TcpConnection): void {
-  c.quickAcks = QUICK_ACKS;
+/** Acknowledges at once for some `segments` again: something is missing, or the peer waits. */
+export function quickAck(c: TcpConnection, segments: number = QUICK_ACKS): void {
+  if (segments > c.quickAcks) c.quickAcks = segments;
   c.interactive = false;
 }

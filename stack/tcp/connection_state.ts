@@ -336,6 +336,8 @@ export abstract class ConnectionState implements TimerOwner {
   ecn = false;
   /** Accurate feedback of it (RFC 9768), asked for or agreed on; null for RFC 3168's. */
   accurate: AccurateEcn | null = null;
+  /** Something came that could have been marked. */
+  ecnSeen = false;
   /** A mark came in: every ACK says so until the peer says that it has reduced its window. */
   ecnEcho = false;
   /** The next new data says that the window was reduced. */

@@ -61,6 +61,8 @@ export class FastOpenState {
   failure: FastOpenFailure = FastOpenFailure.None;
   /** A server's connection that waits for the handshake's last ACK. */
   pending = false;
+  /** It was one. */
+  early = false;
   /** The listener whose limit it counts for. */
   listener: TcpListener | null = null;
 }
@@ -170,7 +172,8 @@ export function synAnswered(c: TcpConnection, s: Segment, now: number): void {
     }
   }
   if (!state.sentData) return;
-  if (c.head >= 0 && c.sndUna === (c.iss + 1 | 0)) {
+  // Some of it, or all, was left out.
+  if (c.head >= 0) {
     state.failure = c.retransmissions > 0
       ? FastOpenFailure.SynRetransmitted
       : FastOpenFailure.NotAcknowledged;

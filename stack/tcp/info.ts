@@ -17,9 +17,13 @@ export const INFO_SACK = 2;
 export const INFO_WINDOW_SCALE = 4;
 /** {@link TcpInfo.options}: congestion notification is in force. */
 export const INFO_ECN = 8;
+/** {@link TcpInfo.options}: something came that could have been marked. */
+export const INFO_ECN_SEEN = 16;
 
 /** {@link TcpInfo.options}: the SYN's data was taken (RFC 7413). */
 export const INFO_SYN_DATA = 32;
+/** {@link TcpInfo.options}: it was handed over with the data of its SYN, before its handshake was over. */
+export const INFO_FAST_OPEN_CHILD = 128;
 
 /** What {@link TcpInfo.pacing_rate} says of no pacing: Linux's ~0. */
 const NO_PACING = 2 ** 64 - 1;
@@ -190,7 +194,8 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     backoff: c.backoff,
     options: (c.timestamps ? INFO_TIMESTAMPS : 0) | (c.sackPermitted ? INFO_SACK : 0) |
       (c.windowScaling ? INFO_WINDOW_SCALE : 0) | (c.ecn || c.accurate !== null ? INFO_ECN : 0) |
-      (c.fastOpen?.accepted ? INFO_SYN_DATA : 0),
+      (c.fastOpen?.accepted ? INFO_SYN_DATA : 0) | (c.fastOpen?.early ? INFO_FAST_OPEN_CHILD : 0) |
+      (c.ecnSeen ? INFO_ECN_SEEN : 0),
     snd_wscale: c.sndShift,
     rcv_wscale: c.rcvShift,
     delivery_rate_app_limited: c.deliveryAppLimited ? 1 : 0,

@@ -33,6 +33,9 @@ const PAWS_IDLE = 24 * 86_400_000_000;
 /** Ticks by which a segment may be older than the newest: a retransmission overtakes what was reordered (as Linux). */
 const PAWS_SLACK = 1;
 
+/** Segments to acknowledge at once when the peer may be about to slow down. */
+const FEW_QUICK_ACKS = 2;
+
 const SYN_ACK = wire.SYN | wire.ACK;
 
 /** One segment, as read from its header. One object serves every segment. */
@@ -85,7 +88,8 @@ export function takeSynOptions(c: TcpConnection, options: SynOptions, now: numbe
   }
   wholeSegments(c);
   c.mssMtu = 0;
-  if (settings.mtuProbing > 1) searchMtu(c, now);
+  // A server's first flight goes out as the path takes it (as Linux).
+  if (settings.mtuProbing > 1 && c.active) searchMtu(c, now);
   updateMss(c);
 }
 
@@ -234,11 +238,17 @@ function endsSacked(c: TcpConnection, sequence: number): boolean {
 /** Keeps what the congestion bits and CWR say (RFC 3168, section 6.1.3). */
 function inputEcn(c: TcpConnection, s: Segment): void {
   if (s.flags & wire.CWR) c.ecnEcho = false;
+  if (s.ecn === 0) {
+    // It is probably sent again, and its sender waits (as Linux).
+    if (c.ecnSeen && s.length > 0) quickAck(c, FEW_QUICK_ACKS);
+    return;
+  }
+  c.ecnSeen = true;
   if (s.ecn !== 3) return;
   c.tcp.counters.receivedMarks++;
   if (!c.ecnEcho) {
     c.ecnEcho = true;
-    quickAck(c);
+    quickAck(c, FEW_QUICK_ACKS);
     c.ackNow = true;
     c.tcp.markDirty(c);
   }

@@ -69,7 +69,7 @@ function ceiling(c: TcpConnection): number {
 export function searchMtu(c: TcpConnection, now: number): void {
   const base = Math.min(packetOf(c, c.tcp.settings.baseMss), ceiling(c));
   c.mtuProbing = new MtuProbing(base, ceiling(c), now);
-  c.mssMtu = 0;
+  if (c.active || c.timeouts > 0) c.mssMtu = 0;
 }
 
 /**

@@ -18,7 +18,8 @@ import { type Segment, synInFlight, takeSynOptions } from "./input.ts";
 import { COOKIE_TIME, DEFAULT_HALF_OPEN, type TcpListener } from "./listener.ts";
 import { openNumbers } from "./numbers.ts";
 import { timestamp } from "./output.ts";
-import { widen } from "./segment_size.ts";
+import { searchMtu } from "./mtu_probing.ts";
+import { updateMss, widen } from "./segment_size.ts";
 import { inputData } from "./receive.ts";
 import { acknowledge } from "./recovery.ts";
 import { sendSyn, writeSyn } from "./syn.ts";
@@ -89,6 +90,7 @@ export function receiveSyn(
 /** Takes the data of a SYN, and hands the connection over before the handshake's end (RFC 7413, section 4.2.1). */
 function acceptSynData(c: TcpConnection, s: Segment, now: number): void {
   const listener = c.listener!;
+  c.fastOpen!.early = true;
   leaveHalfOpen(c);
   c.rcvAdv = c.rcvNxt + Math.min(c.receiveLimit, c.windowClamp, 65535) | 0;
   s.sequence = c.rcvNxt;
@@ -167,7 +169,8 @@ function sendCookie(
   const c = passive(tcp, path, listener, s, ports, 0);
   openNumbers(c);
   takeSynOptions(c, options, now);
-  c.ecn = tcp.settings.ecn !== 0 && c.timestamps && (s.flags & ECN_SETUP) === ECN_SETUP;
+  c.ecn = tcp.settings.ecn !== 0 && c.timestamps && s.ecn === 0 &&
+    (s.flags & ECN_SETUP) === ECN_SETUP;
   // What the numbers can't remember is not agreed on.
   if (!c.timestamps) {
     c.sackPermitted = c.windowScaling = false;
@@ -260,6 +263,10 @@ export function establish(c: TcpConnection, s: Segment, now: number): boolean {
   widen(c, c.sndWnd);
   c.sndWl1 = s.sequence;
   c.sndWl2 = s.acknowledgment;
+  if (tcp.settings.mtuProbing > 1 && !c.active) {
+    updateMss(c);
+    searchMtu(c, now);
+  }
   if (synInFlight(c)) acknowledge(c, s.acknowledgment, s.options, true, true, false, now);
   if (c.fastOpen !== null && listener === null && !c.passiveFastOpen) synAnswered(c, s, now);
   if (c.passiveFastOpen) {

@@ -37,6 +37,6 @@ function halfWindow(c: TcpConnection): number {
 /** Notes the greatest window that the peer has offered. */
 export function widen(c: TcpConnection, window: number): void {
   // Segments are bounded by half of it.
-  if (Math.min(c.maxSndWnd, window) < 2 * c.peerMss) c.mssMtu = 0;
+  if (Math.min(c.maxSndWnd, window) < 2 * c.peerMss || c.mtuProbing !== null) c.mssMtu = 0;
   c.maxSndWnd = window;
 }

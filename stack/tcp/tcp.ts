@@ -339,6 +339,7 @@ export class Tcp implements TcpApi, Transport {
           return;
         case IcmpError.HostUnreachable:
         case IcmpError.Prohibited:
+        case IcmpError.TimeExceeded:
           drop(c, c.failure("HostUnreachable", "Host is unreachable"));
           return;
         case IcmpError.NetworkUnreachable:

@@ -83,7 +83,8 @@ export function receivedMismatch(
     const c = socket.connection;
     const got = c === null ? [] : stamps(socket, socket.readStamp);
     if (c !== null && socket.options.inq) {
-      const waiting = socket.queued(K.SIOCINQ!) || (c.finReceived ? 1 : 0);
+      // A FIN has a number, and counts.
+      const waiting = socket.queued(K.SIOCINQ!) + (c.finReceived ? 1 : 0);
       got.push({ level: K.SOL_TCP!, type: K.TCP_CM_INQ!, values: [waiting], stamp: null });
     }
     return messageMismatch(message, got, 0, STAMP_TOLERANCE);

@@ -12,6 +12,9 @@ import type { Peer } from "./peer.ts";
 /** µs up to which a packet came at once, in real time. */
 const AT_ONCE = 8000;
 
+/** µs that calls and packets take in virtual time, a few of them in a row. */
+const CALLS_TIME = 500;
+
 /** Writes a script. */
 export class Recorder {
   readonly #peer: Peer;
@@ -35,7 +38,7 @@ export class Recorder {
     this.#peer = peer;
     this.#windows = windows;
     this.#exact = exact;
-    this.#slack = real && !exact ? AT_ONCE : 0;
+    this.#slack = exact ? 0 : real ? AT_ONCE : CALLS_TIME;
     this.#print = print;
   }
 

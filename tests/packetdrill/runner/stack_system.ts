@@ -20,8 +20,8 @@ import { StackSettings } from "./sysctl.ts";
 import type { System, Talker, Watcher } from "./system.ts";
 import { TcpSocket } from "./tcp_socket.ts";
 
-/** µs that a packet takes to come in. */
-const STEP = 10;
+/** µs that a packet takes to come in, and that a call takes. */
+const PACKET_TIME = 5, CALL_TIME = 20;
 
 /** A stack of its own, its sockets, and the link between it and the script. */
 export class StackSystem implements System {
@@ -107,10 +107,11 @@ export class StackSystem implements System {
   deliver(frame: Uint8Array): void {
     this.#link.deliver(frame);
     // Nothing happens at the same moment on a real machine, and what was sent when decides what was overtaken.
-    this.advance(this.now + STEP);
+    this.advance(this.now + PACKET_TIME);
   }
 
   call(spec: CallSpec, expected: number): Attempt {
+    this.advance(this.now + CALL_TIME);
     const attempt = this.#kernel.call(spec, expected);
     return { run: attempt.run, deadline: attempt.deadline - START };
   }

@@ -9,7 +9,9 @@ import type { IpAddress } from "../../../stack/ip/address.ts";
 import { type ConnectionHandler, type Listener, State } from "../../../stack/tcp/api.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import { deferRetries, type TcpListener } from "../../../stack/tcp/listener.ts";
+import { output } from "../../../stack/tcp/output.ts";
 import { holdPush } from "../../../stack/tcp/pieces.ts";
+
 import { markUrgent } from "../../../stack/tcp/urgent.ts";
 import { CONSTANTS as K } from "./constants.ts";
 import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
@@ -41,6 +43,9 @@ export function errnoOf(error: unknown): string {
 
 /** SO_TIMESTAMPING's bits that may be asked for of one call. */
 const TX_STAMPS = 2 | 256 | 512;
+
+/** Bytes of a super-segment, headers included, at most. */
+const MOST_SUPER = 65_535 - 320;
 
 /** Most bytes written at once: payload is zeros of this. */
 const ZEROS = new Uint8Array(1 << 16);
@@ -388,9 +393,12 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     const put = () => {
       const more = (flags & K.MSG_MORE!) !== 0;
       while (total < length) {
-        const taken = c.write(ZEROS, 0, Math.min(ZEROS.length, length - total));
+        const room = this.#unsentRoom(c);
+        const taken = c.write(ZEROS, 0, Math.min(ZEROS.length, length - total, room));
         if (taken === 0) break;
         total += taken;
+        // A buffer is sent once it is full; what of it had to stay counts.
+        if (taken === room) output(c);
       }
       c.moreComing = more;
       if (more) holdPush(c);
@@ -478,6 +486,20 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     }
     if (this.pendingError !== null || this.errorQueue.full) mask |= E.EPOLLERR!;
     return mask;
+  }
+
+  /**
+   * Bytes that may be written at once with TCP_NOTSENT_LOWAT: up to the end of the last buffer of super-segments, and a new
+   * one while less than that waits to be sent.
+   */
+  #unsentRoom(c: TcpConnection): number {
+    const { notSentLowWater } = this.options;
+    if (notSentLowWater === Infinity || c.connecting) return Infinity;
+    const unsent = c.sendQueued - (c.sndNxt - c.sendBase | 0);
+    const most = Math.min(MOST_SUPER, c.maxSndWnd > 536 ? c.maxSndWnd >> 1 : c.maxSndWnd);
+    const buffer = Math.max(Math.floor(most / c.mss), 1) * c.mss;
+    const last = unsent % buffer;
+    return last > 0 ? buffer - last : unsent < notSentLowWater ? buffer : 0;
   }
 
   /** Whether at least a third of the buffer is free, and little enough was not sent yet. */
