@@ -177,7 +177,9 @@ function expireReorder(c: TcpConnection, now: number): void {
   c.sendTimer = SendTimer.Reorder;
   if (c.inFlight !== inFlight) {
     repairReordered(c, now);
-    retransmitLost(c, now);
+    // New data waits for the next ACK, or for when it is its turn by rate.
+    if (c.pacingRate > 0) output(c);
+    else retransmitLost(c, now);
   }
   armSendTimer(c, now);
 }

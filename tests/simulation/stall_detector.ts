@@ -70,7 +70,8 @@ export class StallDetector {
       this.progress(connections);
       return null;
     }
-    let excused = SLACK;
+    // A probe of the tail may come first, no later than a time-out would, which counts from there.
+    let excused = SLACK + Math.min(LONGEST, first);
     for (let lost = 0; lost <= this.#harmed; lost++) {
       const timeout = Math.min(LONGEST, first * 2 ** (this.#doubled + lost));
       excused += timeout;

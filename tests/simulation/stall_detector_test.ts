@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
 import type { TcpConnection } from "../../stack/tcp/connection.ts";
+import { SendTimer } from "../../stack/tcp/connection_state.ts";
 import { StallDetector } from "./stall_detector.ts";
 
 /** One connection with a time-out of 2 s, which has come as far as `sndUna`. */
-function waiting(sndUna: number, backoff = 0): TcpConnection[] {
+function waiting(sndUna: number, doublings = 0): TcpConnection[] {
   return [{
     rtt: { rto: 2_000_000 },
     sndUna,
     iss: 0,
     rcvNxt: 0,
     irs: 0,
-    backoff,
-    windowProbes: 0,
+    doublings,
+    sendTimer: SendTimer.Retransmit,
   }] as unknown as TcpConnection[];
 }
 
@@ -24,10 +25,10 @@ function watching(sndUna: number): StallDetector {
 
 Deno.test("StallDetector.judge() excuses silence by the time-outs of what was lost, and no more", () => {
   const detector = watching(7);
-  // 1.5 s for applications, and 2 + 4 + 8 s.
+  // 1.5 s for applications, 2 s for a probe of the tail, and 2 + 4 + 8 s.
   detector.harmed();
   detector.harmed();
-  detector.wait(15_000_000);
+  detector.wait(17_000_000);
   assert(detector.suspicious);
   assert.equal(detector.judge(waiting(7)), null);
   detector.wait(1_000_000);
@@ -38,15 +39,15 @@ Deno.test("StallDetector.judge() lets time-outs that had doubled stay so, if los
   const detector = watching(7);
   for (let i = 0; i < 5; i++) detector.harmed();
   detector.progress(waiting(7, 5));
-  // 1.5 s, and 2 s that have doubled five times.
-  detector.wait(65_000_000);
+  // 1.5 s, 2 s, and 2 s that have doubled five times.
+  detector.wait(67_000_000);
   assert.equal(detector.judge(waiting(7)), null);
   detector.wait(1_000_000);
   assert.notEqual(detector.judge(waiting(7)), null);
   const unexplained = watching(7);
   unexplained.harmed();
   unexplained.progress(waiting(7, 5));
-  unexplained.wait(10_000_000);
+  unexplained.wait(12_000_000);
   assert.notEqual(unexplained.judge(waiting(7)), null);
   const many = watching(7);
   for (let i = 0; i < 100; i++) many.harmed();
