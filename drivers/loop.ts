@@ -65,6 +65,8 @@ interface Port {
 
 /** Frames between two looks at {@link Pollable.pauses}. */
 const SLICE = 8;
+/** Turns, after one that ended because of {@link Pollable.pauses}, which look after each frame: the next pause is near. */
+const CAREFUL_TURNS = 16;
 /** Deno keeps no timer shorter than this, in µs; nearer deadlines are waited for awake. */
 const SHORTEST_SLEEP = 2500;
 /** How long before a device's deadline to wake, in µs. */
@@ -112,6 +114,10 @@ export class Loop {
   /** The loop stays awake until then. */
   #awakeUntil = 0;
   #running = false;
+  /** When the turn began. */
+  #began = 0;
+  /** How many more turns look after each frame whether the application keeps up. */
+  #careful = 0;
   #kicked = false;
   #scheduled = false;
   #armed = false;
@@ -141,9 +147,9 @@ export class Loop {
     this.kick();
   }
 
-  /** The time, in µs, by the loop's clock. */
+  /** The time, in µs, by the loop's clock; within a turn that at which the turn began, for reading a clock is dear. */
   get now(): number {
-    return this.#clock();
+    return this.#running ? this.#began : this.#clock();
   }
 
   /** Whether {@link close} was called. */
@@ -201,7 +207,7 @@ export class Loop {
   #turn(): void {
     if (this.#closed || this.#running) return;
     if (this.#armed) this.#disarm();
-    const now = this.#clock();
+    const now = this.#began = this.#clock();
     let busy = this.#kicked;
     this.#kicked = false;
     this.#running = true;
@@ -238,6 +244,7 @@ export class Loop {
     const ports = this.#ports;
     let more = false;
     this.#delivered = 0;
+    if (this.#careful > 0) this.#careful--;
     try {
       this.#stack.advance(now);
     } catch (error) {
@@ -260,13 +267,17 @@ export class Loop {
   #drain(device: Device, receiver: Handler, now: number): boolean {
     const stack = this.#stack;
     const pauses = stack.pauses;
+    const most = this.#careful > 0 ? 1 : SLICE;
     for (let left = this.#budget; left > 0;) {
-      const slice = left < SLICE ? left : SLICE;
+      const slice = left < most ? left : most;
       const count = device.poll(receiver, slice, now);
       this.#delivered += count;
       left -= count;
       if (count < slice) return false;
-      if (stack.pauses !== pauses) break;
+      if (stack.pauses !== pauses) {
+        this.#careful = CAREFUL_TURNS;
+        break;
+      }
     }
     return true;
   }

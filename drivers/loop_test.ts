@@ -112,6 +112,43 @@ Deno.test("Loop ends a turn early when an application can't keep up, and goes on
   a.close();
 });
 
+Deno.test("Loop takes no frame more than the application, once that did not keep up", async () => {
+  const [a, b] = MemoryDevice.pair();
+  const stack = new FakeStack();
+  using loop = new Loop(stack);
+  const turns: number[] = [];
+  loop.add(b, {
+    receive() {
+      turns.push(loop.counters.turns);
+      if (turns.length % 5 === 0) stack.pauses++;
+    },
+  });
+  await until(() => loop.counters.sleeps > 0);
+  send(a, b, 40);
+  await until(() => turns.length === 40);
+  for (let frame = 15; frame < 40; frame += 5) {
+    const turn = turns.slice(frame, frame + 5);
+    assert.ok(turn.every((one) => one === turn[0] && one > turns[frame - 1]!), turns.join(" "));
+  }
+  a.close();
+});
+
+Deno.test("Loop.now is the time at which the turn began, and that of the clock between turns", async () => {
+  const [a, b] = MemoryDevice.pair();
+  const stack = new FakeStack();
+  let time = 1000;
+  using loop = new Loop(stack, { clock: () => time += 10 });
+  const seen: number[] = [];
+  loop.add(b, { receive: () => void seen.push(loop.now, loop.now, stack.advanced) });
+  await until(() => loop.counters.sleeps > 0);
+  assert.equal(loop.now, time);
+  assert.ok(loop.now < loop.now);
+  send(a, b);
+  await until(() => seen.length === 3);
+  assert.equal(new Set(seen).size, 1);
+  a.close();
+});
+
 Deno.test("Loop lets timers and promises of the process run while it is busy", async () => {
   const stack = new FakeStack();
   stack.next = (now) => now;

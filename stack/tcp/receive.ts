@@ -118,6 +118,9 @@ function measureSegment(c: TcpConnection, frame: number, flags: number): void {
   c.smallSegments++;
 }
 
+/** Bytes of a segment behind which others like it are to be expected at once. */
+const LONG_SEGMENT = 16_384;
+
 /** Hands in-order data to the handler, and keeps in the ring what it does not take. */
 function deliver(c: TcpConnection, bytes: Bytes, offset: number, length: number): void {
   const ring = c.receiveRing;
@@ -135,7 +138,14 @@ function deliver(c: TcpConnection, bytes: Bytes, offset: number, length: number)
     }
   }
   const rest = length - taken;
-  ring.grow(c.readable + rest + heldBeyond(c), c.readable + rest + heldBeyond(c));
+  const needed = c.readable + rest + heldBeyond(c);
+  if (needed > ring.capacity) {
+    // What comes in long segments comes in several: to grow with each of them would be to copy all that lies here.
+    const ahead = length < LONG_SEGMENT
+      ? needed
+      : Math.min(c.readable + (c.rcvAdv - c.rcvNxt | 0), 8 * needed);
+    ring.grow(Math.max(needed, ahead), needed);
+  }
   ring.put(c.readable, bytes, offset + taken, rest);
   c.readable += rest;
 }
