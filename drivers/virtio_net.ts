@@ -37,7 +37,9 @@ import {
 } from "./virtio/net_features.ts";
 import { CONTROL_ENTRIES, ReceiveFilter } from "./virtio/receive_filter.ts";
 import { DESCRIPTOR_WRITE, type QueueFaults, QueueLayout, SplitQueue } from "./virtio/queue.ts";
+import { chain, endLoans, gather, reachable } from "./virtio/pieces.ts";
 import { VirtioPci } from "./virtio/pci.ts";
+import { RingMemory } from "./virtio/ring_memory.ts";
 import {
   localAddress,
   queueSize,
@@ -49,6 +51,7 @@ import {
 } from "./virtio/net_setup.ts";
 import {
   FEATURE_EVENT_IDX,
+  FEATURE_HIGH_IN_ORDER,
   INTERRUPT_CONFIG,
   STATUS_ACKNOWLEDGE,
   STATUS_DRIVER,
@@ -108,6 +111,8 @@ export class VirtioNet implements Device {
   #pooled = 0;
   /** Slots that somebody reserved and has not handed in. */
   #reserved = 0;
+  /** Where what connections send may lie, once one has asked for it. */
+  #rings: RingMemory | null = null;
   #linkUp = true;
   #closed = false;
   #failure: Error | null = null;
@@ -137,17 +142,18 @@ export class VirtioNet implements Device {
         number,
         number,
       ];
+      const eventIndex = (this.#features & FEATURE_EVENT_IDX) !== 0;
+      const inOrder = (features.high & FEATURE_HIGH_IN_ORDER) !== 0;
       const layouts = [new QueueLayout(0, sizes[0])];
       layouts.push(new QueueLayout(layouts[0]!.end, sizes[1]));
       let end = layouts[1]!.end;
-      this.#filter = this.#openFilter(end);
+      this.#filter = this.#openFilter(end, eventIndex, inOrder);
       if (this.#filter !== null) end = this.#filter.end;
       const slotSize = slotSizeFor(this.#bigBuffers ? MAX_SUPER_FRAME : this.mtu + FRAME_OVERHEAD);
       this.#bufferLength = this.#bigBuffers ? SUPER_BUFFER : NET_HEADER + this.mtu + FRAME_OVERHEAD;
       const { memory } = transport;
-      const eventIndex = (this.#features & FEATURE_EVENT_IDX) !== 0;
-      this.#receiveQueue = new SplitQueue(memory.buffer, layouts[0]!, sizes[0], eventIndex);
-      this.#transmitQueue = new SplitQueue(memory.buffer, layouts[1]!, sizes[1], eventIndex);
+      this.#receiveQueue = new SplitQueue(memory.buffer, layouts[0]!, sizes[0], eventIndex, inOrder);
+      this.#transmitQueue = new SplitQueue(memory.buffer, layouts[1]!, sizes[1], eventIndex, inOrder);
       this.#receiving = new Array(sizes[0]).fill(null);
       this.#sending = new Array(sizes[1]).fill(null);
 
@@ -312,10 +318,18 @@ export class VirtioNet implements Device {
     let id = -1;
     if (room && ecn && sendable(packet, this.offloads, this.mtu)) {
       writeNetHeader(packet);
-      if (packet.piece0Length !== 0) gather(packet);
+      const rings = this.#rings;
+      let chained = false;
+      if (packet.piece0Length !== 0) {
+        // One descriptor is kept for each slot that somebody has.
+        chained = rings !== null && reachable(packet, rings, this.#transmitQueue.free - this.#reserved);
+        if (!chained) gather(packet);
+      }
       const { slot } = packet;
       const at = packet.offset - NET_HEADER - packet.base;
-      id = this.#transmitQueue.add(this.#low[slot]! + at | 0, this.#high[slot]!, length + NET_HEADER, 0);
+      const own = packet.end - packet.offset + NET_HEADER;
+      id = this.#transmitQueue.add(this.#low[slot]! + at | 0, this.#high[slot]!, own, 0);
+      if (chained) chain(packet, rings!, this.#transmitQueue);
     }
     if (id < 0) {
       this.counters.transmitErrors++;
@@ -334,6 +348,16 @@ export class VirtioNet implements Device {
     if (packet.device !== this || packet.state !== RESERVED) misused("release", this, packet);
     this.#reserved--;
     this.#give(packet);
+  }
+
+  block(bytes: number): Region | null {
+    if (this.#closed) return null;
+    if (this.#rings === null) {
+      const memory = this.#transport.shared();
+      if (memory === null) return null;
+      this.#rings = RingMemory.of(memory);
+    }
+    return this.#rings.block(bytes);
   }
 
   flush(): void {
@@ -378,6 +402,7 @@ export class VirtioNet implements Device {
     this.#closed = true;
     globalThis.removeEventListener("unload", this.#unloaded);
     reset(this.#transport);
+    for (const packet of this.#sending) if (packet !== null) endLoans(packet);
     this.#transport.close();
     this.#transport.memory.release();
   }
@@ -404,11 +429,11 @@ export class VirtioNet implements Device {
   }
 
   /** @param start First byte of the memory that it may use, aligned to 64. */
-  #openFilter(start: number): ReceiveFilter | null {
+  #openFilter(start: number, eventIndex: boolean, inOrder: boolean): ReceiveFilter | null {
     const needed = CTRL_VQ | CTRL_RX;
     const transport = this.#transport;
     if ((this.#features & needed) !== needed || transport.queueSize(CONTROL) < CONTROL_ENTRIES) return null;
-    return new ReceiveFilter(transport, CONTROL, start, (this.#features & FEATURE_EVENT_IDX) !== 0);
+    return new ReceiveFilter(transport, CONTROL, start, eventIndex, inOrder);
   }
 
   #readLink(): void {
@@ -432,6 +457,7 @@ export class VirtioNet implements Device {
     for (let id = queue.next(); id >= 0; id = queue.next()) {
       const packet = this.#sending[id]!;
       this.#sending[id] = null;
+      endLoans(packet);
       this.#give(packet);
     }
     if (queue.broken) this.#fail("gave back more transmit buffers than it had");
@@ -477,18 +503,3 @@ export class VirtioNet implements Device {
 
 /** Huge pages of one device: enough for 256 slots with super-frames in flight, and room for the queues. */
 const MEMORY_PAGES = 10;
-
-/** Copies the pieces behind what lies in the slot, where the caller has made sure that they fit. */
-function gather(packet: Packet): void {
-  const { bytes } = packet;
-  let at = packet.end;
-  const { piece0, piece0Offset, piece0Length, piece1, piece1Offset, piece1Length } = packet;
-  bytes.set(piece0!.bytes.subarray(piece0Offset, piece0Offset + piece0Length), at);
-  at += piece0Length;
-  if (piece1Length !== 0) {
-    bytes.set(piece1!.bytes.subarray(piece1Offset, piece1Offset + piece1Length), at);
-    at += piece1Length;
-  }
-  packet.dropPieces();
-  packet.end = at;
-}

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../stack/device.ts";
-import { CHECKSUM_PARTIAL, GSO_UDP, type Packet } from "../stack/packet.ts";
+import { CHECKSUM_PARTIAL, GSO_TCPV4, GSO_UDP, type Packet, Region } from "../stack/packet.ts";
 import { deviceConformance } from "./device_conformance.ts";
 import { fillFrame } from "./device_conformance_frames.ts";
 import { NET_HEADER } from "./virtio/header.ts";
-import { type SimulatedOptions, SimulatedVirtioNet } from "./virtio/simulated.ts";
+import { SimulatedMemory, type SimulatedOptions, SimulatedVirtioNet } from "./virtio/simulated.ts";
 import { VirtioNet } from "./virtio_net.ts";
 
 const EVENT_IDX = 1 << 29;
@@ -16,6 +16,8 @@ const SEGMENTATION = 1 << 7 | 1 << 8 | 1 << 11 | 1 << 12;
 const CONTROL = 1 << 17 | 1 << 18;
 /** VERSION_1, and USO both ways: bits 32, and 54 to 56. */
 const HIGH_USO = 1 | 1 << 22 | 1 << 23 | 1 << 24;
+/** VERSION_1 and IN_ORDER: bits 32 and 35. */
+const HIGH_IN_ORDER = 1 | 1 << 3;
 const USUAL = MAC | STATUS | EVENT_IDX;
 
 function pair(options: SimulatedOptions) {
@@ -44,6 +46,11 @@ deviceConformance(
 deviceConformance(
   "VirtioNet with every offload, that of UDP too",
   () => pair({ features: USUAL | CHECKSUMS | SEGMENTATION, featuresHigh: HIGH_USO }),
+);
+
+deviceConformance(
+  "VirtioNet on a device that keeps to the order",
+  () => pair({ features: USUAL | CONTROL, featuresHigh: HIGH_IN_ORDER }),
 );
 
 deviceConformance("VirtioNet with a control queue", () => pair({ features: USUAL | CONTROL }));
@@ -80,6 +87,102 @@ Deno.test("VirtioNet takes only the features whose conditions hold", () => {
   const limited = new VirtioNet(new SimulatedVirtioNet({ features: ~0 }), { offloads: 0 });
   assert.equal(limited.offloads, 0);
   for (const device of [segmentation.device, all.device, limited]) device.close();
+});
+
+/** A super-frame of TCP over IPv4 whose payload lies in a block of the device's, from `offset` on. */
+function superFrame(device: VirtioNet, block: Region, offset: number, lengths: readonly number[]): Packet {
+  const packet = device.reserve()!;
+  packet.end = packet.offset + 14 + 20 + 20;
+  packet.bytes[packet.offset + 34 + 12] = 5 << 4;
+  packet.flags = CHECKSUM_PARTIAL;
+  packet.checksumStart = packet.offset + 34;
+  packet.checksumOffset = 16;
+  packet.gsoType = GSO_TCPV4;
+  packet.gsoSize = 1000;
+  for (const length of lengths) {
+    packet.append(block, offset, length);
+    offset = (offset + length) % block.bytes.length;
+  }
+  return packet;
+}
+
+Deno.test("VirtioNet sends payload out of its own blocks, in several parts and without a copy", () => {
+  const chunk = 2 ** 21;
+  const shared = new SimulatedMemory(3 * chunk, 3 * 4095);
+  const { device, simulated } = one({ features: ~0, shared });
+  const block = device.block(2 * chunk)!;
+  for (let at = 0; at < block.bytes.length; at++) block.bytes[at] = at * 7;
+  const frames: Uint8Array[] = [];
+  simulated.onFrame = (bytes) => frames.push(bytes);
+  const cases = [
+    { offset: 5000, lengths: [30_000], parts: 2 },
+    // Over the end of a chunk, where the next one is elsewhere for the device.
+    { offset: chunk - 100, lengths: [30_000], parts: 3 },
+    // Over the end of the ring.
+    { offset: 2 * chunk - 1000, lengths: [1000, 20_000], parts: 3 },
+    // So few that a copy is cheaper.
+    { offset: 0, lengths: [1000], parts: 1 },
+  ];
+  for (const { offset, lengths, parts } of cases) {
+    const packet = superFrame(device, block, offset, lengths);
+    assert.equal(device.transmit(packet), true);
+    assert.equal(block.loans, parts === 1 ? 0 : lengths.length);
+    device.flush();
+    device.poll(new Counting(), 1, 0);
+    assert.equal(block.loans, 0);
+    assert.equal(simulated.partsOfLast, parts);
+    const payload = frames.pop()!.subarray(NET_HEADER + 54);
+    assert.equal(payload.length, lengths.reduce((sum, length) => sum + length));
+    for (const [i, byte] of payload.entries()) {
+      assert.equal(byte, (offset + i) % block.bytes.length * 7 & 255, `byte ${i}`);
+    }
+  }
+  device.close();
+});
+
+Deno.test("VirtioNet copies pieces that the device does not reach, and those with sums that are made already", () => {
+  const { device, simulated } = one({ features: ~0, shared: new SimulatedMemory(2 ** 21, 3 * 4095) });
+  const block = device.block(65536)!;
+  const elsewhere = new Region(new ArrayBuffer(65536));
+  const packets = [superFrame(device, elsewhere, 0, [20_000]), superFrame(device, block, 0, [1400])];
+  packets[1]!.flags = packets[1]!.gsoType = 0;
+  for (const packet of packets) {
+    assert.equal(device.transmit(packet), true);
+    device.flush();
+    assert.equal(simulated.partsOfLast, 1);
+  }
+  assert.equal(block.loans, 0);
+  device.close();
+});
+
+Deno.test("VirtioNet gives no blocks where the bus has no memory for them, and ends loans when it is closed", () => {
+  const without = one({ features: ~0 }).device;
+  assert.equal(without.block(65536), null);
+  without.close();
+  const { device, simulated } = one({ features: ~0, shared: new SimulatedMemory(2 ** 21, 3 * 4095) });
+  const block = device.block(65536)!;
+  simulated.onFrame = () => assert.fail("The device was told");
+  assert.equal(device.transmit(superFrame(device, block, 0, [20_000])), true);
+  assert.equal(block.loans, 1);
+  device.close();
+  assert.equal(block.loans, 0);
+  assert.equal(device.block(65536), null);
+});
+
+Deno.test("VirtioNet keeps a descriptor for each slot that somebody has", () => {
+  const shared = new SimulatedMemory(2 ** 21, 3 * 4095);
+  const { device } = one({ features: ~0, shared, queueSize: 16 });
+  const block = device.block(65536)!;
+  let sent = 0;
+  for (const packets = Array.from({ length: 8 }, () => device.reserve()); packets.length > 0;) {
+    const packet = packets.pop()!;
+    if (packet === null) continue;
+    device.release(packet);
+    assert.equal(device.transmit(superFrame(device, block, 0, [20_000])), true, `after ${sent}`);
+    sent++;
+  }
+  assert.ok(sent > 4);
+  device.close();
 });
 
 Deno.test("VirtioNet has UDP segmented where the device offers it, checksums included", () => {

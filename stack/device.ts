@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Handler, Packet } from "./packet.ts";
+import type { Handler, Packet, Region } from "./packet.ts";
 
 /** {@link Device.offloads}: completes partial checksums it sends, and says which it verified. */
 export const OFFLOAD_CHECKSUM = 1;
@@ -97,6 +97,13 @@ export interface Device {
 
   /** Gives back a reserved packet unsent. */
   release(packet: Packet): void;
+
+  /**
+   * Memory which the medium reads by itself: payload that lies in it hangs behind a packet without ever being copied. Absent
+   * where any memory serves, or none. It outlives the device.
+   * @param bytes A power of two. @returns Null when there is no more of it.
+   */
+  block?(bytes: number): Region | null;
 
   /** Hands everything transmitted so far to the medium. Called once a turn. */
   flush(): void;

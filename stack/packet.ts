@@ -30,6 +30,10 @@ export class Region {
    * device which hands memory to the kernel or to hardware fills it in once.
    */
   address = 0;
+  /** Frames under way that a device reads out of this memory: until there are none, what lies in it must stay. */
+  loans = 0;
+  /** Whether it is part of what {@link Device.block} gives, of which there is not much: who has it keeps it for the next one. */
+  lent = false;
   /**
    * Sums the 16-bit words from one place to another in the machine's order, a multiple of 64 bytes and at most 128 KiB; null
    * for memory that has none (see `arena.ts`).

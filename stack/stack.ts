@@ -205,6 +205,8 @@ export class Stack {
     added.attach(ethernet.IPV4, this.ipv4);
     if (added.nd !== null) added.attach(ethernet.IPV6, this.ipv6);
     this.#interfaces.push(added);
+    const { pool } = this.tcp;
+    if (device.block !== undefined && (pool.source === null || pool.source.closed)) pool.source = device;
     try {
       for (const cidr of options.addresses ?? []) added.addAddress(cidr);
       added.nd?.start();

@@ -43,6 +43,12 @@ const PAGE = 4096;
 /** Released memory, for the next one who asks. It is never unmapped: somebody may still hold a packet in it. */
 const released: HugePages[] = [];
 
+/** Huge pages for what connections send. */
+const SHARED_PAGES = 8;
+
+/** They are of the process, since connections outlive devices; null when there were none to be had. */
+let shared: HugePages | null | undefined;
+
 /** The kernel does not tell physical addresses to this process. */
 class AddressesHidden extends Error {}
 
@@ -78,6 +84,18 @@ export class HugePages implements DmaMemory {
         { cause: error },
       );
     }
+  }
+
+  /** Memory for what connections send, the same for all; null when the kernel has no pages left for it. */
+  static shared(): HugePages | null {
+    if (shared === undefined) {
+      try {
+        shared = new HugePages(SHARED_PAGES);
+      } catch {
+        shared = null;
+      }
+    }
+    return shared;
   }
 
   physical(offset: number): number {

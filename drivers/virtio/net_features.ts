@@ -8,6 +8,7 @@ import { OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../..
 import { readMtu } from "./net_setup.ts";
 import {
   FEATURE_EVENT_IDX,
+  FEATURE_HIGH_IN_ORDER,
   FEATURE_HIGH_VERSION_1,
   STATUS_ACKNOWLEDGE,
   STATUS_DRIVER,
@@ -61,7 +62,7 @@ export function negotiate(transport: VirtioTransport, name: string, offloads: nu
   if ((transport.features(1) & FEATURE_HIGH_VERSION_1) === 0) {
     throw new Error(`Device "${name}" is older than virtio 1.0: start it with disable-legacy=on`);
   }
-  let high = FEATURE_HIGH_VERSION_1;
+  let high = FEATURE_HIGH_VERSION_1 | FEATURE_HIGH_IN_ORDER;
   let wanted = MAC | MTU | STATUS | CTRL_VQ | CTRL_RX | FEATURE_EVENT_IDX;
   if ((offloads & OFFLOAD_CHECKSUM) !== 0) {
     wanted |= CSUM | GUEST_CSUM | HOST_ECN | GUEST_ECN;

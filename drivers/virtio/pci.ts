@@ -21,7 +21,7 @@ import {
   unmap,
   writeAt,
 } from "../ffi/system.ts";
-import type { DmaMemory } from "./dma.ts";
+import { type DmaMemory, HugePages } from "./dma.ts";
 import type { VirtioTransport } from "./transport.ts";
 import { checkBound, PCI_DEVICES } from "./uio.ts";
 import { UioInterrupt } from "./uio_interrupt.ts";
@@ -176,6 +176,10 @@ export class VirtioPci implements VirtioTransport {
       throw error;
     }
     this.#enable();
+  }
+
+  shared(): DmaMemory | null {
+    return HugePages.shared();
   }
 
   get status(): number {

@@ -1,5 +1,5 @@
 /**
- * A split virtqueue, the driver's side (virtio 1.2, section 2.7). A buffer is one descriptor, a command two.
+ * A split virtqueue, the driver's side (virtio 1.2, section 2.7). A buffer has a descriptor for each of its parts.
  *
  * Nothing that the device writes makes it throw or reach outside of its memory: numbers which can't be true are
  * counted, and an index which can't be true stops the queue.
@@ -73,22 +73,43 @@ export class SplitQueue {
   readonly #usedEntries: Uint32Array<ArrayBuffer>;
   /** 1 for each descriptor on loan to the device. */
   readonly #onLoan: Uint8Array;
-  /** For the first descriptor of a command, the second one plus 1; 0 for a buffer. */
-  readonly #second: Uint16Array;
-  /** Stack of the numbers of free descriptors. */
+  /** For each descriptor, the one that goes on with its buffer plus 1; 0 for the last one. What the device says is not asked. */
+  readonly #following: Uint16Array;
+  /** Numbers of free descriptors, those that came back first in front: so they are used in the order of the table. */
   readonly #freeIds: Uint16Array;
+  /** Where in it the next one is taken, and where the next one goes. */
+  #freeHead = 0;
+  #freeTail = 0;
+  /** The last descriptor of the buffer that was added last. */
+  #last = 0;
+  readonly #inOrder: boolean;
+  /** Whether the device has named a buffer that {@link next} has not returned; its length. */
+  #named = false;
+  #namedLength = 0;
+  /** Buffers in front of that one, which are done as well, and used to the last byte. */
+  #inFront = 0;
   /** Next place in the available ring, 0 to 65535. */
   #next = 0;
   /** What of it the device has been shown. */
   #shown = 0;
   /** Next place of the used ring to look at, 0 to 65535. */
   #seen = 0;
+  /** How far the device had come when its index was last read: what lies before it needs no look at memory that it writes. */
+  #reached = 0;
 
   /**
    * @param buffer Memory of the queue, zeroed here. @param layout Where in it.
    * @param size Entries, a power of two from 1 to 32768. @param eventIndex Whether FEATURE_EVENT_IDX is agreed on.
+   * @param inOrder Whether FEATURE_HIGH_IN_ORDER is: the device is done with buffers in the order in which it got them, and may
+   *   name the last of several for all of them (section 2.7.9).
    */
-  constructor(buffer: ArrayBuffer, layout: QueueLayout, size: number, eventIndex: boolean) {
+  constructor(
+    buffer: ArrayBuffer,
+    layout: QueueLayout,
+    size: number,
+    eventIndex: boolean,
+    inOrder: boolean = false,
+  ) {
     if (size < 1 || size > 32768 || (size & (size - 1)) !== 0) {
       throw new RangeError(`Queue size must be a power of two from 1 to 32768, got ${size}`);
     }
@@ -96,15 +117,16 @@ export class SplitQueue {
     this.size = this.free = size;
     this.layout = layout;
     this.#eventIndex = eventIndex;
+    this.#inOrder = inOrder;
     this.#mask = size - 1;
     this.#descriptors = new Int32Array(buffer, layout.descriptors, 4 * size);
     this.#available = new Uint16Array(buffer, layout.available, size + 3);
     this.#used = new Uint16Array(buffer, layout.used, 4 * size + 3);
     this.#usedEntries = new Uint32Array(buffer, layout.used + 4, 2 * size);
     this.#onLoan = new Uint8Array(size);
-    this.#second = new Uint16Array(size);
+    this.#following = new Uint16Array(size);
     this.#freeIds = new Uint16Array(size);
-    for (let i = 0; i < size; i++) this.#freeIds[i] = size - 1 - i;
+    for (let i = 0; i < size; i++) this.#freeIds[i] = i;
     this.disableInterrupts();
   }
 
@@ -121,12 +143,8 @@ export class SplitQueue {
    */
   add(low: number, high: number, length: number, flags: number): number {
     if (this.free === 0) return -1;
-    const id = this.#freeIds[--this.free]!;
-    const at = id << 2;
-    this.#descriptors[at] = low;
-    this.#descriptors[at + 1] = high;
-    this.#descriptors[at + 2] = length;
-    this.#descriptors[at + 3] = flags;
+    const id = this.#take();
+    this.#describe(id, low, high, length, flags);
     this.#onLoan[id] = 1;
     this.#available[2 + (this.#next & this.#mask)] = id;
     this.#next = (this.#next + 1) & 0xffff;
@@ -134,27 +152,34 @@ export class SplitQueue {
   }
 
   /**
-   * Queues a command: a part that the device reads, and one that it writes.
-   * @returns As {@link add}: the number of both.
+   * Goes on with the buffer that was added last and that the device has not been shown: it has one more part, which may lie
+   * anywhere. Parts that the device writes come behind those that it reads (section 2.7.4.2).
+   * @returns False when the queue is full; the buffer stays as it was.
    */
-  addPair(
-    low: number,
-    high: number,
-    length: number,
-    answerLow: number,
-    answerHigh: number,
-    answerLength: number,
-  ): number {
-    if (this.free < 2) return -1;
-    const second = this.#freeIds[--this.free]!;
-    const at = second << 2;
-    this.#descriptors[at] = answerLow;
-    this.#descriptors[at + 1] = answerHigh;
-    this.#descriptors[at + 2] = answerLength;
-    this.#descriptors[at + 3] = DESCRIPTOR_WRITE;
-    const id = this.add(low, high, length, DESCRIPTOR_NEXT | second << 16);
-    this.#second[id] = second + 1;
+  extend(low: number, high: number, length: number, flags: number): boolean {
+    if (this.free === 0) return false;
+    const last = this.#last;
+    const part = this.#take();
+    this.#describe(part, low, high, length, flags);
+    this.#descriptors[(last << 2) + 3]! |= DESCRIPTOR_NEXT | part << 16;
+    this.#following[last] = part + 1;
+    return true;
+  }
+
+  #take(): number {
+    const id = this.#freeIds[this.#freeHead]!;
+    this.#freeHead = (this.#freeHead + 1) & this.#mask;
+    this.free--;
     return id;
+  }
+
+  #describe(id: number, low: number, high: number, length: number, flags: number): void {
+    const at = id << 2;
+    this.#descriptors[at] = low;
+    this.#descriptors[at + 1] = high;
+    this.#descriptors[at + 2] = length;
+    this.#descriptors[at + 3] = flags;
+    this.#last = id;
   }
 
   /** Shows the device what was added. @returns Whether it wants to be notified. */
@@ -176,31 +201,75 @@ export class SplitQueue {
    */
   next(): number {
     while (!this.broken) {
-      const index = Atomics.load(this.#used, 1);
-      if (index === this.#seen) return -1;
-      if (((index - this.#seen) & 0xffff) > this.size) {
-        this.broken = true;
-        this.faults.badIndices++;
-        return -1;
+      if (this.#named) return this.#nextInOrder();
+      if (this.#reached === this.#seen) {
+        const index = this.#reached = Atomics.load(this.#used, 1);
+        if (index === this.#seen) return -1;
+        if (((index - this.#seen) & 0xffff) > this.size) {
+          this.broken = true;
+          this.faults.badIndices++;
+          return -1;
+        }
       }
       const at = (this.#seen & this.#mask) << 1;
-      this.#seen = (this.#seen + 1) & 0xffff;
       const id = this.#usedEntries[at]!;
       if (id >= this.size || this.#onLoan[id] === 0) {
         this.faults.badIds++;
+        // Whose turn it would have been is not known.
+        if (this.#inOrder) this.broken = true;
+        else this.#seen = (this.#seen + 1) & 0xffff;
         continue;
       }
-      this.usedLength = this.#usedEntries[at + 1]!;
-      this.#onLoan[id] = 0;
-      this.#freeIds[this.free++] = id;
-      const second = this.#second[id]!;
-      if (second !== 0) {
-        this.#second[id] = 0;
-        this.#freeIds[this.free++] = second - 1;
+      const length = this.#usedEntries[at + 1]!;
+      if (!this.#inOrder) {
+        this.usedLength = length;
+        return this.#back(id);
       }
-      return id;
+      this.#namedLength = length;
+      if (!this.#findInOrder(id)) return -1;
     }
     return -1;
+  }
+
+  /** The buffer at the head of those that the device has is back. @returns Its number. */
+  #back(id: number): number {
+    this.#seen = (this.#seen + 1) & 0xffff;
+    this.#onLoan[id] = 0;
+    for (let part = id + 1; part !== 0;) {
+      const at = part - 1;
+      this.#freeIds[this.#freeTail] = at;
+      this.#freeTail = (this.#freeTail + 1) & this.#mask;
+      this.free++;
+      part = this.#following[at]!;
+      this.#following[at] = 0;
+    }
+    return id;
+  }
+
+  #nextInOrder(): number {
+    const id = this.#available[2 + (this.#seen & this.#mask)]!;
+    if (this.#inFront > 0) {
+      this.#inFront--;
+      this.usedLength = this.#descriptors[(id << 2) + 2]!;
+    } else {
+      this.#named = false;
+      this.usedLength = this.#namedLength;
+    }
+    return this.#back(id);
+  }
+
+  /** Takes all up to the buffer `id` for used, whose length is known. @returns False when it is not among those. */
+  #findInOrder(id: number): boolean {
+    const most = (this.#reached - this.#seen) & 0xffff;
+    for (let ahead = 0; ahead < most; ahead++) {
+      if (this.#available[2 + (this.#seen + ahead & this.#mask)] !== id) continue;
+      this.#inFront = ahead;
+      this.#named = true;
+      return true;
+    }
+    this.broken = true;
+    this.faults.badIds++;
+    return false;
   }
 
   /**

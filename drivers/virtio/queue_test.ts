@@ -3,11 +3,15 @@ import fc from "fast-check";
 import { DESCRIPTOR_WRITE, QueueLayout, SplitQueue } from "./queue.ts";
 import { DeviceQueue, SimulatedMemory } from "./simulated.ts";
 
-function queues(size: number, eventIndex: boolean): { driver: SplitQueue; device: DeviceQueue } {
+function queues(
+  size: number,
+  eventIndex: boolean,
+  inOrder = false,
+): { driver: SplitQueue; device: DeviceQueue } {
   const memory = new SimulatedMemory(2 ** 21);
   const layout = new QueueLayout(128, size);
   return {
-    driver: new SplitQueue(memory.buffer, layout, size, eventIndex),
+    driver: new SplitQueue(memory.buffer, layout, size, eventIndex, inOrder),
     device: new DeviceQueue(memory, size, layout, eventIndex),
   };
 }
@@ -175,4 +179,92 @@ Deno.test("SplitQueue stops when the device claims more than there is", () => {
   device.lie(1);
   assert.equal(driver.next(), -1);
   assert.equal(driver.faults.badIndices, 1);
+});
+
+Deno.test("SplitQueue.extend() makes a buffer of several parts, which comes back as one", () => {
+  const { driver, device } = queues(4, true);
+  // Over and over, so that chains go over the table's end.
+  for (let round = 0; round < 9; round++) {
+    const id = add(driver, 10);
+    assert.equal(driver.extend(BASE + 64 | 0, Math.floor(BASE / 2 ** 32), 20, DESCRIPTOR_WRITE), true);
+    assert.equal(driver.extend(BASE + 128 | 0, Math.floor(BASE / 2 ** 32), 30, DESCRIPTOR_WRITE), true);
+    assert.equal(driver.free, 1);
+    driver.publish();
+    const taken = device.take()!;
+    assert.equal(taken.id, id);
+    assert.deepEqual(
+      taken.parts.map(({ offset, length }) => [offset, length]),
+      [[0, 10], [64, 20], [128, 30]],
+    );
+    device.give(taken.id, 60);
+    assert.equal(driver.next(), id);
+    assert.equal(driver.free, 4);
+    assert.equal(driver.next(), -1);
+  }
+});
+
+Deno.test("SplitQueue.extend() leaves a buffer as it was when the queue is full", () => {
+  const { driver, device } = queues(2, true);
+  const id = add(driver, 10);
+  assert.equal(driver.extend(BASE | 0, Math.floor(BASE / 2 ** 32), 20, DESCRIPTOR_WRITE), true);
+  assert.equal(driver.extend(BASE | 0, Math.floor(BASE / 2 ** 32), 30, DESCRIPTOR_WRITE), false);
+  driver.publish();
+  assert.equal(device.take()!.parts.length, 2);
+  device.give(id, 0);
+  assert.equal(driver.next(), id);
+  assert.equal(driver.free, 2);
+});
+
+Deno.test("SplitQueue takes back all buffers up to the one that an in-order device names", () => {
+  const { driver, device } = queues(8, true, true);
+  const numbers = fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 4 })));
+  fc.assert(fc.property(numbers, (steps) => {
+    for (const [parts, batch] of steps) {
+      const ids: number[] = [];
+      for (let i = 0; i < batch && driver.free >= parts; i++) {
+        ids.push(add(driver, 100 + i));
+        for (let more = 1; more < parts; more++) {
+          assert.ok(driver.extend(BASE | 0, Math.floor(BASE / 2 ** 32), 1, DESCRIPTOR_WRITE));
+        }
+      }
+      driver.publish();
+      for (let i = 0; i < ids.length; i++) assert.equal(device.take()!.id, ids[i]);
+      // One entry of the ring for all of them, and room for the others behind it.
+      device.giveInOrder(ids.at(-1)!, 7, ids.length);
+      for (const [i, id] of ids.entries()) {
+        assert.equal(driver.next(), id);
+        assert.equal(driver.usedLength, i === ids.length - 1 ? 7 : 100 + i);
+      }
+      assert.equal(driver.next(), -1);
+      assert.equal(driver.free, 8);
+    }
+  }));
+  assert.deepEqual([driver.faults.badIds, driver.faults.badIndices, driver.broken], [0, 0, false]);
+});
+
+Deno.test("SplitQueue uses the descriptors in the table's order when the device keeps to it", () => {
+  const { driver, device } = queues(4, true, true);
+  const used: number[] = [];
+  for (let round = 0; round < 6; round++) {
+    used.push(add(driver, 1), add(driver, 1));
+    driver.publish();
+    device.take();
+    device.take();
+    device.giveInOrder(used.at(-1)!, 1, 2);
+    driver.next();
+    driver.next();
+  }
+  assert.deepEqual(used, [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]);
+});
+
+Deno.test("SplitQueue stops when an in-order device names a buffer that it does not have, or not yet", () => {
+  for (const [id, count] of [[3, 1], [99, 1], [2, 2]] as const) {
+    const { driver, device } = queues(4, true, true);
+    for (let i = 0; i < 3; i++) add(driver, 1);
+    driver.publish();
+    device.giveInOrder(id, 1, count);
+    assert.equal(driver.next(), -1);
+    assert.equal(driver.broken, true);
+    assert.equal(driver.faults.badIds, 1);
+  }
 });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { QueueLayout, SplitQueue } from "./queue.ts";
+import { DESCRIPTOR_WRITE, QueueLayout, SplitQueue } from "./queue.ts";
 import type { VirtioTransport } from "./transport.ts";
 
 /** Entries of the queue: there is one command at a time, of two parts. */
@@ -55,14 +55,20 @@ export class ReceiveFilter {
   /**
    * Prepares the queue.
    * @param index Its number. @param start First byte of memory that it may use, aligned to 64.
-   * @param eventIndex Whether FEATURE_EVENT_IDX is agreed on.
+   * @param eventIndex Whether FEATURE_EVENT_IDX is agreed on. @param inOrder Whether FEATURE_HIGH_IN_ORDER is.
    */
-  constructor(transport: VirtioTransport, index: number, start: number, eventIndex: boolean) {
+  constructor(
+    transport: VirtioTransport,
+    index: number,
+    start: number,
+    eventIndex: boolean,
+    inOrder: boolean,
+  ) {
     const { memory } = transport;
     this.#transport = transport;
     this.#index = index;
     this.#layout = new QueueLayout(start, CONTROL_ENTRIES);
-    this.#queue = new SplitQueue(memory.buffer, this.#layout, CONTROL_ENTRIES, eventIndex);
+    this.#queue = new SplitQueue(memory.buffer, this.#layout, CONTROL_ENTRIES, eventIndex, inOrder);
     this.#area = this.#layout.end;
     this.end = this.#area + AREA;
     this.#view = new DataView(memory.buffer);
@@ -128,7 +134,9 @@ export class ReceiveFilter {
     this.#answer = at;
     view.setUint8(at, 255);
     const length = at - this.#area;
-    if (this.#queue.addPair(this.#low, this.#high, length, this.#low + length | 0, this.#high, 1) < 0) return;
+    if (this.#queue.free < CONTROL_ENTRIES) return;
+    this.#queue.add(this.#low, this.#high, length, 0);
+    this.#queue.extend(this.#low + length | 0, this.#high, 1, DESCRIPTOR_WRITE);
     this.#sent = step;
     if (this.#queue.publish()) this.#transport.notify(this.#index);
   }

@@ -8,7 +8,12 @@
 import type { DmaMemory } from "./dma.ts";
 import { NET_HEADER } from "./header.ts";
 import type { QueueLayout } from "./queue.ts";
-import { INTERRUPT_CONFIG, INTERRUPT_QUEUE, type VirtioTransport } from "./transport.ts";
+import {
+  FEATURE_HIGH_IN_ORDER,
+  INTERRUPT_CONFIG,
+  INTERRUPT_QUEUE,
+  type VirtioTransport,
+} from "./transport.ts";
 
 /** What a simulated device offers and how it is made. */
 export interface SimulatedOptions {
@@ -26,6 +31,8 @@ export interface SimulatedOptions {
   mtu?: number;
   /** Memory in bytes; 8 MiB by default. */
   memory?: number;
+  /** Memory for what connections send; none by default. */
+  shared?: SimulatedMemory | null;
   /** What it answers to commands of each class; 0 (done) by default. */
   answers?: readonly number[];
 }
@@ -33,6 +40,8 @@ export interface SimulatedOptions {
 const DESCRIPTOR_NEXT = 1;
 const DESCRIPTOR_WRITE = 2;
 const CHUNK = 2 ** 21;
+/** The chunk of the device's in which memory begins, above 4 GiB. */
+const TOP = 4095;
 
 /** Plain memory whose chunks the device sees in another order, above 4 GiB. */
 export class SimulatedMemory implements DmaMemory {
@@ -42,19 +51,28 @@ export class SimulatedMemory implements DmaMemory {
   /** Whether the driver has given it back. */
   released = false;
 
-  /** @param length Bytes. */
-  constructor(length: number) {
+  readonly #top: number;
+
+  /** @param length Bytes. @param top Number of the chunk in which it begins for the device, a multiple of 3; it goes down from there. */
+  constructor(length: number, top: number = TOP) {
     this.buffer = new ArrayBuffer(length);
+    this.#top = top;
   }
 
   physical(offset: number): number {
     const chunk = Math.floor(offset / CHUNK);
-    return (4095 - 3 * chunk) * CHUNK + offset % CHUNK;
+    return (this.#top - 3 * chunk) * CHUNK + offset % CHUNK;
+  }
+
+  /** Whether an address of the device's is one of this memory. */
+  has(physical: number): boolean {
+    const chunk = (this.#top - Math.floor(physical / CHUNK)) / 3;
+    return Number.isInteger(chunk) && chunk >= 0 && chunk * CHUNK < this.buffer.byteLength;
   }
 
   /** The offset that the device means. @throws {RangeError} When the driver never told it such an address. */
   offset(physical: number, length: number): number {
-    const chunk = (4095 - Math.floor(physical / CHUNK)) / 3;
+    const chunk = (this.#top - Math.floor(physical / CHUNK)) / 3;
     const within = physical % CHUNK;
     const offset = chunk * CHUNK + within;
     if (
@@ -71,6 +89,26 @@ export class SimulatedMemory implements DmaMemory {
   }
 }
 
+/** A part of a buffer: where it lies. */
+export interface BufferPart {
+  /** In which memory. */
+  readonly memory: SimulatedMemory;
+  /** First byte there. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly length: number;
+  /** Whether the device may write it. */
+  readonly writable: boolean;
+}
+
+/** A buffer that the device has taken; the fields of its first part stand beside all of them. */
+export interface TakenBuffer extends BufferPart {
+  /** Number of its first descriptor. */
+  readonly id: number;
+  /** Its parts. */
+  readonly parts: readonly BufferPart[];
+}
+
 /** The device's side of one queue. */
 export class DeviceQueue {
   /** Entries. */
@@ -79,6 +117,8 @@ export class DeviceQueue {
   readonly eventIndex: boolean;
   /** Whether the driver is held to the rules; one that was lied to can't keep them. */
   strict = true;
+  /** Memory that buffers may lie in as well. */
+  shared: SimulatedMemory | null = null;
   readonly #memory: SimulatedMemory;
   readonly #view: DataView<ArrayBuffer>;
   readonly #descriptors: number;
@@ -109,8 +149,8 @@ export class DeviceQueue {
     return (this.#view.getUint16(this.#available + 2, true) - this.#seen) & 0xffff;
   }
 
-  /** Takes the next buffer. @returns null when there is none. */
-  take(): { id: number; offset: number; length: number; writable: boolean } | null {
+  /** Takes the next buffer, in its parts. @returns null when there is none. */
+  take(): TakenBuffer | null {
     if (this.waiting === 0) {
       if (this.eventIndex) this.#view.setUint16(this.#used + 4 + 8 * this.size, this.#seen, true);
       return null;
@@ -119,17 +159,20 @@ export class DeviceQueue {
     if (this.waiting > this.size) throw new RangeError("Driver made more buffers available than there are");
     const id = this.#view.getUint16(this.#available + 4 + 2 * (this.#seen % this.size), true);
     this.#seen = (this.#seen + 1) & 0xffff;
-    const at = this.#descriptors + 16 * id;
-    const physical = this.#view.getUint32(at + 4, true) * 2 ** 32 + this.#view.getUint32(at, true);
-    const length = this.#view.getUint32(at + 8, true);
-    const flags = this.#view.getUint16(at + 12, true);
-    if ((flags & DESCRIPTOR_NEXT) !== 0) throw new RangeError("Driver made a chain, which it never should");
-    return {
-      id,
-      offset: this.#memory.offset(physical, length),
-      length,
-      writable: (flags & DESCRIPTOR_WRITE) !== 0,
-    };
+    const parts: BufferPart[] = [];
+    for (let number = id;;) {
+      const at = this.#descriptors + 16 * number;
+      const physical = this.#view.getUint32(at + 4, true) * 2 ** 32 + this.#view.getUint32(at, true);
+      const length = this.#view.getUint32(at + 8, true);
+      const flags = this.#view.getUint16(at + 12, true);
+      const memory = this.shared?.has(physical) ? this.shared : this.#memory;
+      const offset = memory.offset(physical, length);
+      parts.push({ memory, offset, length, writable: (flags & DESCRIPTOR_WRITE) !== 0 });
+      if (parts.length > this.size) throw new RangeError("Driver made a chain that goes round in circles");
+      if ((flags & DESCRIPTOR_NEXT) === 0) break;
+      number = this.#view.getUint16(at + 14, true);
+    }
+    return { id, parts, ...parts[0]! };
   }
 
   /** Takes the next command: bytes to read, and where its answer goes. @returns null when there is none. */
@@ -166,6 +209,14 @@ export class DeviceQueue {
     this.#view.setUint16(this.#used + 2, this.#next, true);
   }
 
+  /** Gives `count` buffers back in one entry that names the last of them, as a device may that keeps to the order. */
+  giveInOrder(id: number, length: number, count: number): void {
+    if (count === 0) return;
+    this.give(id, length);
+    this.#next = (this.#next + count - 1) & 0xffff;
+    this.#view.setUint16(this.#used + 2, this.#next, true);
+  }
+
   /** Writes any index into the used ring, as only a broken device does. */
   lie(index: number): void {
     this.#view.setUint16(this.#used + 2, index, true);
@@ -197,6 +248,8 @@ export class SimulatedVirtioNet implements VirtioTransport {
   notifications = 0;
   /** Interrupts that it raised. */
   raised = 0;
+  /** Parts of the last frame that the driver has sent. */
+  partsOfLast = 0;
   /** Frames that found no buffer. */
   dropped = 0;
   /** Whether it delivers every frame; it does until it is told otherwise. */
@@ -225,6 +278,7 @@ export class SimulatedVirtioNet implements VirtioTransport {
       mac: [0x52, 0x54, 0, 0, 0, 1],
       mtu: 1500,
       memory: 8 * 2 ** 20,
+      shared: null,
       answers: [],
       ...options,
     };
@@ -238,6 +292,10 @@ export class SimulatedVirtioNet implements VirtioTransport {
   static join(a: SimulatedVirtioNet, b: SimulatedVirtioNet): void {
     a.onFrame = (bytes) => b.send(bytes);
     b.onFrame = (bytes) => a.send(bytes);
+  }
+
+  shared(): DmaMemory | null {
+    return this.#options.shared;
   }
 
   get status(): number {
@@ -270,7 +328,9 @@ export class SimulatedVirtioNet implements VirtioTransport {
 
   enableQueue(index: number, size: number, descriptors: number, available: number, used: number): void {
     const eventIndex = (this.accepted & 1 << 29) !== 0;
-    this.queues[index] = new DeviceQueue(this.memory, size, { descriptors, available, used }, eventIndex);
+    const queue = new DeviceQueue(this.memory, size, { descriptors, available, used }, eventIndex);
+    queue.shared = this.#options.shared;
+    this.queues[index] = queue;
   }
 
   notify(index: number): void {
@@ -278,12 +338,27 @@ export class SimulatedVirtioNet implements VirtioTransport {
     if (index === 2 && this.#status !== 0) this.obey();
     if (index !== 1 || this.#status === 0) return;
     const queue = this.queues[1]!;
+    // One that keeps to the order names the last of several only.
+    const inOrder = (this.acceptedHigh & FEATURE_HIGH_IN_ORDER) !== 0;
+    let last = 0, count = 0;
     for (let buffer = queue.take(); buffer !== null; buffer = queue.take()) {
-      if (buffer.writable) throw new RangeError("Driver sends a buffer that the device is to write");
-      const frame = new Uint8Array(this.memory.buffer, buffer.offset, buffer.length).slice();
-      queue.give(buffer.id, 0);
+      const { parts } = buffer;
+      if (parts.some(({ writable }) => writable)) {
+        throw new RangeError("Driver sends a buffer that the device is to write");
+      }
+      this.partsOfLast = parts.length;
+      const frame = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+      let at = 0;
+      for (const { memory, offset, length } of parts) {
+        frame.set(new Uint8Array(memory.buffer, offset, length), at);
+        at += length;
+      }
+      last = buffer.id;
+      count++;
+      if (!inOrder) queue.give(last, 0);
       this.onFrame?.(frame);
     }
+    if (inOrder) queue.giveInOrder(last, 0, count);
     this.#raise(queue);
   }
 

@@ -24,6 +24,9 @@ export const FEATURE_EVENT_IDX: number = 1 << 29;
 /** Feature bit 32, in the high word: the device is of virtio 1.0 or later (section 6). */
 export const FEATURE_HIGH_VERSION_1 = 1;
 
+/** Feature bit 35, in the high word: the device is done with buffers in the order in which it gets them (section 2.7.9). */
+export const FEATURE_HIGH_IN_ORDER: number = 1 << 3;
+
 /** Interrupt reason (section 4.1.4.5): a queue has something. */
 export const INTERRUPT_QUEUE = 1;
 /** Interrupt reason: the device's configuration has changed. */
@@ -33,6 +36,8 @@ export const INTERRUPT_CONFIG = 2;
 export interface VirtioTransport {
   /** Memory that the device reaches. */
   readonly memory: DmaMemory;
+  /** Memory that the device reaches as well and that outlives it, for what connections send; null where there is none. */
+  shared(): DmaMemory | null;
   /** The device status bits. Writing 0 resets; the reset is complete when 0 is read. */
   status: number;
   /** Changes when the configuration does (section 2.5). */

@@ -469,7 +469,7 @@ export abstract class ConnectionState implements TimerOwner {
     this.reorderDegree = settings.reordering;
     this.finTimeout = settings.finTimeout;
     this.congestion = tcp.makeCongestion();
-    this.sendRing = new Ring(tcp.pool);
+    this.sendRing = new Ring(tcp.pool, true);
     this.receiveRing = new Ring(tcp.pool);
   }
 

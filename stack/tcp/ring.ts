@@ -6,6 +6,7 @@
  */
 
 import { copyBytes } from "../copy.ts";
+import type { Device } from "../device.ts";
 import { type Bytes, type Packet, Region } from "../packet.ts";
 
 /** Smallest block, as a power of two. */
@@ -13,12 +14,19 @@ const MIN_BITS = 12;
 /** Largest block, as a power of two. */
 const MAX_BITS = 26;
 
+/** Smallest block that is taken from a device: short payload is copied in less time than it takes to name its place. */
+const LEAST_LENT = 65_536;
+
 /** Largest capacity of a ring, in bytes. */
 export const MAX_CAPACITY = 1 << MAX_BITS;
 
 /** Blocks of memory by size class (powers of two), for reuse. */
 export class RingPool {
   readonly #free: Region[][] = [];
+  /** The same, of blocks that devices have given. */
+  readonly #lent: Region[][] = [];
+  /** Whose memory is the best for what is sent; null where any is as good. */
+  source: Pick<Device, "block" | "closed"> | null = null;
   /** Bytes that lie free in the pool. */
   retained = 0;
   /** Bytes that rings hold. */
@@ -29,12 +37,25 @@ export class RingPool {
   /** @param limit Most bytes to keep for reuse. */
   constructor(limit: number = 64 << 20) {
     this.limit = limit;
-    for (let bits = MIN_BITS; bits <= MAX_BITS; bits++) this.#free.push([]);
+    for (let bits = MIN_BITS; bits <= MAX_BITS; bits++) {
+      this.#free.push([]);
+      this.#lent.push([]);
+    }
   }
 
-  /** @returns A block of at least `bytes` bytes (at most {@link MAX_CAPACITY}); its size is a power of two. Its content is arbitrary. */
-  take(bytes: number): Region {
+  /**
+   * @param sending Whether it is for what is sent: then it is of {@link source}, if that has any.
+   * @returns A block of at least `bytes` bytes (at most {@link MAX_CAPACITY}); its size is a power of two. Its content is arbitrary.
+   */
+  take(bytes: number, sending: boolean = false): Region {
     const bits = bytes <= 1 << MIN_BITS ? MIN_BITS : 32 - Math.clz32(bytes - 1);
+    if (sending && this.source !== null && bytes >= LEAST_LENT) {
+      const lent = this.#takeLent(bits);
+      if (lent !== null) {
+        this.used += 1 << bits;
+        return lent;
+      }
+    }
     const region = this.#free[bits - MIN_BITS]!.pop();
     this.used += 1 << bits;
     if (region === undefined) return new Region(new ArrayBuffer(1 << bits));
@@ -46,9 +67,26 @@ export class RingPool {
   give(region: Region): void {
     const size = region.bytes.length;
     this.used -= size;
+    if (region.lent) {
+      this.#lent[31 - Math.clz32(size) - MIN_BITS]!.push(region);
+      return;
+    }
     if (this.retained + size > this.limit) return;
     this.retained += size;
     this.#free[31 - Math.clz32(size) - MIN_BITS]!.push(region);
+  }
+
+  /** A block of the device's, out of which no frame is under way any more; null when there is none. */
+  #takeLent(bits: number): Region | null {
+    const free = this.#lent[bits - MIN_BITS]!;
+    for (let at = free.length - 1; at >= 0; at--) {
+      const region = free[at]!;
+      if (region.loans > 0) continue;
+      free[at] = free[free.length - 1]!;
+      free.pop();
+      return region;
+    }
+    return this.source!.block!(1 << bits);
   }
 }
 
@@ -63,10 +101,12 @@ export class Ring {
   /** Position of the head in the block. */
   #head = 0;
   #mask = 0;
+  readonly #sending: boolean;
 
-  /** @param pool Where blocks come from. */
-  constructor(pool: RingPool) {
+  /** @param pool Where blocks come from. @param sending Whether what is in it is sent. */
+  constructor(pool: RingPool, sending: boolean = false) {
     this.#pool = pool;
+    this.#sending = sending;
   }
 
   /** Bytes the ring can hold without growing. */
@@ -79,7 +119,7 @@ export class Ring {
     if (bytes <= this.capacity) return;
     if (keep > this.capacity) keep = this.capacity;
     const old = this.region;
-    const region = this.#pool.take(bytes);
+    const region = this.#pool.take(bytes, this.#sending);
     if (old !== null) {
       if (keep > 0) this.copyTo(0, region.bytes, 0, keep);
       this.#pool.give(old);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { Region } from "../packet.ts";
 import { Ring, RingPool } from "./ring.ts";
 
 Deno.test("Ring keeps a stream through growth and wrap", () => {
@@ -42,4 +43,64 @@ Deno.test("RingPool gives blocks again, and keeps no more than its limit", () =>
   assert.deepEqual([pool.used, pool.retained], [0, 8192]);
   assert.equal(pool.take(4096), b);
   assert.equal(pool.take(4096), a);
+});
+
+/** A device with `most` bytes for what is sent. */
+class Source {
+  closed = false;
+  given = 0;
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  block(bytes: number): Region | null {
+    if (this.given + bytes > this.#most) return null;
+    this.given += bytes;
+    const region = new Region(new ArrayBuffer(bytes));
+    region.lent = true;
+    return region;
+  }
+}
+
+Deno.test("RingPool takes large blocks for what is sent from its source, and any others where that has none", () => {
+  const pool = new RingPool(0);
+  const source = pool.source = new Source(1 << 18);
+  assert.equal(pool.take(1 << 17).lent, false);
+  assert.equal(pool.take(4096, true).lent, false);
+  const lent = pool.take(100_000, true);
+  assert.deepEqual([lent.lent, lent.bytes.length, source.given], [true, 1 << 17, 1 << 17]);
+  assert.equal(pool.take(1 << 18, true).lent, false);
+  pool.give(lent);
+  assert.equal(pool.retained, 0);
+  assert.equal(pool.take(1 << 17, true), lent);
+});
+
+Deno.test("RingPool gives no block again out of which a frame is under way", () => {
+  const pool = new RingPool();
+  pool.source = new Source(1 << 18);
+  const [first, second] = [pool.take(1 << 17, true), pool.take(1 << 17, true)];
+  first.loans++;
+  pool.give(second);
+  pool.give(first);
+  assert.equal(pool.take(1 << 17, true), second);
+  assert.equal(pool.take(1 << 17, true).lent, false);
+  first.loans--;
+  assert.equal(pool.take(1 << 17, true), first);
+});
+
+Deno.test("Ring keeps what it sends in blocks of the source, once it is large enough", () => {
+  const pool = new RingPool();
+  pool.source = new Source(1 << 18);
+  const ring = new Ring(pool, true);
+  ring.grow(4096, 0);
+  ring.put(0, Uint8Array.from({ length: 4096 }, (_, i) => i), 0, 4096);
+  assert.equal(ring.region!.lent, false);
+  ring.grow(1 << 17, 4096);
+  assert.equal(ring.region!.lent, true);
+  assert.deepEqual(ring.region!.bytes.slice(0, 4096), Uint8Array.from({ length: 4096 }, (_, i) => i));
+  const receiving = new Ring(pool);
+  receiving.grow(1 << 17, 0);
+  assert.equal(receiving.region!.lent, false);
 });
