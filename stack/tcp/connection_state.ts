@@ -194,6 +194,8 @@ export abstract class ConnectionState implements TimerOwner {
   disorder = false;
   /** After a time-out new data goes out first, to show what was lost (RFC 5682, section 2.1, step 2.b). */
   repairHeld = false;
+  /** Nothing is sent again until the next ACK: the latest one was of a first copy. */
+  repairPaused = false;
   /** The window was used up when the last segment was sent (RFC 7661). */
   cwndLimited = false;
   /** Most segments that were outstanding since {@link cwndUsageEnd} was set. */

@@ -58,7 +58,7 @@ export function output(c: TcpConnection): void {
       sendNew(c, now);
       if (!after(c.sndNxt, c.recoveryPoint)) c.repairHeld = c.frto = false;
     }
-    if (c.lostOut > c.retransOut && !c.repairHeld) retransmitLost(c, now);
+    if (c.lostOut > c.retransOut && !c.repairHeld && !c.repairPaused) retransmitLost(c, now);
     sendNew(c, now);
   }
   if (c.ackNow && c.state >= State.SynReceived) sendAck(c);

@@ -43,6 +43,7 @@ export function acknowledge(
   const priorUna = c.sndUna;
   const lostBefore = c.lost;
   const idle = c.head < 0;
+  c.repairPaused = false;
   sample.reset();
   sample.echoed = c.timestamps && options.timestamps;
   sample.echo = options.timestampEcho;

@@ -124,7 +124,10 @@ function undoPartly(c: TcpConnection, options: TcpOptions, priorUna: number): bo
   if (!c.undoValid || !isDelayed(c, options, true)) return false;
   noteReordering(c, priorUna);
   // What was sent again needlessly is still under way: no more of it.
-  if (c.retransOut > 0) return true;
+  if (c.retransOut > 0) {
+    c.repairPaused = true;
+    return true;
+  }
   undo(c, true);
   keepOpen(c);
   return false;
@@ -322,7 +325,11 @@ export function retransmissionTimeout(c: TcpConnection, now: number): void {
   c.recovery = Recovery.Loss;
   c.recoveryPoint = c.sndNxt;
   c.cwndCount = 0;
-  c.probing = c.disorder = c.repairHeld = false;
+  c.probing =
+    c.disorder =
+    c.repairHeld =
+    c.repairPaused =
+      false;
   c.cwnd = c.inFlight + 1;
   if (c.head >= 0) {
     // The first segment goes out, however full the network is thought to be.

@@ -172,6 +172,7 @@ function expireSendTimer(c: TcpConnection, now: number): void {
 
 function expireReorder(c: TcpConnection, now: number): void {
   const { inFlight } = c;
+  c.repairPaused = false;
   detectLate(c, now);
   // What is sent again counts from here; the time-out of what is oldest does not begin anew.
   c.sendTimer = SendTimer.Reorder;
