@@ -153,8 +153,8 @@ function afterTimeout(
   c.repairHeld = false;
   if (advanced && mayUndo(c, options, true) && undoTimeout(c, false)) return;
   if (c.frto) {
-    // Step 3.b: what was never sent again has arrived.
-    if (sample.original && undoTimeout(c, true)) return;
+    // Step 3.b: what was never sent again has arrived. Without SACK it may have lain behind what was sent again for long.
+    if (sample.original && (c.sackPermitted || !sample.retransmitted) && undoTimeout(c, true)) return;
     if (after(c.sndNxt, c.recoveryPoint)) {
       // Step 3.a: it was lost indeed.
       if (sacked || duplicate) c.frto = false;
