@@ -192,6 +192,9 @@ export class Side implements ConnectionHandler {
       // Who has closed is not waited for as long, and nobody waits long for a handshake.
       const excused = error.code === "TimedOut"
         ? (!this.connectedTold || this.#ended) && this.#world.brutal
+        : error.code === "ConnectionReset"
+        // Whose handshake was given up before his last ACK came is told so when he speaks.
+        ? this.#index === 0 && pair.sides[1].connection === null && this.#world.brutal
         : error.code === "HostUnreachable" && !this.connectedTold && this.#world.harsh;
       if (excused) pair.violent = true;
       if (pair.plan.meeting === "nobody" && error.code !== "ConnectionRefused" && !excused && !this.#ended) {

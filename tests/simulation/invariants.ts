@@ -148,6 +148,8 @@ export function judgeRest(host: Host): string | null {
   if (tcp.orphans !== 0) left.push(`${tcp.orphans} orphans`);
   if (tcp.records.size !== 0) left.push(`${tcp.records.size} records`);
   if (tcp.pool.used !== 0) left.push(`${tcp.pool.used} bytes of rings`);
+  if (stack.udp.size !== 0) left.push(`${stack.udp.size} UDP ports`);
+  if (stack.reassembler.size !== 0) left.push(`${stack.reassembler.size} packets in pieces`);
   if (stack.timers.size !== 0) left.push(`${stack.timers.size} timers`);
   if (nic.free !== nic.slots) left.push(`${nic.slots - nic.free} slots`);
   if (nic.misuses !== 0) left.push(`${nic.misuses} misused packets`);

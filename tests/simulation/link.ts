@@ -12,6 +12,7 @@ import {
   isArp,
   isIpv6,
   markCongested,
+  packetOfPiece,
   packetTooBig,
   payloadAt,
   stripOptions,
@@ -91,6 +92,8 @@ class Pipe {
   lastArrival = 0;
   /** Frames that wait for the rate, or are being sent. */
   depth = 0;
+  /** Identification of the packet of which a piece was damaged last; -1 when it was whole. */
+  damaged = -1;
 
   constructor(profile: Profile, random: Random) {
     this.profile = profile;
@@ -201,7 +204,7 @@ export class Link {
       if (profile.stripped.length > 0 && stripOptions(frame, profile.stripped)) this.counters.stripped++;
       if (profile.mssClamp < 65535) clampMss(frame, profile.mssClamp);
       // ARP has no checksum: the link's own, which is not simulated, protects it.
-      if (random.chance(profile.corrupt)) this.#corrupt(nic.port, frame, random);
+      if (random.chance(profile.corrupt)) this.#corrupt(nic.port, pipe, frame);
       if (random.chance(profile.truncate)) {
         this.counters.truncated++;
         this.#watcher.harmed(nic.port, "cut short");
@@ -289,7 +292,12 @@ export class Link {
     this.#schedule(reply, nic, left + profile.delay);
   }
 
-  #corrupt(port: number, frame: Frame, random: Random): void {
+  #corrupt(port: number, pipe: Pipe, frame: Frame): void {
+    const { random } = pipe;
+    // Two changes in one packet may cancel each other out in its checksum.
+    const packet = packetOfPiece(frame.bytes);
+    if (packet >= 0 && packet === pipe.damaged) return;
+    pipe.damaged = packet;
     const first = isIpv6(frame.bytes) ? payloadAt(frame.bytes) : 14;
     this.counters.corrupted++;
     this.#watcher.harmed(port, "damaged");

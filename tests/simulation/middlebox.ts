@@ -52,6 +52,24 @@ export function isTcp(bytes: Bytes): boolean {
   return isTcp4(bytes) || (isIpv6(bytes) && bytes[IP + 6] === 6);
 }
 
+/** Whether a frame is UDP, or a fragment of it: TCP is not cut. */
+export function isDatagram(bytes: Bytes): boolean {
+  if (isIpv6(bytes)) return bytes[IP + 6] === 17 || bytes[IP + 6] === 44;
+  return u16(bytes, 12) === 0x0800 && bytes[IP + 9] === 17;
+}
+
+/** Whether a frame asks for a neighbour, or answers: ARP, or what neighbour discovery says (RFC 4861). */
+export function isSolicitation(bytes: Bytes): boolean {
+  return isArp(bytes) ||
+    (isIpv6(bytes) && bytes[IP + 6] === 58 && (bytes[IP + 40]! === 135 || bytes[IP + 40]! === 136));
+}
+
+/** What the fragments of a packet share, its identification; -1 for a packet that is whole. */
+export function packetOfPiece(bytes: Bytes): number {
+  if (isIpv6(bytes)) return bytes[IP + 6] === 44 ? u16(bytes, IP + 44) * 65536 + u16(bytes, IP + 46) : -1;
+  return u16(bytes, 12) === 0x0800 && (u16(bytes, IP + 6) & 0x3fff) !== 0 ? u16(bytes, IP + 4) : -1;
+}
+
 /** Bytes of an IPv4 packet; 0 for anything else. */
 export function ipLength(bytes: Bytes): number {
   return u16(bytes, 12) === 0x0800 ? u16(bytes, IP + 2) : 0;

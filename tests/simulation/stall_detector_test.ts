@@ -12,6 +12,7 @@ function waiting(sndUna: number, doublings = 0): TcpConnection[] {
     rcvNxt: 0,
     irs: 0,
     doublings,
+    backoff: 0,
     sendTimer: SendTimer.Retransmit,
   }] as unknown as TcpConnection[];
 }
@@ -38,7 +39,7 @@ Deno.test("StallDetector.judge() excuses silence by the time-outs of what was lo
 Deno.test("StallDetector.judge() lets time-outs that had doubled stay so, if losses account for that, and bounds them by two minutes", () => {
   const detector = watching(7);
   for (let i = 0; i < 5; i++) detector.harmed();
-  detector.progress(waiting(7, 5));
+  detector.progress(waiting(7, 5), false);
   // 1.5 s, 2 s, and 2 s that have doubled five times.
   detector.wait(67_000_000);
   assert.equal(detector.judge(waiting(7)), null);
@@ -46,7 +47,7 @@ Deno.test("StallDetector.judge() lets time-outs that had doubled stay so, if los
   assert.notEqual(detector.judge(waiting(7)), null);
   const unexplained = watching(7);
   unexplained.harmed();
-  unexplained.progress(waiting(7, 5));
+  unexplained.progress(waiting(7, 5), false);
   unexplained.wait(12_000_000);
   assert.notEqual(unexplained.judge(waiting(7)), null);
   const many = watching(7);
@@ -60,4 +61,14 @@ Deno.test("StallDetector.judge() takes what was acknowledged for progress", () =
   detector.wait(1_000_000_000);
   assert.equal(detector.judge(waiting(8)), null);
   assert(!detector.suspicious);
+});
+
+Deno.test("StallDetector.judge() excuses the time for which a neighbour that was not found is not asked for", () => {
+  const detector = watching(7);
+  detector.harmed(true);
+  // 1.5 s, 2 s, 2 + 4 s, and twice 5.
+  detector.wait(19_000_000);
+  assert.equal(detector.judge(waiting(7)), null);
+  detector.wait(1_000_000);
+  assert.notEqual(detector.judge(waiting(7)), null);
 });

@@ -10,12 +10,14 @@ import { FAST_OPEN_SERVER_NO_COOKIE } from "../../stack/tcp/settings.ts";
 import { State } from "../../stack/tcp/api.ts";
 import type { Connection, Listener } from "../../stack/tcp/api.ts";
 import type { TcpConnection } from "../../stack/tcp/connection.ts";
-import type { CongestionName, TcpSettings } from "../../stack/tcp/settings.ts";
+import { DatagramFlow, type DatagramSurroundings, drawDatagrams } from "./datagrams.ts";
 import { Pair, type Side, type Surroundings } from "./application.ts";
 import { EventQueue } from "./event_queue.ts";
 import { Host, type HostOptions } from "./host.ts";
+import { drawSettings } from "./host_settings.ts";
 import { describeConnection, judgeConnection, judgeRest } from "./invariants.ts";
 import { type Frame, Link, type Watcher } from "./link.ts";
+import { isDatagram, isSolicitation } from "./middlebox.ts";
 import { drawConnection, type Meeting } from "./plan.ts";
 import { brutal, describe, drawProfiles, lossy, type Profile } from "./profile.ts";
 import { Random } from "./random.ts";
@@ -46,7 +48,7 @@ const LIFETIME = 100_000_000_000;
 const MOST_EVENTS = 20_000_000;
 
 // Streams of chance, so that one more draw here changes nothing there.
-const WORLD = 1, APPLICATIONS = 2, LINK = 3;
+const WORLD = 1, APPLICATIONS = 2, LINK = 3, DATAGRAMS = 4;
 
 /** What a world takes beside its seed. */
 export interface WorldOptions {
@@ -76,10 +78,12 @@ export interface Outcome {
 }
 
 /** Runs one world to its end. */
-export class World implements Surroundings, Watcher {
+export class World implements Surroundings, DatagramSurroundings, Watcher {
   now = 0;
   readonly harsh: boolean;
   readonly brutal: boolean;
+  readonly doubles: boolean;
+  readonly overtakes: boolean;
   readonly #seed: number;
   readonly #begin: number;
   readonly #options: WorldOptions;
@@ -91,6 +95,7 @@ export class World implements Surroundings, Watcher {
   readonly #profiles: Profile[];
   readonly #monitor: WireMonitor;
   readonly #pairs: Pair[] = [];
+  readonly #flows: DatagramFlow[] = [];
   /** Pairs by the connecting host and the ports. */
   readonly #expected = new Map<number, Pair>();
   /** Keys of those that were accepted with their SYN: what became of their handshake, the client may not know. */
@@ -99,8 +104,12 @@ export class World implements Surroundings, Watcher {
   readonly #stalls = new StallDetector();
   readonly #story: string[] = [];
   readonly #dead: boolean;
-  /** Pairs that are not over. */
+  /** Pairs that are not over, and flows that have not sent all. */
   #open = 0;
+  /** The frame that was sent last holds a datagram. */
+  #datagram = false;
+  /** It asks for a neighbour, or answers. */
+  #solicitation = false;
   #lastProgress = 0;
   /** What is left was given up. */
   #ending = false;
@@ -120,6 +129,9 @@ export class World implements Surroundings, Watcher {
     this.#profiles = count === 2 ? [there, back] : [there, back, there];
     this.harsh = this.#profiles.some(lossy);
     this.brutal = this.#profiles.some(brutal);
+    this.doubles = this.#profiles.some(({ duplicate }) => duplicate > 0);
+    // A double comes late, and may be what a packet in pieces still lacked.
+    this.overtakes = this.doubles || this.#profiles.some(({ reorder }) => reorder > 0);
     this.#dead = this.#profiles.some((profile) => profile.deadFrom < Infinity);
     const mtu = random.pick([1500, 1500, 1500, 1500, 9000, 576]);
     const slots = offloads === 0 ? random.pick([16, 64, 128, 256]) : random.pick([8, 16]);
@@ -138,6 +150,7 @@ export class World implements Surroundings, Watcher {
     for (let i = 0; i < count; i++) this.#hosts.push(this.#makeHost(i, this.#link));
     for (const host of this.#hosts) this.#listen(host);
     this.#plan();
+    this.#planDatagrams();
   }
 
   /** Runs until all is over. */
@@ -187,6 +200,7 @@ export class World implements Surroundings, Watcher {
       );
       for (const side of pair.sides) lines.push(`  ${side.name} ${tellSide(side)}`);
     }
+    for (const flow of this.#flows) lines.push(flow.tell());
     lines.push(...this.#story);
     return lines.join("\n");
   }
@@ -209,7 +223,7 @@ export class World implements Surroundings, Watcher {
 
   progress(): void {
     this.#lastProgress = this.now;
-    this.#stalls.progress(this.#waiting());
+    this.#stalls.progress(this.#waiting(), this.#expected.size > 0);
   }
 
   /** Connections that have something left to do, and whom nothing is missing for it. */
@@ -228,8 +242,14 @@ export class World implements Surroundings, Watcher {
     this.#open--;
   }
 
+  sentAll(): void {
+    this.#open--;
+  }
+
   sent(from: number, frame: Frame): void {
     const { bytes } = frame;
+    this.#datagram = isDatagram(bytes);
+    this.#solicitation = isSolicitation(bytes);
     let digest = Math.imul(this.#digest ^ frame.length ^ from << 24, 0x01000193) ^ this.now | 0;
     for (let i = 30; i < Math.min(frame.length, 66); i++) digest = Math.imul(digest ^ bytes[i]!, 0x01000193);
     this.#digest = digest;
@@ -239,7 +259,7 @@ export class World implements Surroundings, Watcher {
   }
 
   harmed(_from: number, how: string): void {
-    this.#stalls.harmed();
+    if (!this.#datagram) this.#stalls.harmed(this.#solicitation);
     if (this.#monitor.told !== "") this.note(`  ${how}`);
   }
 
@@ -298,6 +318,18 @@ export class World implements Surroundings, Watcher {
       this.#pairs.push(pair);
       this.#open++;
       this.after(plan.at, () => this.#start(pair));
+    }
+  }
+
+  #planDatagrams(): void {
+    const random = new Random(this.#seed, DATAGRAMS);
+    if (!random.chance(0.3)) return;
+    const rate = Math.min(...this.#profiles.map((profile) => profile.rate));
+    for (let i = random.between(0, 2); i >= 0; i--) {
+      // A few seconds of the link, of which connections have a part.
+      const plan = drawDatagrams(random, this.#hosts.length, Math.min(500_000, rate * 2 / 8));
+      this.#flows.push(new DatagramFlow(this, i, plan, this.#hosts));
+      this.#open++;
     }
   }
 
@@ -451,6 +483,8 @@ export class World implements Surroundings, Watcher {
   #end(): void {
     if (this.#failure !== null) return;
     this.#ending = true;
+    this.#loop(() => this.#link.flying === 0, LIFETIME);
+    for (const flow of this.#flows) flow.end();
     for (const listener of this.#listeners) listener.close();
     for (const pair of this.#pairs) for (const side of pair.sides) side.giveUp();
     this.#loop(() => false, 1_000_000_000);
@@ -466,28 +500,6 @@ export class World implements Surroundings, Watcher {
       }
     }
   }
-}
-
-/** Draws how a host does TCP: mostly as usual. */
-function drawSettings(random: Random): Partial<TcpSettings> {
-  const settings: Partial<TcpSettings> = {
-    congestion: random.pick<CongestionName>(["cubic", "cubic", "reno", "bbr"]),
-    pacing: random.chance(0.2),
-  };
-  if (random.chance(0.2)) settings.mtuProbing = 2;
-  if (random.chance(0.25)) {
-    settings.ecn = random.pick([3, 3, 3, 4, 5]);
-    settings.ecnOption = random.pick([0, 1, 2, 2]);
-  }
-  if (random.chance(0.05)) settings.sack = false;
-  if (random.chance(0.05)) settings.duplicateSack = false;
-  if (random.chance(0.05)) settings.timestamps = false;
-  if (random.chance(0.05)) settings.windowScaling = false;
-  if (random.chance(0.05)) settings.tailLossProbe = false;
-  if (random.chance(0.1)) settings.initialWindow = random.between(1, 40);
-  if (random.chance(0.1)) settings.reordering = random.between(1, 20);
-  if (random.chance(0.1)) settings.receiveDefault = random.scaled(20_000, 1 << 20);
-  return settings;
 }
 
 function pairKey(version: number, from: number, fromPort: number, to: number, toPort: number): number {
