@@ -7,7 +7,7 @@
 
 import type { ImpairOptions } from "../drivers/impair.ts";
 import { type Direction, LossNetwork, type LossRun } from "./loss_network.ts";
-import { median, ratioInterval } from "./statistics.ts";
+import { median, pairedRatio } from "./statistics.ts";
 import { figure, table } from "./table.ts";
 
 /** One link, the same both ways. */
@@ -166,11 +166,12 @@ function cells(ours: readonly LossRun[], theirs: readonly LossRun[], again: numb
   const late = (runs: readonly LossRun[]) =>
     (median(runs.map(({ link }) => link.lateness)) / 1000).toFixed(2);
   const others = Math.max(...[...ours, ...theirs].map((run) => run.others));
+  const { ratio, low, high } = pairedRatio(our, their);
   return [
     figure(median(our)),
     figure(median(their)),
-    (median(our) / median(their)).toFixed(2),
-    ratioInterval(our, their).map((ratio) => ratio.toFixed(2)).join(" to "),
+    ratio.toFixed(2),
+    `${low.toFixed(2)} to ${high.toFixed(2)}`,
     `${again}`,
     `${Math.round(100 * others)}%`,
     `${late(ours)} ${late(theirs)}`,
@@ -179,9 +180,9 @@ function cells(ours: readonly LossRun[], theirs: readonly LossRun[], again: numb
   ];
 }
 
-/** Every value, least first. */
+/** Every value, round by round. */
 function all(values: readonly number[]): string {
-  return values.toSorted((a, b) => a - b).map(figure).join(" ");
+  return values.map(figure).join(" ");
 }
 
 /** Jain's index: 1 when both have the same, 0.5 when one has all. */

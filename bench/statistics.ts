@@ -17,16 +17,30 @@ export function median(values: ArrayLike<number>): number {
   return percentile(values, 0.5);
 }
 
-/** Times that {@link ratioInterval} draws. */
+/** Times that {@link pairedRatio} draws. */
 const DRAWS = 2000;
 
+/** A ratio, and between which values it lies. */
+export interface PairedRatio {
+  /** The median of the pairs' ratios. */
+  ratio: number;
+  /** The 5th percentile of what it may be, as far as so few values tell. */
+  low: number;
+  /** The 95th. */
+  high: number;
+}
+
 /**
- * Between which values the ratio of two medians lies, as far as so few values tell (the bootstrap): from the 5th to the 95th
- * percentile of what it is for values drawn from these, with replacement. The same values give the same answer.
+ * How many times the others the ones are, where the nth of both were measured alike: what both had in common, a hard round or an easy
+ * one, cancels out. How far to trust it is what it is for pairs drawn from these, with replacement (the bootstrap). The same
+ * values give the same answer.
  */
-export function ratioInterval(ones: readonly number[], others: readonly number[]): [number, number] {
+export function pairedRatio(ones: readonly number[], others: readonly number[]): PairedRatio {
+  const ratios = ones.map((one, i) => one / others[i]!);
   const random = new SeededRandom(1);
-  const drawn = (values: readonly number[]) => median(values.map(() => values[random.below(values.length)]!));
-  const ratios = Array.from({ length: DRAWS }, () => drawn(ones) / drawn(others));
-  return [percentile(ratios, 0.05), percentile(ratios, 0.95)];
+  const drawn = Array.from(
+    { length: DRAWS },
+    () => median(ratios.map(() => ratios[random.below(ratios.length)]!)),
+  );
+  return { ratio: median(ratios), low: percentile(drawn, 0.05), high: percentile(drawn, 0.95) };
 }
