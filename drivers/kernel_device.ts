@@ -6,14 +6,7 @@
 
 import { allocateArena } from "../stack/arena.ts";
 import { type Device, OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../stack/device.ts";
-import {
-  CHECKSUM_PARTIAL,
-  CHECKSUM_VALID,
-  GSO_NONE,
-  type Handler,
-  HEADROOM,
-  Packet,
-} from "../stack/packet.ts";
+import { CHECKSUM_PARTIAL, GSO_NONE, type Handler, HEADROOM, Packet } from "../stack/packet.ts";
 import { EAGAIN, EBADFD, EINTR, EIO, errnoText } from "./ffi/errno.ts";
 import { errno, type Libc, libc } from "./ffi/libc.ts";
 import { IoVectors, pointerTo } from "./ffi/memory.ts";
@@ -30,12 +23,12 @@ import {
   TUN_F_USO,
   type TunDelivery,
   type TunKind,
-  VNET_HEADER,
 } from "./ffi/tun.ts";
 import { openWaiter, type Waiter, type WaitMethod } from "./ffi/waiter.ts";
 import { MAX_SUPER_FRAME } from "./frame.ts";
 import { SlotDevice } from "./slot_device.ts";
 import { slotSizeFor } from "./slot_pool.ts";
+import { readNetHeader, VNET_HEADER, writeNetHeader } from "./virtio/header.ts";
 
 /** Options of both. */
 export interface KernelDeviceOptions {
@@ -57,11 +50,6 @@ export interface KernelDeviceOptions {
   /** How to wait for frames; see `ffi/waiter.ts`. */
   wait?: WaitMethod;
 }
-
-/** `virtio_net_hdr.flags`: the checksum is left to whoever takes the frame. */
-const NEEDS_CSUM = 1;
-/** `virtio_net_hdr.flags`: the checksum was verified. */
-const DATA_VALID = 2;
 
 /** Bytes for messages about interfaces; their content does not matter, only that they are read. */
 const LINK_MESSAGES = 65536;
@@ -190,47 +178,21 @@ export abstract class KernelDevice extends SlotDevice implements Device {
     const { view } = packet;
     packet.reset(this.#start, this.#readOffset + length);
     // Most frames have neither; one load tells.
-    const kind = view.getUint16(this.#readOffset, true);
-    if (kind !== 0) this.#readHeader(packet, kind & 255, kind >> 8);
+    if (view.getUint16(this.#readOffset, true) !== 0 && !readNetHeader(packet, VNET_HEADER)) {
+      this.counters.receiveErrors++;
+      return false;
+    }
     this.lend(packet, receiver);
     return true;
   }
 
-  #readHeader(packet: Packet, flags: number, gsoType: number): void {
-    const { view } = packet;
-    if ((flags & NEEDS_CSUM) !== 0) {
-      // It never was on a wire, so it counts as verified.
-      packet.flags = CHECKSUM_PARTIAL | CHECKSUM_VALID;
-      packet.checksumStart = this.#start + view.getUint16(this.#readOffset + 6, true);
-      packet.checksumOffset = view.getUint16(this.#readOffset + 8, true);
-    } else if ((flags & DATA_VALID) !== 0) {
-      packet.flags = CHECKSUM_VALID;
-    }
-    packet.gsoType = gsoType;
-    if (gsoType !== GSO_NONE) packet.gsoSize = view.getUint16(this.#readOffset + 4, true);
-  }
-
   /** Puts the virtio_net_hdr in front of the frame and writes both, in one call. */
   protected override sendFrame(packet: Packet): boolean {
-    const { view, region } = packet;
+    const { region } = packet;
     const start = packet.offset - VNET_HEADER;
     if (start < packet.base) return false;
-    view.setInt32(start, 0);
-    view.setInt32(start + 4, 0);
-    view.setInt16(start + 8, 0);
-    if ((packet.flags & CHECKSUM_PARTIAL) !== 0) {
-      view.setUint8(start, NEEDS_CSUM);
-      view.setUint16(start + 6, packet.checksumStart - packet.offset, true);
-      view.setUint16(start + 8, packet.checksumOffset, true);
-      if (packet.gsoType !== GSO_NONE) {
-        view.setUint8(start + 1, packet.gsoType);
-        // A hint of how long the headers are; the kernel looks for itself.
-        view.setUint16(start + 2, packet.checksumStart - packet.offset + 8, true);
-        view.setUint16(start + 4, packet.gsoSize, true);
-      }
-    } else if (packet.gsoType !== GSO_NONE) {
-      return false;
-    }
+    if (packet.gsoType !== GSO_NONE && (packet.flags & CHECKSUM_PARTIAL) === 0) return false;
+    writeNetHeader(packet, VNET_HEADER);
     const vectors = this.#vectors;
     vectors.clear();
     vectors.add(region, start, packet.end - start);

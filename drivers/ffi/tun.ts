@@ -17,6 +17,7 @@ import {
 } from "./libc.ts";
 import { setInterface } from "./sysfs.ts";
 import { inNamespace } from "./namespace.ts";
+import { VNET_HEADER } from "../virtio/header.ts";
 
 /** Checksums may be left to us and to the kernel. */
 export const TUN_F_CSUM = 1;
@@ -42,9 +43,6 @@ const NETLINK_ROUTE = 0, RTMGRP_LINK = 1;
 /** Bytes of `struct sockaddr_nl`. */
 const SOCKADDR_NL = 12;
 const CONTROL = "/dev/net/tun";
-
-/** Bytes of the virtio_net_hdr in front of each frame. */
-export const VNET_HEADER = 10;
 
 /** What a device carries: frames of Ethernet (`tap`), or bare IP packets (`tun`). */
 export type TunKind = "tap" | "tun";

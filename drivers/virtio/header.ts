@@ -1,5 +1,6 @@
 /**
- * The header in front of every frame of a virtio network device (virtio 1.2, section 5.1.6), 12 bytes:
+ * The header in front of every frame of a virtio network device (virtio 1.2, section 5.1.6), 12 bytes; and of Linux's TAP devices
+ * and packet sockets, which leave out the last field:
  *
  * ```
  *  0       1         2         4          6            8             10
@@ -25,15 +26,20 @@ import {
 
 /** Bytes of the header. */
 export const NET_HEADER = 12;
+/** Bytes of the header without its last field, as Linux's `struct virtio_net_hdr` has it. */
+export const VNET_HEADER = 10;
 
 const NEEDS_CHECKSUM = 1;
 const CHECKSUM_VERIFIED = 2;
 
-/** Writes the header in front of the packet's cursor, where {@link NET_HEADER} bytes must be free. */
-export function writeNetHeader(packet: Packet): void {
+/**
+ * Writes the header in front of the packet's cursor, where its bytes must be free.
+ * @param size {@link NET_HEADER} or {@link VNET_HEADER}.
+ */
+export function writeNetHeader(packet: Packet, size: number = NET_HEADER): void {
   const { view } = packet;
   const frame = packet.offset;
-  const at = frame - NET_HEADER;
+  const at = frame - size;
   const partial = (packet.flags & CHECKSUM_PARTIAL) !== 0;
   view.setUint8(at, partial ? NEEDS_CHECKSUM : 0);
   view.setUint8(at + 1, packet.gsoType);
@@ -41,7 +47,7 @@ export function writeNetHeader(packet: Packet): void {
   view.setUint16(at + 4, packet.gsoType === GSO_NONE ? 0 : packet.gsoSize, true);
   view.setUint16(at + 6, partial ? packet.checksumStart - frame : 0, true);
   view.setUint16(at + 8, partial ? packet.checksumOffset : 0, true);
-  view.setUint16(at + 10, 0, true);
+  if (size === NET_HEADER) view.setUint16(at + 10, 0, true);
 }
 
 /** Bytes of all headers of a super-frame: UDP's has 8, TCP says how many 12 bytes into its own. */
@@ -53,11 +59,11 @@ function headerLength(packet: Packet): number {
 
 /**
  * Takes over what the header in front of a received frame says. The packet has been reset, its cursor is at the frame.
- * @returns False when it can't be true; the frame is to be dropped.
+ * @param size {@link NET_HEADER} or {@link VNET_HEADER}. @returns False when it can't be true; the frame is to be dropped.
  */
-export function readNetHeader(packet: Packet): boolean {
+export function readNetHeader(packet: Packet, size: number = NET_HEADER): boolean {
   const { view, offset: frame } = packet;
-  const at = frame - NET_HEADER;
+  const at = frame - size;
   const flags = view.getUint8(at);
   const gsoType = view.getUint8(at + 1);
   if ((flags & NEEDS_CHECKSUM) !== 0) {
