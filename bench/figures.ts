@@ -45,7 +45,7 @@ export interface Figure {
 }
 
 const ALL = ["callbacks", "connections", "kernel"] as const;
-/** HTTP is served on connections, and a guest is only compared as what an application sees. */
+/** HTTP is served on connections. */
 const SERVERS = ["connections", "kernel"] as const;
 /** What the stack does by itself. */
 const STACKS = ["callbacks", "kernel"] as const;
@@ -73,7 +73,7 @@ function forwarding(title: string, links: Links): Figure {
 function bulk(title: string, mode: "send" | "receive", place: Place, version: 4 | 6 = 4): Figure {
   return {
     place,
-    contenders: place === "guest" ? SERVERS : ALL,
+    contenders: ALL,
     measure: on(place, (network, contender, seconds) => network.load(contender, mode, seconds, 1, version)),
     rows: [{ title, value: "bits_per_second", unit: "Gbit/s", divisor: 1e9 }],
   };

@@ -16,6 +16,7 @@ import { DEFAULT_CONFIG, KERNEL_DEVICE } from "../image/config.ts";
 import { ensureCommands } from "../scripts/system_packages.ts";
 import { Namespace } from "../tests/harness/namespace.ts";
 import { BenchNetwork, DEADLINE, type Target } from "./network.ts";
+import { CALLBACKS } from "./services_callbacks.ts";
 
 /** Builds both images and boots them. */
 export async function createGuests(): Promise<BenchNetwork> {
@@ -49,5 +50,9 @@ export async function createGuests(): Promise<BenchNetwork> {
   };
   const ours = await start("guest0", "10.70.3.2", false);
   const kernel = await start("guest1", "10.70.4.2", true);
-  return new BenchNetwork(peer, { callbacks: ours, connections: ours, kernel }, stack.move());
+  return new BenchNetwork(peer, {
+    callbacks: { ...ours, port: CALLBACKS },
+    connections: ours,
+    kernel,
+  }, stack.move());
 }

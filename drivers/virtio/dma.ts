@@ -44,7 +44,7 @@ const PAGE = 4096;
 const released: HugePages[] = [];
 
 /** Huge pages for what connections send. */
-const SHARED_PAGES = 8;
+const SHARED_PAGES = 4;
 
 /** They are of the process, since connections outlive devices; null when there were none to be had. */
 let shared: HugePages | null | undefined;
