@@ -111,7 +111,8 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
   consumed(bytes: number): void {
     this.receiveRing.advance(bytes);
     this.readable -= bytes;
-    if (this.receiveLimit < this.receiveMost) tuneReceiveBuffer(this, this.tcp.stack.now);
+    if (this.receiveMemory !== null) this.receiveMemory.taken(this, bytes, this.tcp.stack.now);
+    else if (this.receiveLimit < this.receiveMost) tuneReceiveBuffer(this, this.tcp.stack.now);
     measureTaken(this, this.tcp.stack.now);
     if (this.readable === 0) {
       if (this.assembler === null || this.assembler.count === 0) this.receiveRing.free();
@@ -223,6 +224,7 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
 
   /** The window to offer from RCV.NXT, in bytes: never less than was offered (RFC 9293, section 3.8.6). */
   get receiveWindow(): number {
+    if (this.receiveMemory !== null) return this.receiveMemory.window(this);
     const offered = this.rcvAdv - this.rcvNxt | 0;
     const limit = Math.min(this.receiveLimit, this.windowClamp);
     const room = Math.min(this.receiveLimit - this.readable, limit);
@@ -233,6 +235,7 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
   /** Whether so much room came free that the peer should hear of it without asking. */
   windowUpdateDue(): boolean {
     if (this.finReceived) return false;
+    if (this.receiveMemory !== null) return this.receiveMemory.updateDue(this);
     const offered = Math.max(0, this.rcvAdv - this.rcvNxt | 0);
     const limit = Math.min(this.receiveLimit, this.windowClamp);
     const room = Math.min(this.receiveLimit - this.readable, limit);

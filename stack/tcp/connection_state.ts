@@ -16,6 +16,7 @@ import type { AccurateEcn } from "./accurate_ecn.ts";
 import type { FastOpenState } from "./fast_open.ts";
 import type { TcpListener } from "./listener.ts";
 import type { MtuProbing } from "./mtu_probing.ts";
+import type { ReceiveMemory } from "./receive_memory.ts";
 import { Ring } from "./ring.ts";
 import { RttEstimator } from "./rtt.ts";
 import type { SourceCounts } from "./source_counts.ts";
@@ -293,6 +294,8 @@ export abstract class ConnectionState implements TimerOwner {
   rcvShift = 0;
   /** ACK number sent last. */
   lastAck = 0;
+  /** Decides about windows in place of what follows; null for those. */
+  receiveMemory: ReceiveMemory | null = null;
   /** Bytes that may wait to be taken; grows to {@link receiveMost} with what is taken. */
   receiveLimit: number;
   receiveMost: number;

@@ -100,6 +100,8 @@ export class TcpCounters {
   outOfWindow = 0;
   /** SACK blocks that say what cannot be. */
   badSackBlocks = 0;
+  /** Drops: data for which its host has no memory (`ReceiveMemory`). */
+  outOfMemory = 0;
   /** Drops: too many out-of-order ranges. */
   reassemblyFull = 0;
   /** SYNs answered with a cookie, because a listener had too many handshakes under way. */

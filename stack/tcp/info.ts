@@ -219,7 +219,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     last_data_recv: milliseconds(now - c.lastData),
     last_ack_recv: milliseconds(now - c.lastReceived),
     pmtu: c.path.mtu,
-    rcv_ssthresh: Math.min(c.receiveLimit, c.windowClamp),
+    rcv_ssthresh: c.receiveMemory?.threshold ?? Math.min(c.receiveLimit, c.windowClamp),
     rcv_rtt: Math.round(c.receiverRtt),
     rcv_space: Math.max(c.receiveSpace, Math.min(INITIAL_WINDOW * c.rcvMss, c.receiveLimit)),
     rtt: Math.round(c.rtt.srtt),

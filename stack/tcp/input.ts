@@ -164,7 +164,9 @@ function inputSegment(c: TcpConnection, s: Segment, now: number): void {
   // Without data the right edge itself will do: there are the ACKs of who has filled the window and lost some of it.
   // What ends where the last ACK did tells nothing new, but what it says of time is news (as Linux).
   const acceptable = length === 0 ? start >= 0 && start <= window : window > 0 && start < window &&
-    (end > 0 || c.state >= State.Established && end === (c.lastAck - c.rcvNxt | 0));
+    (end > 0 || c.state >= State.Established && end === (c.lastAck - c.rcvNxt | 0)) &&
+    (c.receiveMemory === null || s.length === 0 ||
+      c.receiveMemory.fits(c, end - (s.flags & wire.FIN ? 1 : 0)));
   if (!acceptable) {
     if (s.flags & wire.RST) {
       counters.badResets++;
@@ -182,7 +184,7 @@ function inputSegment(c: TcpConnection, s: Segment, now: number): void {
       return;
     }
     counters.outOfWindow++;
-    if (end <= 0) reportDuplicate(c, s);
+    if (start < 0) reportDuplicate(c, s);
     // An ACK in an old segment (a keep-alive, a window probe, a retransmission) still counts.
     const useful = s.flags & wire.ACK && c.state >= State.Established && start <= 0 && window === 0 &&
       length > 0;

@@ -33,7 +33,8 @@ export function openNumbers(c: TcpConnection): void {
   c.sendBase = c.pushed = c.sentIfPushed = c.iss + 1 | 0;
   c.rcvShift = 0;
   const most = Math.min(Math.max(c.receiveMost, tcp.settings.receiveMaximum), c.windowClamp);
-  while (c.rcvShift < 14 && most >> c.rcvShift > 65535) c.rcvShift++;
+  if (c.receiveMemory !== null) c.rcvShift = c.receiveMemory.shift(c);
+  else while (c.rcvShift < 14 && most >> c.rcvShift > 65535) c.rcvShift++;
   c.lastReceived = now;
 }
 

@@ -265,7 +265,8 @@ export function writeSegment(
   length: number,
   flags: number,
 ): void {
-  let window = c.receiveWindow;
+  const memory = c.receiveMemory;
+  let window = memory === null ? c.receiveWindow : Infinity;
   // As Linux counts: what belongs to a handshake that the peer began is not the connection's.
   if ((flags & wire.SYN) === 0 || c.active) c.segmentsOut++;
   if ((flags & (wire.SYN | wire.RST)) === 0) {
@@ -277,6 +278,8 @@ export function writeSegment(
     window = Math.max(Math.min(firstWindow(c), window, 65535), Math.min(c.rcvAdv - c.rcvNxt | 0, 65535));
     const edge = c.rcvNxt + window | 0;
     if (after(edge, c.rcvAdv)) c.rcvAdv = edge;
+  } else if (memory !== null) {
+    window = memory.offer(c);
   } else {
     const offered = c.rcvAdv - c.rcvNxt | 0;
     // Before the handshake is over, no more than its SYN has said: it may have to be said again.

@@ -59,7 +59,7 @@ export function inputData(c: TcpConnection, s: Segment, now: number): void {
     }
   }
   const beyond = (sequence + length | 0) - c.rcvAdv | 0;
-  if (beyond > 0) {
+  if (beyond > 0 && c.receiveMemory === null) {
     c.tcp.counters.outOfWindow++;
     length -= beyond;
     fin = false;
@@ -76,17 +76,26 @@ export function inputData(c: TcpConnection, s: Segment, now: number): void {
   }
   const frame = s.frame > 0 ? s.frame : s.length;
   if (length > 0) measureSegment(c, frame, s.flags);
+  const counts = length > 0 || (fin && sequence !== c.rcvNxt);
+  if (counts && c.receiveMemory?.arrived(c, sequence, length, s.length, s.flags) === false) {
+    c.tcp.counters.outOfMemory++;
+    quickAck(c);
+    c.ackNow = true;
+    c.tcp.markDirty(c);
+    return;
+  }
   if (sequence !== c.rcvNxt) {
     holdOutOfOrder(c, s.bytes, sequence, offset, length, fin);
     return;
   }
-  const hole = c.assembler !== null && c.assembler.count > 0;
+  // Behind its FIN a peer has nothing, whatever it has sent.
+  const hole = !fin && c.assembler !== null && c.assembler.count > 0;
   c.rcvNxt = sequence + length | 0;
   c.unacked += length;
   c.bytesReceived += length;
   if (length > 0) {
     deliver(c, s.bytes, offset, length);
-    if (c.receiveLimit < c.receiveMost) tuneReceiveBuffer(c, now);
+    if (c.receiveLimit < c.receiveMost && c.receiveMemory === null) tuneReceiveBuffer(c, now);
     measureReceiverRtt(c, s.options, frame, now);
     measureTaken(c, now);
   }
@@ -105,7 +114,10 @@ export function inputData(c: TcpConnection, s: Segment, now: number): void {
 /** Learns how long the peer's segments are: from the longest, or from two of one length that end nothing. */
 function measureSegment(c: TcpConnection, frame: number, flags: number): void {
   if (frame >= c.rcvMss) {
-    c.rcvMss = Math.min(frame, 65535);
+    // No more than we have asked for, whatever was put together on the way.
+    if (frame > c.rcvMss) {
+      c.rcvMss = Math.min(frame, c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH);
+    }
     return;
   }
   if (frame >= LEAST_MEASURED && (flags & REMNANT) === 0) {
@@ -222,6 +234,7 @@ function takeHeld(c: TcpConnection): boolean {
   const length = next - c.rcvNxt | 0;
   if (length > 0) {
     c.rcvNxt = next;
+    c.receiveMemory?.joined(c);
     c.readable += length;
     c.bytesReceived += length;
     if (!c.paused) offer(c);

@@ -168,6 +168,7 @@ function ecnSetup(c: TcpConnection, answer: boolean): number {
 
 /** The window of a SYN: half of the first buffer in whole segments, or what was set for this connection. */
 export function firstWindow(c: TcpConnection): number {
+  if (c.receiveMemory !== null) return c.receiveMemory.first(c);
   const options = c.state === State.SynReceived && c.timestamps ? 12 : 0;
   const size = c.path.interface.mtu - c.path.headerLength - wire.HEADER_LENGTH - options;
   const most = Math.min(c.tcp.settings.receiveDefault >> 1, c.windowClamp);

@@ -7,6 +7,7 @@
 import type { IpAddress } from "../../../stack/ip/address.ts";
 import type { Stack } from "../../../stack/stack.ts";
 import type { RouteMetrics } from "./route_metrics.ts";
+import type { MemorySettings } from "./sysctl.ts";
 
 /** A call that fails with an error number. */
 export class SysError extends Error {
@@ -41,6 +42,7 @@ export interface Host {
   readonly stack: Stack;
   /** What the route to the peer says of new connections. */
   readonly metrics: RouteMetrics;
+  readonly memory: MemorySettings;
   /** Ours, where a script writes `...`. */
   readonly localAddress: IpAddress;
   /** The peer's. */

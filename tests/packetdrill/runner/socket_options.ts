@@ -14,6 +14,7 @@ import type { Expression } from "./ast.ts";
 import { setKeyBytes } from "./fast_open.ts";
 import { type Host, SysError } from "./file.ts";
 import { checkOption, checkSize, DEFAULTS, FLAGS, type Level, levelOf, nameOf } from "./option_names.ts";
+import { LinuxReceiveMemory } from "./receive_memory.ts";
 import { setSignatureKey, SIGNATURE_SIZE, signatureKey } from "./signatures.ts";
 import { field, isOpen, number } from "./values.ts";
 
@@ -224,16 +225,18 @@ export class SocketOptions {
     if (c !== null) this.#applyOne(name, c, host);
   }
 
+  #memory(c: TcpConnection): LinuxReceiveMemory | null {
+    return c.receiveMemory instanceof LinuxReceiveMemory ? c.receiveMemory : null;
+  }
+
   /** TCP_WINDOW_CLAMP: no less than Linux lets a window be; 0, for none, only before there is a connection. */
   #clamp(bytes: number, c: TcpConnection | null): void {
     if (bytes === 0 && c !== null && c.state !== State.Closed) throw new SysError("EINVAL");
     const clamp = bytes === 0 ? 0 : Math.max(bytes, LEAST_CLAMP);
     this.#values.set("TCP_WINDOW_CLAMP", clamp);
     if (c === null) return;
-    // What Linux takes for offered, though a SYN could not say so, it does not take back.
-    const edge = c.rcvNxt + c.receiveWindow | 0;
-    if (c.state >= State.Established && (edge - c.rcvAdv | 0) > 0) c.rcvAdv = edge;
     c.windowClamp = clamp || Infinity;
+    if (clamp > 0) this.#memory(c)?.clamp(c, clamp);
   }
 
   /** getsockopt: the value. @throws {SysError} */
@@ -283,6 +286,17 @@ export class SocketOptions {
   /** Before the first packet of a connection. */
   prepare(c: TcpConnection, host: Host): void {
     host.metrics.apply(c);
+    const { settings } = host.stack.tcp;
+    const set = this.#values.get("SO_RCVBUF");
+    c.receiveLimit = c.receiveMost;
+    c.receiveMemory = new LinuxReceiveMemory({
+      bytes: set === undefined ? settings.receiveDefault : Number(set),
+      most: settings.receiveMaximum,
+      fixed: set !== undefined,
+      anybody: host.memory.mostAsked,
+      grows: settings.receiveAutoTuning,
+      shrinks: host.memory.shrinkWindow,
+    });
     if (this.signatures !== null) c.signatureKey = this.signatures.find(c.remote);
     for (const name of this.#values.keys()) this.#applyOne(name, c, host);
   }
@@ -331,8 +345,7 @@ export class SocketOptions {
         } else if (c.keepAlive !== 0) c.keepAlive = 0;
         break;
       case "SO_RCVBUF":
-        // Half of the buffer is for what the kernel needs beside the payload.
-        c.receiveLimit = c.receiveMost = Math.max(this.#number("SOL_SOCKET", "SO_RCVBUF") >> 1, 1024);
+        this.#memory(c)?.resize(c, this.#number("SOL_SOCKET", "SO_RCVBUF"));
         break;
       case "SO_SNDBUF":
         c.sendLimit = c.sendMost = this.#number("SOL_SOCKET", "SO_SNDBUF");

@@ -23,6 +23,9 @@ import { TcpSocket } from "./tcp_socket.ts";
 /** µs that a packet takes to come in, and that a call takes. */
 const PACKET_TIME = 5, CALL_TIME = 20;
 
+/** Bytes that any socket may ask for to receive, unless net.core.rmem_max says otherwise (as Linux 6.18). */
+const MOST_RECEIVE_BUFFER = 4 << 20;
+
 /** A stack of its own, its sockets, and the link between it and the script. */
 export class StackSystem implements System {
   readonly patience = 3600_000_000;
@@ -46,12 +49,13 @@ export class StackSystem implements System {
     const { stack, localAddress, remoteAddress } = this.#link;
     const { bindPort, connectPort } = options;
     const metrics = new RouteMetrics(options.mtu);
+    const memory = { mostAsked: MOST_RECEIVE_BUFFER, shrinkWindow: false };
     this.#settings = new StackSettings(
-      { stack, metrics, bound: (mtu) => this.#link.bound(mtu) },
+      { stack, metrics, memory, bound: (mtu) => this.#link.bound(mtu) },
       (message) => watcher.warn(message),
     );
     this.#kernel = new Kernel(
-      { stack, metrics, localAddress, remoteAddress, bindPort, connectPort },
+      { stack, metrics, memory, localAddress, remoteAddress, bindPort, connectPort },
       options.ipVersion === "ipv4" ? 4 : 6,
       {
         opened: (socket) => watcher.opened(socket),

@@ -113,10 +113,19 @@ function setDefaults(s: TcpSettings): void {
   s.synRetries = s.synAckRetries = 5;
 }
 
+/** What Linux has set about receive buffers beside TCP's own settings. */
+export interface MemorySettings {
+  /** Bytes that SO_RCVBUF may ask for: windows leave room for them (net.core.rmem_max). */
+  mostAsked: number;
+  /** Windows may shrink (net.ipv4.tcp_shrink_window). */
+  shrinkWindow: boolean;
+}
+
 /** What is beside the TCP layer and can be set. */
 export interface Surroundings {
   stack: Stack;
   metrics: RouteMetrics;
+  memory: MemorySettings;
   /** Bounds packets behind the gateway; null for the device's bound. */
   bound(mtu: number | null): void;
 }
@@ -158,6 +167,10 @@ export class StackSettings implements Settings {
     switch (name) {
       case "tcp_fastopen_key":
         return (_settings, key) => setKeyText(this.#tcp.fastOpen.server, key);
+      case "net.core.rmem_max":
+        return (_settings, bytes) => this.#around.memory.mostAsked = Number(bytes);
+      case "tcp_shrink_window":
+        return (_settings, on) => this.#around.memory.shrinkWindow = Number(on) !== 0;
       case "ip_default_ttl":
         return (_settings, hops) => metrics.hopLimit = Number(hops);
       case "net.ipv6.auto_flowlabels":
