@@ -116,7 +116,6 @@ export function input(c: TcpConnection, s: Segment, now: number): void {
 function inputSegment(c: TcpConnection, s: Segment, now: number): void {
   c.lastReceived = now;
   c.segmentsIn += s.frame > 0 ? Math.max(1, Math.ceil(s.length / s.frame)) : 1;
-  if (s.length > 0) c.lastData = now;
   if (s.length > 0) c.dataSegmentsIn += s.frame > 0 ? Math.ceil(s.length / s.frame) : 1;
   if (c.keepAliveProbes > 0) {
     c.keepAliveProbes = 0;
@@ -142,6 +141,15 @@ function inputSegment(c: TcpConnection, s: Segment, now: number): void {
     }
     c.ackNow = true;
     c.tcp.markDirty(c);
+  }
+  if (
+    c.state === State.SynReceived && !c.active && !c.passiveFastOpen &&
+    (s.flags & (wire.ACK | wire.RST)) === wire.ACK && s.acknowledgment !== (c.iss + 1 | 0)
+  ) {
+    // Not of our SYN-ACK, wherever the segment lies (as Linux).
+    counters.badAcks++;
+    rejectSegment(c.tcp, c.path, c.localPort, c.remotePort, s, c.signatureKey);
+    return;
   }
   const length = s.length + (s.flags & wire.SYN ? 1 : 0) + (s.flags & wire.FIN ? 1 : 0);
 
@@ -239,7 +247,14 @@ function endsSacked(c: TcpConnection, sequence: number): boolean {
 
 /** Keeps what the congestion bits and CWR say (RFC 3168, section 6.1.3). */
 function inputEcn(c: TcpConnection, s: Segment): void {
-  if (s.flags & wire.CWR) c.ecnEcho = false;
+  if (s.flags & wire.CWR) {
+    c.ecnEcho = false;
+    // Its window may be so small that it has nothing more to send before this is acknowledged (as Linux).
+    if (s.length > 0) {
+      c.ackNow = true;
+      c.tcp.markDirty(c);
+    }
+  }
   if (s.ecn === 0) {
     // It is probably sent again, and its sender waits (as Linux).
     if (c.ecnSeen && s.length > 0) quickAck(c, FEW_QUICK_ACKS);
@@ -309,7 +324,7 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
 /** Only an old FIN, or the next connection's SYN (which the layer sorts out before), means something here. */
 function inputTimeWait(c: TcpConnection, s: Segment, now: number): void {
   if (s.flags & wire.FIN) enterTimeWait(c);
-  challenge(c, now);
+  answerUnacceptable(c, s, now);
 }
 
 /** @returns False when the segment is not to be worked on further. */

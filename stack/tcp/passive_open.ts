@@ -97,6 +97,8 @@ function acceptSynData(c: TcpConnection, s: Segment, now: number): void {
   s.flags &= ~wire.SYN;
   if (s.length > 0) c.dataSegmentsIn = 1;
   if (s.length > 0 || s.flags & wire.FIN) inputData(c, s, now);
+  // The answer to it does not tell that ACKs should wait for answers (as Linux).
+  c.lastData = -Infinity;
   // The SYN-ACK covers it all.
   c.ackTimerAt = Infinity;
   c.unacked = c.smallSegments = 0;

@@ -13,6 +13,7 @@ import { Assembler } from "./assembler.ts";
 import { measureReceiverRtt, measureTaken, tuneReceiveBuffer } from "./buffer_tuning.ts";
 import { callReceive } from "./callbacks.ts";
 import type { TcpConnection } from "./connection.ts";
+import { QUICK_ACKS } from "./connection_state.ts";
 import { drop, enterTimeWait, reset } from "./ending.ts";
 import type { Segment } from "./input.ts";
 import { rejectSegment } from "./reset.ts";
@@ -26,17 +27,28 @@ const LEAST_MEASURED = 88;
 
 /** RFC 2883: the next ACK tells of a segment that came twice. */
 export function reportDuplicate(c: TcpConnection, s: Segment): void {
-  if (!c.sackPermitted || !c.tcp.settings.duplicateSack || s.length === 0) return;
+  // A FIN takes a number as well.
+  const length = s.length + (s.flags & wire.FIN ? 1 : 0);
+  if (!c.sackPermitted || !c.tcp.settings.duplicateSack || length === 0) return;
   if (!before(s.sequence, c.rcvNxt)) return;
   c.dsackStart = s.sequence;
-  c.dsackEnd = s.sequence + Math.min(s.length, c.rcvNxt - s.sequence | 0) | 0;
+  c.dsackEnd = s.sequence + Math.min(length, c.rcvNxt - s.sequence | 0) | 0;
 }
 
 /** Takes payload and FIN of an acceptable segment (RFC 9293, section 3.10.7.4, seventh and eighth step). */
 export function inputData(c: TcpConnection, s: Segment, now: number): void {
   if (
     c.finReceived || c.state === State.CloseWait || c.state === State.LastAck || c.state === State.Closing
-  ) return;
+  ) {
+    // Its FIN again: the ACK of it was lost.
+    if (before(s.sequence, c.rcvNxt)) {
+      reportDuplicate(c, s);
+      quickAck(c);
+      c.ackNow = true;
+      c.tcp.markDirty(c);
+    }
+    return;
+  }
   let sequence = s.sequence;
   let offset = s.offset;
   let length = s.length;
@@ -94,6 +106,9 @@ export function inputData(c: TcpConnection, s: Segment, now: number): void {
   c.unacked += length;
   c.bytesReceived += length;
   if (length > 0) {
+    // After so long a silence its window may be small: it should not have to wait (as Linux).
+    if (now - c.lastData > c.rtt.rto) c.quickAcks = Math.max(c.quickAcks, QUICK_ACKS);
+    c.lastData = now;
     deliver(c, s.bytes, offset, length);
     if (c.receiveLimit < c.receiveMost && c.receiveMemory === null) tuneReceiveBuffer(c, now);
     measureReceiverRtt(c, s.options, frame, now);

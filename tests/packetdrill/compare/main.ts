@@ -19,6 +19,11 @@ import { StackSystem } from "../runner/stack_system.ts";
 import { holdTimers } from "./late_timers.ts";
 import { separate } from "./record.ts";
 import { assertion, INFO, Random } from "./script.ts";
+import { makeCloser } from "./closer.ts";
+import { makeGrower } from "./grower.ts";
+import { makeKeeper } from "./keeper.ts";
+import { makeMarker } from "./marker.ts";
+import { makeStranger } from "./stranger.ts";
 import { makeSender } from "./sender.ts";
 import { makeWriter } from "./writer.ts";
 
@@ -27,6 +32,11 @@ const SUBJECTS: Record<string, (random: Random) => string> = {
   sender: makeSender,
   receiver: makeReceiver,
   writer: makeWriter,
+  closer: makeCloser,
+  stranger: makeStranger,
+  marker: makeMarker,
+  keeper: makeKeeper,
+  grower: makeGrower,
 };
 /** Scripts at the same time: most of theirs they wait. */
 const SIDE_BY_SIDE = 5;

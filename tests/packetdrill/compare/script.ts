@@ -88,6 +88,8 @@ export interface Opening {
   window: number;
   sack: boolean;
   stamps: boolean;
+  /** It asks for ECN. */
+  ecn: boolean;
 }
 
 /** A random opening. */
@@ -101,6 +103,7 @@ export function randomOpening(random: Random): Opening {
     window: random.chance(80) ? 512 : random.of([40, 80, 160, 257]),
     sack: random.chance(85),
     stamps: random.chance(25),
+    ecn: false,
   };
 }
 
@@ -119,8 +122,8 @@ export function open(o: Opening): Script {
   else if (o.sack) options.push("sackOK", "nop", "nop");
   else if (o.stamps) options.push("nop", "nop", "TS val 1000 ecr 0");
   options.push("nop", `wscale ${o.shift}`);
-  script.add(0, `< S 0:0(0) win 65535 <${options.join(",")}>`);
-  script.add(0, "> S. 0:0(0) ack 1 <...>");
+  script.add(0, `< ${o.ecn ? "SEW" : "S"} 0:0(0) win 65535 <${options.join(",")}>`);
+  script.add(0, `> S${o.ecn ? "E" : ""}. 0:0(0) ack 1 <...>`);
   const echo = o.stamps ? ` <nop,nop,TS val ${1000 + o.rtt / 1000} ecr 100>` : "";
   script.add(o.rtt, `< . 1:1(0) ack 1 win ${o.window}${echo}`);
   script.add(o.rtt, "accept(3, ..., ...) = 4");
