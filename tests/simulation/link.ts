@@ -104,6 +104,8 @@ class Pipe {
 /** Frames of the small size, kept for the next world. */
 const spare: Frame[] = [];
 const SMALL = 2048;
+/** The least MTU of a link of IPv6 (RFC 8200, section 5). */
+const LEAST_MTU = 1280;
 
 /** The medium between two or more hosts. With more than two it is a switch that knows who is where. */
 export class Link {
@@ -171,11 +173,14 @@ export class Link {
       return true;
     }
     const arp = isArp(frame.bytes);
-    const largest = gso && !isIpv6(frame.bytes) ? packet.gsoSize + 40 : ipLength(frame.bytes);
-    if (!arp && largest > profile.mtu) {
+    const six = isIpv6(frame.bytes);
+    const largest = gso ? packet.gsoSize + (six ? 60 : 40) : ipLength(frame.bytes);
+    // IPv6 goes nowhere where less fits.
+    const mtu = six ? Math.max(profile.mtu, LEAST_MTU) : profile.mtu;
+    if (!arp && largest > mtu) {
       this.counters.tooBig++;
       this.#watcher.harmed(nic.port, "refused, larger than the MTU");
-      this.#refuse(nic, frame, profile, left);
+      this.#refuse(nic, frame, mtu, left + profile.delay);
       this.recycle(frame);
       return true;
     }
@@ -286,10 +291,10 @@ export class Link {
   }
 
   /** A router says that a packet does not fit. */
-  #refuse(nic: Nic, frame: Frame, profile: Profile, left: number): void {
+  #refuse(nic: Nic, frame: Frame, mtu: number, at: number): void {
     const reply = this.#frame(0);
-    packetTooBig(frame, profile.mtu, reply);
-    this.#schedule(reply, nic, left + profile.delay);
+    packetTooBig(frame, mtu, reply);
+    this.#schedule(reply, nic, at);
   }
 
   #corrupt(port: number, pipe: Pipe, frame: Frame): void {

@@ -1,5 +1,5 @@
 /**
- * What routers and middleboxes do to packets on the way: mark, refuse, and meddle with options. They leave IPv6 alone.
+ * What routers and middleboxes do to packets on the way: refuse them, and, with IPv4 alone, mark them and meddle with options.
  *
  * @module
  */
@@ -9,7 +9,6 @@ import * as tcp from "../../stack/wire/tcp.ts";
 import type { Frame } from "./link.ts";
 
 const IP = 14;
-const ICMP = IP + 20;
 
 function u16(bytes: Bytes, at: number): number {
   return bytes[at]! << 8 | bytes[at + 1]!;
@@ -70,8 +69,9 @@ export function packetOfPiece(bytes: Bytes): number {
   return u16(bytes, 12) === 0x0800 && (u16(bytes, IP + 6) & 0x3fff) !== 0 ? u16(bytes, IP + 4) : -1;
 }
 
-/** Bytes of an IPv4 packet; 0 for anything else. */
+/** Bytes of an IP packet; 0 for anything else. */
 export function ipLength(bytes: Bytes): number {
+  if (isIpv6(bytes)) return 40 + u16(bytes, IP + 4);
   return u16(bytes, 12) === 0x0800 ? u16(bytes, IP + 2) : 0;
 }
 
@@ -85,27 +85,43 @@ export function markCongested(frame: Frame): boolean {
   return true;
 }
 
-/** Fills `reply` with the ICMP error of a router through which `frame` does not fit (RFC 1191, section 4). */
+/** Fills `reply` with the ICMP error of a router through which `frame` does not fit (RFC 1191, section 4; RFC 4443, section 3.2). */
 export function packetTooBig(frame: Frame, mtu: number, reply: Frame): void {
-  const quoted = Math.min(28, frame.length - IP);
   const { bytes } = reply;
-  reply.length = ICMP + 8 + quoted;
+  const six = isIpv6(frame.bytes);
+  const header = six ? 40 : 20;
+  const icmp = IP + header;
+  const quoted = Math.min(six ? 1280 - 48 : 28, frame.length - IP);
+  reply.length = icmp + 8 + quoted;
   bytes.fill(0, 0, reply.length);
   bytes.set(frame.bytes.subarray(6, 12), 0);
   bytes.set(frame.bytes.subarray(0, 6), 6);
-  put16(bytes, 12, 0x0800);
-  bytes[IP] = 0x45;
-  put16(bytes, IP + 2, reply.length - IP);
-  bytes[IP + 8] = 64;
-  bytes[IP + 9] = 1;
-  bytes.set([10, 0, 0, 254], IP + 12);
-  bytes.set(frame.bytes.subarray(IP + 12, IP + 16), IP + 16);
-  put16(bytes, IP + 10, checksum(bytes, IP, IP + 20));
-  bytes[ICMP] = 3;
-  bytes[ICMP + 1] = 4;
-  put16(bytes, ICMP + 6, mtu);
-  bytes.set(frame.bytes.subarray(IP, IP + quoted), ICMP + 8);
-  put16(bytes, ICMP + 2, checksum(bytes, ICMP, reply.length));
+  put16(bytes, 12, six ? 0x86dd : 0x0800);
+  put16(bytes, icmp + 6, mtu);
+  bytes.set(frame.bytes.subarray(IP, IP + quoted), icmp + 8);
+  let sum = 0;
+  if (six) {
+    bytes[IP] = 0x60;
+    put16(bytes, IP + 4, 8 + quoted);
+    bytes[IP + 6] = 58;
+    bytes[IP + 7] = 64;
+    bytes.set([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xfe], IP + 8);
+    bytes.set(frame.bytes.subarray(IP + 8, IP + 24), IP + 24);
+    bytes[icmp] = 2;
+    sum = 58 + 8 + quoted;
+    for (let i = IP + 8; i < IP + 40; i += 2) sum += u16(bytes, i);
+  } else {
+    bytes[IP] = 0x45;
+    put16(bytes, IP + 2, reply.length - IP);
+    bytes[IP + 8] = 64;
+    bytes[IP + 9] = 1;
+    bytes.set([10, 0, 0, 254], IP + 12);
+    bytes.set(frame.bytes.subarray(IP + 12, IP + 16), IP + 16);
+    put16(bytes, IP + 10, checksum(bytes, IP, IP + 20));
+    bytes[icmp] = 3;
+    bytes[icmp + 1] = 4;
+  }
+  put16(bytes, icmp + 2, checksum(bytes, icmp, reply.length, sum));
 }
 
 /** Where the TCP header of a SYN begins, or -1 for any other frame. */
