@@ -20,7 +20,6 @@ import { establish } from "./passive_open.ts";
 import { inputData, reportDuplicate } from "./receive.ts";
 import { endPending, synAnswered } from "./fast_open.ts";
 import { acknowledge } from "./recovery.ts";
-import { echoed } from "./repair.ts";
 import { rejectSegment } from "./reset.ts";
 import { SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
@@ -371,7 +370,6 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
   if (ack !== c.sndUna || s.options.sackBlocks > 0 || c.head >= 0 || c.probing) {
     const queued = c.sendQueued;
     const marked = told || (c.ecn && c.accurate === null && (s.flags & wire.ECE) !== 0);
-    if (marked) echoed(c, now);
     acknowledge(c, ack, s.options, data, changed, marked, now);
     if (c.sendLimit < c.sendMost) tuneSendBuffer(c);
     if (c.sendQueued < queued && c.writeBlocked && c.sendLimit - c.sendQueued >= c.sendLimit >> 2) {

@@ -107,7 +107,11 @@ export function inputData(c: TcpConnection, s: Segment, now: number): void {
   c.bytesReceived += length;
   if (length > 0) {
     // After so long a silence its window may be small: it should not have to wait (as Linux).
-    if (now - c.lastData > c.rtt.rto) c.quickAcks = Math.max(c.quickAcks, QUICK_ACKS);
+    const silence = now - c.lastData;
+    if (silence > c.rtt.rto && silence < Infinity) {
+      const offered = Math.floor((c.rcvAdv - c.rcvNxt | 0) / (2 * c.rcvMss)) || 2;
+      c.quickAcks = Math.max(c.quickAcks, Math.min(offered, QUICK_ACKS));
+    }
     c.lastData = now;
     deliver(c, s.bytes, offset, length);
     if (c.receiveLimit < c.receiveMost && c.receiveMemory === null) tuneReceiveBuffer(c, now);

@@ -69,7 +69,9 @@ export function acknowledge(
   const duplicate = nothing && !c.sackPermitted && c.head >= 0;
   const dubious = nothing || sacked || marked || sample.duplicate || c.disorder ||
     c.recovery !== Recovery.Open;
-  if (dubious && (!idle || sample.duplicate)) judge(c, options, priorUna, advanced, duplicate, sacked, now);
+  if (dubious && (!idle || sample.duplicate)) {
+    judge(c, options, priorUna, advanced, duplicate, sacked, marked, now);
+  }
 
   const delivered = c.delivered - before_;
   const losses = c.lost - lostBefore;

@@ -28,6 +28,7 @@ import { sample } from "./ack_sample.ts";
 /**
  * What an ACK means that is not what it should be, or that comes while something is missing (as Linux goes about it).
  * @param duplicate It counts as a duplicate ACK, of a peer without SACK. @param sacked It told of something new.
+ * @param marked It echoes a congestion mark.
  */
 export function judge(
   c: TcpConnection,
@@ -36,9 +37,12 @@ export function judge(
   advanced: boolean,
   duplicate: boolean,
   sacked: boolean,
+  marked: boolean,
   now: number,
 ): void {
   if (c.packetsOut === 0) c.sackedOut = 0;
+  // What a mark asks for is not taken back.
+  if (marked) c.undoCwnd = c.undoSsthresh = 0;
   if (c.recovery === Recovery.Open && !c.disorder) c.undoSent = false;
   if (c.recovery === Recovery.Reduced) {
     // A mark's reduction lasts until something is acknowledged that was sent since.
@@ -56,9 +60,9 @@ export function judge(
     if (advanced) {
       if (undoPartly(c, options, priorUna)) return;
     } else if (duplicate) addDuplicate(c);
-    if (undoReported(c)) keepOpen(c);
+    if (undoReported(c)) tryToOpen(c, marked, now);
     detectLosses(c, advanced, now);
-    if ((c.recovery as Recovery) !== Recovery.Fast && c.lostOut > 0) enterRecovery(c, now);
+    if ((c.recovery as Recovery) !== Recovery.Fast && c.lostOut > 0) enterRecovery(c, marked, now);
     return;
   }
   if (c.recovery === Recovery.Loss) {
@@ -73,9 +77,15 @@ export function judge(
   }
   if (c.recovery === Recovery.Open) undoReported(c);
   detectLosses(c, advanced, now);
-  if (c.lostOut > 0) lossFound(c, now);
-  else if (c.recovery !== Recovery.Reduced) keepOpen(c);
-  else if (!repairs(c)) c.undoSent = false;
+  if (c.lostOut > 0) lossFound(c, marked, now);
+  else tryToOpen(c, marked, now);
+}
+
+/** No loss is known: everything is in order, unless a mark has to be answered. */
+function tryToOpen(c: TcpConnection, marked: boolean, now: number): void {
+  if (!repairs(c)) c.undoSent = false;
+  if (marked) echoed(c, now);
+  if (c.recovery !== Recovery.Reduced) keepOpen(c);
 }
 
 /** Whether what was sent again is still under way. */
@@ -193,23 +203,26 @@ function undoTimeout(c: TcpConnection, frto: boolean): boolean {
 export function repairReordered(c: TcpConnection, now: number): void {
   if (c.recovery === Recovery.Fast) return;
   c.repairHeld = false;
-  lossFound(c, now);
+  lossFound(c, false, now);
   if (c.congestion.rateControl === null && (c.recovery as Recovery) === Recovery.Fast) {
     proportional(c, 1, true, false);
   }
 }
 
 /** Segments are missing: repairs them, with a smaller window unless it was a probe that is missing. */
-function lossFound(c: TcpConnection, now: number): void {
-  if (c.mtuProbing === null || !mtuProbeLost(c, c.mtuProbing)) enterRecovery(c, now);
+function lossFound(c: TcpConnection, marked: boolean, now: number): void {
+  if (c.mtuProbing === null || !mtuProbeLost(c, c.mtuProbing)) enterRecovery(c, marked, now);
 }
 
-function enterRecovery(c: TcpConnection, now: number): void {
+function enterRecovery(c: TcpConnection, marked: boolean, now: number): void {
   if (c.recovery === Recovery.Reduced) {
     // A mark of the same window has reduced it already, which nothing takes back.
     saveForUndo(c);
     c.undoCwnd = c.undoSsthresh = 0;
-  } else reduce(c, now);
+  } else {
+    reduce(c, now);
+    if (marked) c.undoCwnd = c.undoSsthresh = 0;
+  }
   c.undoSent = false;
   c.recovery = Recovery.Fast;
   c.disorder = c.frto = false;
@@ -225,16 +238,21 @@ function reduce(c: TcpConnection, now: number): void {
   c.cwndCount = 0;
   c.probing = false;
   c.recoveryPoint = c.sndNxt;
+  tellReduced(c);
+}
+
+/** The peer is told of a reduction, whatever its reason (RFC 3168, section 6.1.2). */
+function tellReduced(c: TcpConnection): void {
+  c.cwrDue = c.ecn && c.accurate === null;
 }
 
 /** The peer has echoed a congestion mark: reduces the window, once a round trip (RFC 3168, section 6.1.2). */
-export function echoed(c: TcpConnection, now: number): void {
-  if (c.recovery !== Recovery.Open || c.head < 0) return;
+function echoed(c: TcpConnection, now: number): void {
+  if (c.recovery !== Recovery.Open) return;
   reduce(c, now);
   c.undoValid = false;
   c.recovery = Recovery.Reduced;
   c.disorder = false;
-  c.cwrDue = c.accurate === null;
   c.tcp.counters.markReductions++;
 }
 
@@ -272,7 +290,10 @@ function undo(c: TcpConnection, found: boolean): void {
   c.undoValid = false;
   c.rackAdvanced = true;
   c.cwnd = Math.max(c.cwnd, c.undoCwnd);
-  c.ssthresh = Math.max(c.ssthresh, c.undoSsthresh);
+  if (c.undoSsthresh > c.ssthresh) {
+    c.ssthresh = c.undoSsthresh;
+    c.cwrDue = false;
+  }
   c.congestion.undone(c);
   c.tcp.counters.spuriousRecoveries++;
   c.tracer?.undone();
@@ -321,6 +342,7 @@ export function retransmissionTimeout(c: TcpConnection, now: number): void {
   if (c.recovery === Recovery.Open && c.sackedOut >= reordering) {
     c.reorderDegree = Math.min(c.reorderDegree, reordering);
   }
+  tellReduced(c);
   c.frto = frto && c.tcp.settings.forwardRto && (c.mtuProbing === null || c.mtuProbing.size === 0);
   c.recovery = Recovery.Loss;
   c.recoveryPoint = c.sndNxt;
