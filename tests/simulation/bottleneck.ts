@@ -134,9 +134,18 @@ export class Bottleneck {
 
   #receivers(): number {
     const { now } = this;
+    const { sentFrames } = this.#far.counters;
     this.#receiver.advance(now);
     while (this.#far.poll(this.#right, 64, now) > 0) this.#receiver.poll(now);
-    return this.#receiver.poll(now);
+    const next = this.#receiver.poll(now);
+    // What comes for the senders wakes their process, too.
+    if (this.#far.counters.sentFrames !== sentFrames) this.#wake(now);
+    return next;
+  }
+
+  /** Has the senders' process run, as late as it is, unless it does so sooner anyway. */
+  #wake(at: number): void {
+    this.#turn = Math.min(this.#turn, at + this.#chance.fraction() * this.#lateness);
   }
 }
 
