@@ -172,6 +172,8 @@ export interface ListenOptions {
   fastOpen?: number;
   /** TTL or hop limit of its connections' packets, 1 to 255. Default 0: what the route says. */
   hopLimit?: number;
+  /** Drop what comes with a TTL or hop limit below: 255 wants neighbours alone (RFC 5082). Default 0: all are believed. */
+  leastHops?: number;
   /** DSCP of its connections' packets, in the upper six of eight bits. Default 0: what the route says. */
   trafficClass?: number;
   /**
@@ -198,6 +200,8 @@ export interface ConnectOptions {
   fastOpen?: boolean | "without-cookie";
   /** TTL or hop limit of its packets, 1 to 255. Default 0: what the route says. */
   hopLimit?: number;
+  /** Drop what comes with a TTL or hop limit below: 255 wants neighbours alone (RFC 5082). Default 0: all are believed. */
+  leastHops?: number;
   /** DSCP of its packets, in the upper six of eight bits. Default 0: what the route says. */
   trafficClass?: number;
   /** Keys of peers with whom every segment is signed (RFC 2385): the connection is if it has one for its peer. */

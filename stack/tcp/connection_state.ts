@@ -411,6 +411,8 @@ export abstract class ConnectionState implements TimerOwner {
   thinLinearTimeouts = false;
   /** Traffic class of its packets; the two low bits are the congestion notification's. */
   trafficClass = 0;
+  /** Packets with a smaller hop limit are not the peer's (RFC 5082); 0 believes all. */
+  leastHops = 0;
   /** Hop limit of its packets; 0 for the usual one. */
   hopLimit = 0;
   /** When something was sent again first since the last progress, in µs. */

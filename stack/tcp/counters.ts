@@ -76,6 +76,8 @@ export class TcpCounters {
   badOptions = 0;
   /** Drops: SYNs for which there was no room, where cookies are not wanted. */
   halfOpenFull = 0;
+  /** Drops: packets that have come further than their connection's or listener's peers may be away (RFC 5082). */
+  tooFar = 0;
   /** Drops: segments that are signed (RFC 2385), for which there is no key. */
   unexpectedSignatures = 0;
   /** Drops: segments that are not signed, for which there is a key. */

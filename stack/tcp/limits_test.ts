@@ -262,3 +262,39 @@ Deno.test("Tcp.connect() picks ports by RFC 6056: in range, each once a destinat
     { numRuns: 20 },
   );
 });
+
+Deno.test("Listener drops what has come further than leastHops lets, and connections do so after it", () => {
+  const { pair, accepted, connect } = setUp({ leastHops: 255 });
+  pair.hopLimit = 254;
+  const { c } = connect();
+  pair.run(500_000);
+  assert.equal(accepted.length, 0);
+  assert.equal(pair.tcp(1).counters.tooFar, 1);
+  pair.hopLimit = 255;
+  pair.run(2_000_000);
+  assert.equal(accepted.length, 1);
+  pair.hopLimit = 64;
+  c.write(DATA, 0, 10);
+  pair.run(100_000);
+  assert.equal(accepted[0]!.bytesReceived, 0);
+  assert(pair.tcp(1).counters.tooFar > 1);
+  pair.hopLimit = 255;
+  pair.run(2_000_000);
+  assert.equal(accepted[0]!.bytesReceived, 10);
+});
+
+Deno.test("Listener resets who ends a handshake while its queue is full when abortOnOverflow is set", () => {
+  const pair = new TcpPair();
+  pair.tcp(1).settings.abortOnOverflow = true;
+  pair.tcp(1).listen({ port: 80, backlog: 1 }, { ready: () => {} });
+  const open = () => {
+    const handler = new Recording();
+    pair.tcp(0).connect({ address: pair.hosts[1].address, port: 80 }, handler);
+    return handler;
+  };
+  const first = open(), second = open();
+  pair.run(500_000);
+  assert.deepEqual(first.events, ["connected"]);
+  assert.deepEqual(second.events, ["connected", "closed ConnectionReset"]);
+  assert.deepEqual([pair.tcp(1).size, pair.tcp(1).counters.acceptQueueFull], [1, 1]);
+});

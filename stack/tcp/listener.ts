@@ -47,6 +47,8 @@ export class TcpListener implements Listener {
   deferRetries = 0;
   /** Keys of peers whose segments are signed (RFC 2385); null where nobody's are. */
   signatures: SignatureKeys | null = null;
+  /** Packets with a smaller hop limit are dropped (RFC 5082); 0 takes all. */
+  leastHops = 0;
   /** Hop limit of its connections' packets; 0 for the usual one. */
   hopLimit = 0;
   /** Traffic class of its connections' packets. */

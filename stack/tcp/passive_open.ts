@@ -6,13 +6,14 @@
 
 import type { Path } from "../ip/path.ts";
 import type { Packet } from "../packet.ts";
+import { trafficClassOf } from "../udp/datagram.ts";
 import * as wire from "../wire/tcp.ts";
 import { State } from "./api.ts";
 import { agreeToEcn } from "./accurate_ecn.ts";
 import { tellConnected } from "./callbacks.ts";
 import { TcpConnection } from "./connection.ts";
 import { stampedEcn, stampedSack, stampedWindowScale, stampOptions } from "./cookies.ts";
-import { reset } from "./ending.ts";
+import { drop, reset } from "./ending.ts";
 import { endPending, judgeSyn, synAnswered } from "./fast_open.ts";
 import { type Segment, synInFlight, takeSynOptions } from "./input.ts";
 import { COOKIE_TIME, DEFAULT_HALF_OPEN, type TcpListener } from "./listener.ts";
@@ -22,6 +23,7 @@ import { searchMtu } from "./mtu_probing.ts";
 import { updateMss, widen } from "./segment_size.ts";
 import { inputData } from "./receive.ts";
 import { acknowledge } from "./recovery.ts";
+import { rejectSegment } from "./reset.ts";
 import { sendSyn, writeSyn } from "./syn.ts";
 import type { Tcp } from "./tcp.ts";
 
@@ -69,6 +71,7 @@ export function receiveSyn(
     return;
   }
   const c = passive(tcp, path, listener, s, ports, hash);
+  if (tcp.settings.reflectTrafficClass) c.trafficClass = trafficClassOf(packet) & 0xfc;
   openNumbers(c);
   takeSynOptions(c, s.options, now);
   agreeToEcn(c, s);
@@ -149,6 +152,7 @@ function passive(
   c.sndWl1 = s.sequence;
   c.hopLimit = listener.hopLimit;
   c.trafficClass = listener.trafficClass;
+  c.leastHops = listener.leastHops;
   c.signatureKey = listener.signatures?.find(path.destination) ?? null;
   listener.prepare?.(c);
   return c;
@@ -256,6 +260,10 @@ export function establish(c: TcpConnection, s: Segment, now: number): boolean {
   if (listener !== null && listener.queued >= listener.backlog && !c.passiveFastOpen) {
     // As if it had been lost: our SYN-ACK, sent again, brings another.
     tcp.counters.acceptQueueFull++;
+    if (tcp.settings.abortOnOverflow) {
+      rejectSegment(tcp, c.path, c.localPort, c.remotePort, s, c.signatureKey);
+      drop(c, null);
+    }
     return false;
   }
   if (listener !== null && defers(c, listener, s)) return false;

@@ -147,6 +147,13 @@ export interface TcpSettings {
   compressedSackDelay: number;
   /** A SYN that asks for ECN and was lost is sent again without (RFC 3168, section 6.1.1.1). `tcp_ecn_fallback`. */
   ecnFallback: boolean;
+  /**
+   * Resets a connection whose handshake ends while its listener's queue is full; otherwise the peer, who believes that it is
+   * established, gets the SYN-ACK again until there is room. `tcp_abort_on_overflow`.
+   */
+  abortOnOverflow: boolean;
+  /** Connections that peers open answer with the traffic class of their SYN, but for ECN. `tcp_reflect_tos`. */
+  reflectTrafficClass: boolean;
   /** Congestion control of new connections. `tcp_congestion_control`. */
   congestion: CongestionName;
 }
@@ -197,6 +204,8 @@ export const DEFAULT_TCP_SETTINGS: Readonly<TcpSettings> = {
   compressedSacks: 44,
   compressedSackDelay: 1000,
   ecnFallback: true,
+  abortOnOverflow: false,
+  reflectTrafficClass: false,
   congestion: "cubic",
 };
 

@@ -11,6 +11,7 @@ import { IcmpError, type Transport } from "../ip/path.ts";
 import { transportChecksumOk } from "../link/offload.ts";
 import { GSO_NONE, type Packet, UNICAST } from "../packet.ts";
 import type { Stack } from "../stack.ts";
+import { hopLimitOf } from "../udp/datagram.ts";
 import * as wire from "../wire/tcp.ts";
 import { askForEcn } from "./accurate_ecn.ts";
 import {
@@ -180,6 +181,7 @@ export class Tcp implements TcpApi, Transport {
     const listener = new TcpListener(this, local, port, Math.max(1, backlog), handler);
     if (options.perSource !== undefined) listener.sources = new SourceCounts(this.hash, options.perSource);
     listener.hopLimit = options.hopLimit ?? 0;
+    listener.leastHops = options.leastHops ?? 0;
     listener.trafficClass = (options.trafficClass ?? 0) & 0xfc;
     listener.signatures = options.signatures ?? null;
     listener.deferRetries = deferRetries(options.deferAccept ?? 0);
@@ -235,6 +237,7 @@ export class Tcp implements TcpApi, Transport {
       c.fastOpen.noCookie = options.fastOpen === "without-cookie";
     }
     c.hopLimit = options.hopLimit ?? 0;
+    c.leastHops = options.leastHops ?? 0;
     c.trafficClass = (options.trafficClass ?? 0) & 0xfc;
     prepare?.(c);
     // A signature leaves no room for a cookie.
@@ -291,10 +294,17 @@ export class Tcp implements TcpApi, Transport {
     const now = this.stack.now;
     const c = this.table.find(packet, hash, ports);
     if (c !== null && !(c.state === State.TimeWait && this.#reusable(c, s))) {
-      if (this.#authentic(packet, s, c.signatureKey)) input(c, s, now);
+      if (this.#near(packet, c.leastHops) && this.#authentic(packet, s, c.signatureKey)) input(c, s, now);
       return;
     }
     this.#receiveUnknown(packet, s, ports, hash, now);
+  }
+
+  /** Whether a packet has come no further than its peer may be away (RFC 5082). @param least Its hop limit at least. */
+  #near(packet: Packet, least: number): boolean {
+    if (least === 0 || hopLimitOf(packet) >= least) return true;
+    this.counters.tooFar++;
+    return false;
   }
 
   /** Whether a segment is signed as its connection or listener wants it, or not at all where there is no key (RFC 2385). */
@@ -425,6 +435,7 @@ export class Tcp implements TcpApi, Transport {
     const listener = this.#findListener(packet, ports & 0xffff);
     const keys = listener === null ? null : listener.signatures;
     const key = keys === null ? null : keys.find(sourceOf(packet));
+    if (listener !== null && !this.#near(packet, listener.leastHops)) return;
     // Who signs what belongs to nothing gets no answer, for it could not believe one.
     if (!this.#authentic(packet, s, key)) return;
     if (listener !== null) {

@@ -130,6 +130,8 @@ export class TcpPair {
   readonly hosts: [Host, Host];
   /** All that was sent, lost or not. */
   readonly log: Told[] = [];
+  /** Hop limit with which everything arrives. */
+  hopLimit = 64;
   /** Sees, and may change, the bytes of every frame that leaves; false loses it. */
   watch: ((bytes: Uint8Array<ArrayBuffer>, from: number) => boolean | void) | null = null;
   readonly #delay: number;
@@ -226,6 +228,7 @@ export class TcpPair {
     packet.bytes.set(segment.bytes, 40);
     packet.network = 20;
     packet.view.setUint8(21, segment.trafficClass);
+    packet.view.setUint8(28, this.hopLimit);
     packet.version = 4;
     packet.flags = CHECKSUM_VALID;
     packet.transport = 40;

@@ -239,11 +239,18 @@ class Run implements Watcher {
         return;
       }
       case "command":
-        this.#system.command(action.text);
+        this.#sleep(this.#system.command(action.text));
         return;
       case "code":
         this.#code.run(action.text, this.#peer.info());
     }
+  }
+
+  /** Lets time pass in which a command does nothing else. */
+  #sleep(time: number): void {
+    if (time === 0) return;
+    this.#advance(this.#now + time);
+    this.#base = this.#now;
   }
 
   // Calls.

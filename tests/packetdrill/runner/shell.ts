@@ -16,17 +16,24 @@ export interface Settings {
   setMtu(mtu: number): void;
 }
 
+/** µs of the units that `sleep` takes. */
+const SLEEP_UNITS: Record<string, number> = { "": 1e6, s: 1e6, m: 60e6, h: 3600e6 };
+
 /** Words in front of a command that change nothing about what it sets. */
 const PREFIXES = new Set(["then", "do", "else", "sudo", "time", "exec", "command", "builtin", "!", "{", "("]);
 /** Words that are no commands, and commands that do nothing. */
 const NOTHING = new Set(["fi", "done", "esac", "}", ")", "true", ":", "wait", ""]);
 
-/** Runs a command's lines. @param warn Gets what is passed over. */
-export function runCommand(text: string, settings: Settings, warn: (message: string) => void): void {
+/** Runs a command's lines. @param warn Gets what is passed over. @returns µs that it sleeps in all. */
+export function runCommand(text: string, settings: Settings, warn: (message: string) => void): number {
+  let slept = 0;
   for (const line of commandsOf(text.replace(/\\\r?\n/g, " "))) {
     const command = withoutRedirections(line);
-    if (command !== "") runOne(command, settings, warn);
+    const time = /^(?:\S*\/)?u?sleep\s+([\d.]+)([smh]?)$/.exec(command);
+    if (time !== null) slept += Number(time[1]) * (/usleep/.test(command) ? 1 : SLEEP_UNITS[time[2]!]!);
+    else if (command !== "") runOne(command, settings, warn);
   }
+  return slept;
 }
 
 /**

@@ -131,6 +131,11 @@ export class SocketOptions {
     return this.#number("SOL_TCP", "TCP_DEFER_ACCEPT");
   }
 
+  /** IP_MINTTL and IPV6_MINHOPCOUNT. */
+  get leastHops(): number {
+    return this.#number("SOL_IP", "IP_MINTTL") || this.#number("SOL_IPV6", "IPV6_MINHOPCOUNT");
+  }
+
   /** Whether IP_RECVERR was asked for. */
   get receiveErrors(): boolean {
     return this.#number("SOL_IP", "IP_RECVERR") !== 0 || this.#number("SOL_IPV6", "IPV6_RECVERR") !== 0;
@@ -250,6 +255,10 @@ export class SocketOptions {
       case "IPV6_MTU":
         if (c === null) throw new SysError("ENOTCONN");
         return c.path.mtu;
+      case "IP_TOS":
+      case "IPV6_TCLASS":
+        // A connection may have that of its SYN (tcp_reflect_tos).
+        return this.#values.get(name) ?? c?.trafficClass ?? 0;
       case "TCP_MAXSEG":
         return c === null ? this.#number(level, name) || 536 : c.mss;
       case "TCP_CONGESTION":
@@ -407,6 +416,10 @@ function applyMore(
     case "IPV6_UNICAST_HOPS":
       c.hopLimit = Math.max(0, value);
       break;
+    case "IP_MINTTL":
+    case "IPV6_MINHOPCOUNT":
+      c.leastHops = value;
+      break;
     case "TCP_WINDOW_CLAMP":
       c.windowClamp = value || Infinity;
       break;
@@ -426,7 +439,7 @@ function applyMore(
 
 /** Options that would change what the peer sees, and do not. */
 const CHANGES_PACKETS = new Set([
-  ...["IP_OPTIONS", "IP_MINTTL", "IPV6_MINHOPCOUNT", "IPV6_FLOWINFO_SEND", "TCP_REPAIR", "TCP_DELACK_MAX_US"],
+  ...["IP_OPTIONS", "IPV6_FLOWINFO_SEND", "TCP_REPAIR", "TCP_DELACK_MAX_US"],
   "SO_DONTROUTE",
 ]);
 

@@ -120,8 +120,8 @@ export class StackSystem implements System {
     return { run: attempt.run, deadline: attempt.deadline - START };
   }
 
-  command(text: string): void {
-    runCommand(text, this.#settings, (message) => this.#watcher.warn(message));
+  command(text: string): number {
+    return runCommand(text, this.#settings, (message) => this.#watcher.warn(message));
   }
 
   info(localPort: number, remotePort: number): Record<string, number> {

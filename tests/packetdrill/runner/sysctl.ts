@@ -43,6 +43,8 @@ const SETTERS: Record<string, Setter> = {
   tcp_retries2: count("dataRetries"),
   tcp_orphan_retries: (s, value) => s.orphanRetries = Number(value) || 8,
   tcp_max_orphans: count("orphans"),
+  tcp_abort_on_overflow: flag("abortOnOverflow"),
+  tcp_reflect_tos: flag("reflectTrafficClass"),
   tcp_frto: flag("forwardRto"),
   tcp_syncookies: (s, value) => s.synCookies = Math.min(2, Number(value)) as TcpSettings["synCookies"],
   tcp_comp_sack_nr: count("compressedSacks"),
@@ -80,12 +82,12 @@ const SETTERS: Record<string, Setter> = {
 
 /** Keys whose usual values say what the stack does anyway. */
 const AS_IS: Record<string, string[]> = {
-  tcp_recovery: ["1"],
+  // Since 6.17 Linux knows no other loss detection than RACK, whatever this says.
+  tcp_recovery: ["0", "1"],
   tcp_no_metrics_save: ["1"],
   tcp_fack: ["0"],
   tcp_rfc1337: ["1"],
   tcp_mtu_probing: ["0"],
-  tcp_abort_on_overflow: ["0"],
   tcp_autocorking: ["0"],
   ip_no_pmtu_disc: ["0"],
   tcp_fwmark_accept: ["0"],

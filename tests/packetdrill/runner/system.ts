@@ -60,8 +60,8 @@ export interface System {
    */
   call(spec: CallSpec, expected: number): Attempt;
 
-  /** Runs a shell line. */
-  command(text: string): void;
+  /** Runs a shell line. @returns µs that it takes. */
+  command(text: string): number;
 
   /** The fields of tcp_info of a connection, without their prefix; none for one that does not exist. */
   info(localPort: number, remotePort: number): Record<string, number>;

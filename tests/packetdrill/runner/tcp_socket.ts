@@ -301,6 +301,7 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     if (fastOpenLimit !== null) listener.fastOpenLimit = fastOpenLimit;
     listener.deferRetries = deferRetries(this.options.deferAccept * 1e6);
     listener.signatures = this.options.signatures;
+    listener.leastHops = this.options.leastHops;
     listener.fastOpenNoCookie = this.options.fastOpenNoCookie;
   }
 

@@ -200,8 +200,8 @@ export class KernelSystem implements System {
     };
   }
 
-  command(text: string): void {
-    runCommand(text, this.#settings, (message) => this.#watcher.warn(message));
+  command(text: string): number {
+    return runCommand(text, this.#settings, (message) => this.#watcher.warn(message));
   }
 
   info(localPort: number, remotePort: number): Record<string, number> {
