@@ -143,9 +143,9 @@ export class Bottleneck {
     return next;
   }
 
-  /** Has the senders' process run, as late as it is, unless it does so sooner anyway. */
+  /** Has the senders' process run, as late as it is, unless it was woken already. */
   #wake(at: number): void {
-    this.#turn = Math.min(this.#turn, at + this.#chance.fraction() * this.#lateness);
+    if (this.#turn > at + this.#lateness) this.#turn = at + this.#chance.fraction() * this.#lateness;
   }
 }
 
