@@ -170,7 +170,7 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   const count = records.segments[r]!;
   if (c.pacingRate > 0) spend(c, length, now);
   c.bytesRetransmitted += length;
-  if (now < c.firstRetransmission) c.firstRetransmission = now;
+  if (!probe && now < c.firstRetransmission) c.firstRetransmission = now;
   records.flags[r]! |= EVER_RETRANSMITTED;
   if (!probe && (records.flags[r]! & RETRANSMITTED) === 0) {
     records.flags[r]! |= RETRANSMITTED;

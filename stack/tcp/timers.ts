@@ -283,7 +283,8 @@ function expireWindow(c: TcpConnection, now: number): void {
 
 function expireKeepAlive(c: TcpConnection, now: number): void {
   const idle = now - c.lastReceived;
-  if (c.head >= 0 || c.state < State.Established) {
+  // What is in flight or waits for a window has timers of its own.
+  if (c.head >= 0 || waitsForWindow(c) || c.state < State.Established) {
     c.keepAliveAt = now + c.keepAlive;
     return;
   }
