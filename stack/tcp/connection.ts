@@ -13,7 +13,7 @@ import type { Connection } from "./api.ts";
 import { State } from "./api.ts";
 import { measureTaken, tuneReceiveBuffer } from "./buffer_tuning.ts";
 import type { RateState } from "./congestion.ts";
-import { ConnectionState, type Limit, Recovery } from "./connection_state.ts";
+import { ConnectionState, Limit, Recovery } from "./connection_state.ts";
 import { drop, enterOrphans, orphaned, reset } from "./ending.ts";
 import { type TcpInfo, tcpInfo } from "./info.ts";
 import { sendQuantum } from "./pacing.ts";
@@ -23,8 +23,6 @@ import { expireTimers } from "./timers.ts";
 
 /** One connection. Everything but the verbs of {@link Connection} is for the TCP layer. */
 export class TcpConnection extends ConnectionState implements Connection, RateState {
-  #keepAlive = 0;
-
   get local(): IpAddress {
     return this.path.source;
   }
@@ -204,11 +202,11 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
   }
 
   get keepAlive(): number {
-    return this.#keepAlive;
+    return this.keepAliveIdle;
   }
 
   set keepAlive(idle: number) {
-    this.#keepAlive = idle;
+    this.keepAliveIdle = idle;
     this.keepAliveProbes = 0;
     this.keepAliveAt = idle > 0 ? this.tcp.stack.now + idle : Infinity;
     this.schedule();
@@ -217,7 +215,10 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
   /** Notes what sending waits for from now on. */
   limitedBy(limit: Limit, now: number): void {
     if (limit === this.limit) return;
-    this.limitTimes[this.limit]! += now - this.limitSince;
+    const time = now - this.limitSince;
+    if (this.limit === Limit.Network) this.networkTime += time;
+    else if (this.limit === Limit.Window) this.windowTime += time;
+    else if (this.limit === Limit.Buffer) this.bufferTime += time;
     this.limit = limit;
     this.limitSince = now;
   }

@@ -283,7 +283,12 @@ function notSent(c: TcpConnection): number {
 
 /** µs in which sending waited for one thing. */
 function limitTime(c: TcpConnection, limit: Limit, now: number): number {
-  return Math.round(c.limitTimes[limit]! + (c.limit === limit ? now - c.limitSince : 0));
+  const before = limit === Limit.Network
+    ? c.networkTime
+    : limit === Limit.Window
+    ? c.windowTime
+    : c.bufferTime;
+  return Math.round(before + (c.limit === limit ? now - c.limitSince : 0));
 }
 
 /** Whole milliseconds; 0 for what never was. */

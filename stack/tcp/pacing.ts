@@ -44,7 +44,7 @@ export function superSegment(c: TcpConnection): number {
   const ratio = c.cwnd < c.ssthresh / 2 ? SLOW_START_RATIO : AVOIDANCE_RATIO;
   let bytes = ratio * Math.max(c.cwnd, c.packetsOut) * c.mss * 1e6 / srtt / 1024;
   const distance = Math.floor(min / NEARNESS);
-  if (distance < 32) bytes += NEAR_BONUS / 2 ** distance;
+  if (distance < 32) bytes += NEAR_BONUS / (1 << distance >>> 0);
   return Math.max(Math.floor(bytes / c.mss), c.tcp.settings.leastSuperSegments, 1) * c.mss;
 }
 

@@ -93,6 +93,8 @@ export class Tcp implements TcpApi, Transport {
   readonly hash: KeyedHash;
   /** @internal */
   readonly cookies: SynCookies;
+  /** @internal Numbers that new connections share, as the settings were when one was made last. */
+  sharedNumbers: number[] | null = null;
   /** @internal */
   readonly signer: Signer = new Signer();
   /** @internal */

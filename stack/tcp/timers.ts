@@ -112,7 +112,7 @@ function armTailProbe(c: TcpConnection, now: number, most: number): void {
 }
 
 function backedOff(c: TcpConnection, times: number): number {
-  return Math.min(c.rtt.rto * 2 ** Math.min(times, 16), c.rtt.most);
+  return Math.min(c.rtt.rto * (1 << Math.min(times, 16)), c.rtt.most);
 }
 
 /** Whether something waits to be sent and nothing in flight would bring an ACK. */
