@@ -166,6 +166,13 @@ export function forgetSent(c: TcpConnection, over = false): void {
   if (c.pieceHead < 0) c.pieceTail = -1;
 }
 
+/** Bytes that the last piece lacks of a full one, not counting what of it was sent; 0 where nothing may be added. */
+export function lastPieceRoom(c: TcpConnection): number {
+  if (c.pieceTail < 0 || c.tcp.pieces.flags[c.pieceTail]! & CLOSED) return 0;
+  const end = c.sendBase + c.sendQueued | 0;
+  return Math.max(0, fullPiece(c) - (end - later(c.pieceStart, c.sndNxt) | 0));
+}
+
 function add(c: TcpConnection, at: number): number {
   const { pieces } = c.tcp;
   const piece = pieces.take();
@@ -178,7 +185,7 @@ function add(c: TcpConnection, at: number): number {
 }
 
 /** Bytes of a full piece, in whole segments. */
-function fullPiece(c: TcpConnection): number {
+export function fullPiece(c: TcpConnection): number {
   const { maxSndWnd, mss } = c;
   const half = maxSndWnd === 0 ? LARGEST : maxSndWnd > DEFAULT_MSS ? maxSndWnd >> 1 : maxSndWnd;
   return Math.max(Math.floor(Math.min(LARGEST, half) / mss), 1) * mss;

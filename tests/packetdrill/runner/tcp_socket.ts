@@ -9,13 +9,13 @@ import type { IpAddress } from "../../../stack/ip/address.ts";
 import { type ConnectionHandler, type Listener, State } from "../../../stack/tcp/api.ts";
 import type { TcpConnection } from "../../../stack/tcp/connection.ts";
 import { deferRetries, type TcpListener } from "../../../stack/tcp/listener.ts";
-import { output } from "../../../stack/tcp/output.ts";
 import { holdPush } from "../../../stack/tcp/pieces.ts";
 
 import { markUrgent } from "../../../stack/tcp/urgent.ts";
 import { CONSTANTS as K } from "./constants.ts";
 import { type Attempt, done, type Host, OpenFile, result, SysError } from "./file.ts";
 import { mayDefer, sendFastOpen } from "./fast_open.ts";
+import { hasWriteRoom, writeRoom, writeWithin } from "./send_memory.ts";
 import { ErrorQueue } from "./error_queue.ts";
 import { SocketOptions } from "./socket_options.ts";
 
@@ -43,9 +43,6 @@ export function errnoOf(error: unknown): string {
 
 /** SO_TIMESTAMPING's bits that may be asked for of one call. */
 const TX_STAMPS = 2 | 256 | 512;
-
-/** Bytes of a super-segment, headers included, at most. */
-const MOST_SUPER = 65_535 - 320;
 
 /** Most bytes written at once: payload is zeros of this. */
 const ZEROS = new Uint8Array(1 << 16);
@@ -393,14 +390,13 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     let total = 0;
     const put = () => {
       const more = (flags & K.MSG_MORE!) !== 0;
-      while (total < length) {
-        const room = this.#unsentRoom(c);
-        const taken = c.write(ZEROS, 0, Math.min(ZEROS.length, length - total, room));
+      const room = writeRoom(c, c.sendLimit, this.options.notSentLowWater, length - total);
+      for (const end = total + room; total < end;) {
+        const taken = writeWithin(c, ZEROS, Math.min(ZEROS.length, end - total));
         if (taken === 0) break;
         total += taken;
-        // A buffer is sent once it is full; what of it had to stay counts.
-        if (taken === room) output(c);
       }
+      if (total < length) c.writeBlocked = true;
       c.moreComing = more;
       if (more) holdPush(c);
     };
@@ -489,26 +485,9 @@ export class TcpSocket extends OpenFile implements ConnectionHandler {
     return mask;
   }
 
-  /**
-   * Bytes that may be written at once with TCP_NOTSENT_LOWAT: up to the end of the last buffer of super-segments, and a new
-   * one while less than that waits to be sent.
-   */
-  #unsentRoom(c: TcpConnection): number {
-    const { notSentLowWater } = this.options;
-    if (notSentLowWater === Infinity || c.connecting) return Infinity;
-    const unsent = c.sendQueued - (c.sndNxt - c.sendBase | 0);
-    const most = Math.min(MOST_SUPER, c.maxSndWnd > 536 ? c.maxSndWnd >> 1 : c.maxSndWnd);
-    const buffer = Math.max(Math.floor(most / c.mss), 1) * c.mss;
-    const last = unsent % buffer;
-    return last > 0 ? buffer - last : unsent < notSentLowWater ? buffer : 0;
-  }
-
-  /** Whether at least a third of the buffer is free, and little enough was not sent yet. */
+  /** Whether there is room to write, as poll has it. */
   #writable(c: TcpConnection): boolean {
-    if (c.state === State.Closed) return true;
-    const unsent = c.sendQueued - (c.sndNxt - c.sendBase | 0);
-    if (2 * unsent >= this.options.notSentLowWater) return false;
-    return c.sendLimit - c.sendQueued >= c.sendQueued / 2;
+    return c.state === State.Closed || hasWriteRoom(c, c.sendLimit, this.options.notSentLowWater);
   }
 
   /** Bytes not read, not acknowledged, not sent; a FIN counts as one. */
