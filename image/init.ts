@@ -26,8 +26,8 @@ import { endWithProgram, fail } from "./guest_exit.ts";
 const MODULES = "/lib/modules/load";
 /** What QEMU hands over, by name. */
 const FW_CFG = "/sys/firmware/qemu_fw_cfg/by_name";
-/** Memory that the network device may take for frames, and connections for what they send by it: pages of 2 MiB. */
-const HUGE_PAGES = 14;
+/** Memory that the network device may take for frames: pages of 2 MiB. */
+const HUGE_PAGES = 12;
 
 function stage(text: string): void {
   console.log(`[ethox] ${uptime().toFixed(0).padStart(5)} ms  ${text}`);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { reserveHugePages } from "./uio.ts";
 import {
   closeFile,
   map,
@@ -43,8 +44,8 @@ const PAGE = 4096;
 /** Released memory, for the next one who asks. It is never unmapped: somebody may still hold a packet in it. */
 const released: HugePages[] = [];
 
-/** Huge pages for what connections send. */
-const SHARED_PAGES = 4;
+/** Huge pages for what connections send: a ring that has grown step by step to 8 MiB, the most that one sends from, has had 16. */
+const SHARED_PAGES = 8;
 
 /** They are of the process, since connections outlive devices; null when there were none to be had. */
 let shared: HugePages | null | undefined;
@@ -86,10 +87,14 @@ export class HugePages implements DmaMemory {
     }
   }
 
-  /** Memory for what connections send, the same for all; null when the kernel has no pages left for it. */
+  /**
+   * Memory for what connections send, the same for all; null when the kernel has no pages left for it. It is asked for more of
+   * them here, when the first connection sends much: that takes longer than a machine's start should.
+   */
   static shared(): HugePages | null {
     if (shared === undefined) {
       try {
+        reserveHugePages(SHARED_PAGES);
         shared = new HugePages(SHARED_PAGES);
       } catch {
         shared = null;
