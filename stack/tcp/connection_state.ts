@@ -117,6 +117,8 @@ export abstract class ConnectionState extends ConnectionFields implements TimerO
   sentIfPushed = 0;
   /** Bytes of payload of a full segment. */
   mss: number = DEFAULT_MSS;
+  /** The same for what goes out now: what is told of SACK takes room (as Linux). */
+  segmentSize: number = DEFAULT_MSS;
   /** What the peer said it takes. */
   peerMss: number = DEFAULT_MSS;
   /** {@link Path.mtu} from which {@link mss} was made. */

@@ -102,7 +102,7 @@ function detectWithoutSack(c: TcpConnection, advanced: boolean): void {
     ? c.sackedOut >= c.reorderDegree
     : c.recovery === Recovery.Fast && advanced;
   if (!lost || records.flags[r]! & LOST) return;
-  if (records.segments[r]! > 1) splitAt(c, r, records.start[r]! + c.mss | 0);
+  if (records.segments[r]! > 1) splitAt(c, r, records.start[r]! + records.segmentBytes[r]! | 0);
   markLost(c, r);
 }
 

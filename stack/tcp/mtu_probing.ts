@@ -136,6 +136,7 @@ export function sendMtuProbe(
   }
   stamp(c, record, true, now);
   link(c, record);
+  records.segmentBytes[record] = length;
   // Its loss must not shrink the window, so it does not widen it either.
   c.cwnd--;
   probing.size = size;

@@ -14,6 +14,7 @@ import { sendMtuProbe } from "./mtu_probing.ts";
 import { acked, largest, link, segmentsOf, stamp, transmit, windowClosed } from "./output.ts";
 import { sendQuantum, spend, superSegment, tooEarly } from "./pacing.ts";
 import { closes, firstPiece, forgetSent, pushes } from "./pieces.ts";
+import { updateMss } from "./segment_size.ts";
 import { FIN_RECORD, PUSHED } from "./sent.ts";
 import { after, before } from "./sequence.ts";
 import { armSendTimer, dataSent } from "./timers.ts";
@@ -53,6 +54,7 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
     unsent -= probed;
   }
   forgetSent(c);
+  const size = c.segmentSize;
   let deferral = Deferral.None;
   let held = false;
   while (unsent > 0 || c.finQueued) {
@@ -69,15 +71,16 @@ export function sendNew(c: TcpConnection, now: number, probe = false): void {
       held = true;
       break;
     }
-    const whole = Math.min(largest(c), paced ? sendQuantum(c) : superSegment(c));
-    const most = Math.min(quota * c.mss, whole);
+    const segments = (paced ? sendQuantum(c) : superSegment(c)) / c.mss;
+    const whole = Math.min(largest(c), segments * size);
+    const most = Math.min(quota * size, whole);
     let length = unsent > 0 ? firstPiece(c, most, unsent) : 0;
     const last = length === unsent;
-    if (length <= c.mss) {
+    if (length <= size) {
       if (length + (last && c.finQueued ? 1 : 0) > room) break;
-      if (length < c.mss && last && !probe && !sendsSmall(c)) break;
+      if (length < size && last && !probe && !sendsSmall(c)) break;
     } else {
-      if (room < c.mss) break;
+      if (room < size) break;
       if (!paced && !probe) {
         deferral = defers(c, length, last, Math.min(free * c.mss, room), room, whole, now);
         if (deferral !== Deferral.None) break;
@@ -127,7 +130,7 @@ function sendPiece(c: TcpConnection, length: number, fin: boolean, push: boolean
   if (length > 0) c.cwrDue = false;
   stamp(c, record, true, now);
   link(c, record);
-  if (length % c.mss !== 0) c.smallEnd = end;
+  if (length % c.segmentSize !== 0) c.smallEnd = end;
   c.sndNxt = end;
   forgetSent(c);
   c.bytesSent += length;
@@ -156,8 +159,9 @@ export function sendIntoWindow(c: TcpConnection, now: number): boolean {
   const unsent = c.sendQueued - (c.sndNxt - c.sendBase | 0);
   const room = (c.sndUna + c.sndWnd | 0) - c.sndNxt | 0;
   forgetSent(c);
+  updateMss(c);
   const piece = unsent > 0 ? firstPiece(c, 0, unsent) : 0;
-  const length = Math.min(piece, room, c.mss);
+  const length = Math.min(piece, room, c.segmentSize);
   const fin = c.finQueued && length === unsent && length < room;
   if (!sendPiece(c, length, fin, true, now)) c.tcp.retryLater(c);
   else armSendTimer(c, now, false);
@@ -202,12 +206,12 @@ function cut(
   room: number,
   pushed: boolean,
 ): number {
-  if (c.urgent) return c.mss;
+  if (c.urgent) return c.segmentSize;
   if (most <= room && !last) return Math.min(length, most);
   const needed = Math.min(length, room);
   if (most <= needed) return most;
   // What is less than a segment goes with the others, unless one like it is in flight.
-  const remnant = needed % c.mss;
+  const remnant = needed % c.segmentSize;
   return remnant > 0 && !pushed && holdsSmall(c) ? needed - remnant : needed;
 }
 

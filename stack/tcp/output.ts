@@ -68,18 +68,18 @@ export function output(c: TcpConnection): void {
 /** Most payload bytes of one transmission, in whole segments. */
 export function largest(c: TcpConnection): number {
   // Every segment has a signature of its own.
-  if (c.signatureKey !== null || (c.accurate !== null && c.accurate.indivisible)) return c.mss;
+  if (c.signatureKey !== null || (c.accurate !== null && c.accurate.indivisible)) return c.segmentSize;
   const most = MAX_PACKET - c.path.headerLength - wire.MAX_HEADER_LENGTH;
   const device = c.path.interface.device;
   const offload = c.path.version === 4 ? OFFLOAD_TSO4 : OFFLOAD_TSO6;
   let segments = Math.max(Math.floor(most / c.mss), 1);
   // Cut in software, every segment needs a slot of its own.
   if ((device.offloads & offload) === 0 && device.free < segments) segments = Math.max(device.free - 1, 1);
-  return segments * c.mss;
+  return segments * c.segmentSize;
 }
 
 export function segmentsOf(c: TcpConnection, length: number): number {
-  return length <= c.mss ? 1 : Math.ceil(length / c.mss);
+  return length <= c.segmentSize ? 1 : Math.ceil(length / c.segmentSize);
 }
 
 /** Notes when a record was sent, and what had been delivered by then. */
@@ -95,6 +95,7 @@ export function link(c: TcpConnection, record: number): void {
   if (c.tail < 0) c.head = record;
   else records.next[c.tail] = record;
   c.tail = record;
+  records.segmentBytes[record] = c.segmentSize;
   c.packetsOut += records.segments[record]!;
   c.recordCount++;
 }
@@ -135,7 +136,7 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   let room = (c.sndUna + c.sndWnd | 0) - start | 0;
   if (room <= 0) {
     if (start !== c.sndUna) return false;
-    room = c.mss;
+    room = c.segmentSize;
   }
   // Small ones that follow go with it.
   const joins = c.tcp.settings.retransmitCollapse && !c.keepsRecords;
@@ -150,8 +151,10 @@ export function retransmit(c: TcpConnection, r: number, quota: number, now: numb
   const before = records.segments[r]!;
   const segments = segmentsOf(c, length);
   if (segments !== before) recount(c, r, segments);
-  let most = Math.min(quota * c.mss, largest(c), c.pacingRate > 0 ? Infinity : superSegment(c));
-  if (most > room) most = room - room % c.mss || room;
+  records.segmentBytes[r] = c.segmentSize;
+  const size = c.segmentSize;
+  let most = Math.min(quota * size, largest(c), c.pacingRate > 0 ? Infinity : superSegment(c) / c.mss * size);
+  if (most > room) most = room - room % size || room;
   if (length > most) {
     // A window may cut within a segment.
     recount(c, r, segmentsOf(c, most) + segmentsOf(c, length - most));
@@ -212,10 +215,11 @@ export function transmit(
   const usual = usualOptions(c);
   // What came out of order is told of here as well, where there is room for it.
   const sack = sackLength(c, usual);
-  const options = sack > 0 && length + sack <= c.mss ? usual + sack : usual;
+  const longest = whole ? length : Math.min(length, c.segmentSize);
+  const options = sack > 0 && longest + sack <= c.mss ? usual + sack : usual;
   const header = packet.push(wire.HEADER_LENGTH + options);
   // Whoever puts super-segments together again on the way knows by PSH that one is complete (as Linux).
-  const super_ = length > c.mss && !whole;
+  const super_ = length > c.segmentSize && !whole;
   if (super_) flags |= wire.PSH;
   writeSegment(c, packet, header, sequence, wire.HEADER_LENGTH + options, flags);
   writeUsualOptions(c, packet.view, header + wire.HEADER_LENGTH);
@@ -228,7 +232,7 @@ export function transmit(
   if (super_) {
     packet.gsoType = path.version === 4 ? GSO_TCPV4 : GSO_TCPV6;
     if (flags & wire.CWR && c.accurate === null) packet.gsoType |= GSO_ECN;
-    packet.gsoSize = c.mss;
+    packet.gsoSize = c.segmentSize;
   }
   c.lastTransmit = c.tcp.stack.now;
   c.tcp.counters.sentSegments++;

@@ -12,6 +12,7 @@ import type { TcpConnection } from "./connection.ts";
 import { State } from "./api.ts";
 import { DEFAULT_MSS } from "./connection_state.ts";
 import { superSegment } from "./pacing.ts";
+import { updateMss } from "./segment_size.ts";
 import { after, before, later } from "./sequence.ts";
 
 /** Most bytes of a piece: what fits into a packet of 64 KiB, less Linux's room for headers. */
@@ -68,6 +69,7 @@ export class Pieces {
 /** Takes what was just written into pieces: `length` bytes from sequence number `from` on. */
 export function written(c: TcpConnection, from: number, length: number): void {
   const { pieces } = c.tcp;
+  if (c.state >= State.Established) updateMss(c);
   const goal = fullPiece(c);
   const end = from + length | 0;
   if (before(c.sentIfPushed, c.sndNxt)) c.sentIfPushed = c.sndNxt;
@@ -186,9 +188,9 @@ function add(c: TcpConnection, at: number): number {
 
 /** Bytes of a full piece, in whole segments. */
 export function fullPiece(c: TcpConnection): number {
-  const { maxSndWnd, mss } = c;
+  const { maxSndWnd, segmentSize } = c;
   const half = maxSndWnd === 0 ? LARGEST : maxSndWnd > DEFAULT_MSS ? maxSndWnd >> 1 : maxSndWnd;
-  return Math.max(Math.floor(Math.min(LARGEST, half) / mss), 1) * mss;
+  return Math.max(Math.floor(Math.min(LARGEST, half) / segmentSize), 1) * segmentSize;
 }
 
 /** Whether so much was written since PSH that the peer is to be told again. */
@@ -210,12 +212,12 @@ function filled(c: TcpConnection, tail: number, end: number): void {
   const from = c.sentIfPushed;
   let quota = c.cwnd - c.inFlight - Math.ceil((from - c.sndNxt | 0) / c.mss);
   if (!overdue) quota = Math.min(quota, c.cwnd >> 1);
-  let count = Math.min(quota * c.mss, end - from | 0);
+  let count = Math.min(quota * c.segmentSize, end - from | 0);
   if (!overdue) count = Math.min(count, superSegment(c));
   const room = (c.sndUna + c.sndWnd | 0) - from | 0;
   // What the window cuts short goes as well, with at least one whole segment.
-  if (room < count) count = room < c.mss ? 0 : room;
-  else if (count < (end - from | 0)) count -= count % c.mss;
+  if (room < count) count = room < c.segmentSize ? 0 : room;
+  else if (count < (end - from | 0)) count -= count % c.segmentSize;
   if (count <= 0) return;
   c.sentIfPushed = from + count | 0;
   if (c.sentIfPushed === end) pieces.flags[tail]! |= CLOSED;

@@ -8,7 +8,7 @@ function waiting(window: number): TcpConnection {
   const pair = new TcpPair({});
   const c = pair.tcp(0).connect({ address: pair.hosts[1].address, port: 80 }, new Recording());
   const connection = c as TcpConnection;
-  connection.mss = 1000;
+  connection.mss = connection.segmentSize = 1000;
   connection.maxSndWnd = window;
   connection.sndNxt = connection.sendBase;
   return connection;

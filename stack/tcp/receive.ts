@@ -121,6 +121,7 @@ export function inputData(c: TcpConnection, s: Segment, now: number): void {
   // The handler may have ended it.
   if ((c.state as State) === State.Closed) return;
   if (hole) {
+    reportCovered(c);
     if (takeHeld(c)) fin = true;
     quickAck(c);
     c.ackNow = true;
@@ -243,6 +244,17 @@ function holdOutOfOrder(
   if (told) return;
   if (mayWait(c)) waitForMore(c);
   else sendAck(c);
+}
+
+/** RFC 2883, section 4.2: what fills the hole may cover what came before its turn, of which that is told. */
+function reportCovered(c: TcpConnection): void {
+  if (!c.sackPermitted || !c.tcp.settings.duplicateSack) return;
+  const start = c.assembler!.start(0), end = c.assembler!.end(0);
+  if (!before(start, c.rcvNxt)) return;
+  const stop = before(end, c.rcvNxt) ? end : c.rcvNxt;
+  if (c.dsackStart === c.dsackEnd) c.dsackStart = start;
+  else if (before(c.dsackEnd, start)) return;
+  c.dsackEnd = stop;
 }
 
 /** Takes what the hole kept back. @returns Whether a FIN follows it at once. */

@@ -46,7 +46,7 @@ export function splitAt(c: TcpConnection, r: number, sequence: number): number {
   const records = c.tcp.records;
   const segments = records.segments[r]!;
   if (segments <= 1 || (c.recordCount >= MOST_RECORDS && r !== c.head)) return -1;
-  const size = c.mss;
+  const size = records.segmentBytes[r]!;
   const first = Math.min(Math.floor((sequence - records.start[r]! | 0) / size), segments - 1);
   if (first < 1) return -1;
   const cut = records.start[r]! + first * size | 0;
@@ -74,7 +74,7 @@ export function joinsRetransmission(c: TcpConnection, r: number, length: number)
   if (records.segments[next] !== 1 || records.flags[next]! & SACKED) return false;
   const fin = records.flags[next]! & FIN_RECORD ? 1 : 0;
   const more = (records.end[next]! - records.start[next]! | 0) - fin;
-  return length + more <= c.mss && !after(records.end[next]!, c.sndUna + c.sndWnd | 0);
+  return length + more <= c.segmentSize && !after(records.end[next]!, c.sndUna + c.sndWnd | 0);
 }
 
 /** Changes how many segments a record counts for. */

@@ -6,16 +6,21 @@
 
 import * as wire from "../wire/tcp.ts";
 import { usualOptions } from "./accurate_ecn.ts";
+import { sackLength } from "./acks.ts";
 import type { TcpConnection } from "./connection.ts";
 import { DEFAULT_MSS } from "./connection_state.ts";
 
-/** Follows the path's MTU. */
+/** Follows the path's MTU, and what has to be told of what came out of order. */
 export function updateMss(c: TcpConnection): void {
   const { mtu } = c.path;
-  if (mtu === c.mssMtu) return;
-  c.mssMtu = mtu;
-  const probing = c.mtuProbing;
-  c.mss = largestMss(c, probing === null || probing.low > mtu ? mtu : probing.low);
+  if (mtu !== c.mssMtu) {
+    c.mssMtu = mtu;
+    const probing = c.mtuProbing;
+    c.mss = largestMss(c, probing === null || probing.low > mtu ? mtu : probing.low);
+  }
+  const sack = c.assembler === null && c.dsackStart === c.dsackEnd ? 0 : sackLength(c, usualOptions(c));
+  // Tiny segments go without.
+  c.segmentSize = sack <= c.mss >> 1 ? c.mss - sack : c.mss;
 }
 
 /** @returns Bytes of payload of the largest segment that the peer takes and that a packet of `mtu` bytes holds. */

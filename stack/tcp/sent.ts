@@ -36,6 +36,8 @@ export class SentRecords {
   flags: Int32Array<ArrayBuffer> = new Int32Array(1024);
   /** Segments on the wire. */
   segments: Int32Array<ArrayBuffer> = new Int32Array(1024);
+  /** Bytes of payload of each of them, but for the last. */
+  segmentBytes: Int32Array<ArrayBuffer> = new Int32Array(1024);
   /** The following record of the connection. */
   next: Int32Array<ArrayBuffer> = new Int32Array(1024);
   /** When it was sent last, in µs. */
@@ -99,6 +101,7 @@ export class SentRecords {
     this.flags[i]! &= ~(FIN_RECORD | PUSHED);
     this.segments[j] = Math.max(1, this.segments[i]! - first);
     this.segments[i] = first;
+    this.segmentBytes[j] = this.segmentBytes[i]!;
     this.sentAt[j] = this.sentAt[i]!;
     this.delivered[j] = this.delivered[i]!;
     this.deliveredAt[j] = this.deliveredAt[i]!;
@@ -140,6 +143,7 @@ export class SentRecords {
     this.end = int(this.end);
     this.flags = int(this.flags);
     this.segments = int(this.segments);
+    this.segmentBytes = int(this.segmentBytes);
     this.next = int(this.next);
     this.sentAt = double(this.sentAt);
     this.delivered = double(this.delivered);

@@ -9,6 +9,7 @@ import { Recovery } from "./connection_state.ts";
 import { sendNew } from "./new_data.ts";
 import { retransmit } from "./output.ts";
 import { splitAt } from "./scoreboard.ts";
+import { updateMss } from "./segment_size.ts";
 import { SACKED, SYN_RECORD } from "./sent.ts";
 import { after } from "./sequence.ts";
 
@@ -20,6 +21,7 @@ export function sendTailProbe(c: TcpConnection, now: number): boolean {
   c.tcp.counters.tailLossProbes++;
   c.tracer?.probe(now);
   const end = c.sndNxt;
+  updateMss(c);
   sendNew(c, now, true);
   c.probing = true;
   c.probeEnd = c.sndNxt;
@@ -27,7 +29,11 @@ export function sendTailProbe(c: TcpConnection, now: number): boolean {
   if (c.probeAgain) {
     let last = r;
     if (records.segments[r]! > 1) {
-      const cut = splitAt(c, r, records.start[r]! + (records.segments[r]! - 1) * c.mss | 0);
+      const cut = splitAt(
+        c,
+        r,
+        records.start[r]! + (records.segments[r]! - 1) * records.segmentBytes[r]! | 0,
+      );
       if (cut >= 0) last = cut;
     }
     c.probing = retransmit(c, last, 1, now, true);
