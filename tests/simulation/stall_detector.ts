@@ -12,10 +12,10 @@ import { SendTimer } from "../../stack/tcp/connection_state.ts";
 
 /** The longest time-out, in µs. */
 const LONGEST = 120_000_000;
-/** What a time-out is at least, before a round trip was measured, in µs. */
-const LEAST = 1_000_000;
-/** What applications may wait for beside (they write and read late, and accept later), and keep-alive, in µs. */
-const SLACK = 1_500_000;
+/** What a time-out is at least, and before a round trip was measured, in µs. */
+const LEAST = 200_000, FIRST = 1_000_000;
+/** What applications may wait for beside, and delayed ACKs, in µs. */
+const SLACK = 400_000;
 
 /** Counts silence since something last went on. */
 export class StallDetector {
@@ -66,9 +66,9 @@ export class StallDetector {
     return this.#silent > SLACK + LEAST;
   }
 
-  /** @param connections Those that wait. @returns What is wrong, or null. */
-  judge(connections: Iterable<TcpConnection>): string | null {
-    let first = LEAST, far = 0;
+  /** @param connections Those that wait. @param unseen As with {@link progress}. @returns What is wrong, or null. */
+  judge(connections: Iterable<TcpConnection>, unseen: boolean): string | null {
+    let first = unseen ? FIRST : LEAST, far = 0;
     for (const c of connections) {
       first = Math.max(first, c.rtt.rto);
       far += (c.sndUna - c.iss | 0) + (c.rcvNxt - c.irs | 0);

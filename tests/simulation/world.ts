@@ -436,7 +436,7 @@ export class World implements Surroundings, DatagramSurroundings, Watcher {
     this.now = next;
     if (this.#ending || !this.#stalls.suspicious) return;
     const waiting = [...this.#waiting()];
-    const wrong = waiting.length === 0 ? null : this.#stalls.judge(waiting);
+    const wrong = waiting.length === 0 ? null : this.#stalls.judge(waiting, this.#expected.size > 0);
     if (wrong !== null) this.fail(wrong);
   }
 
