@@ -24,7 +24,7 @@ import { rejectSegment } from "./reset.ts";
 import { SYN_RECORD } from "./sent.ts";
 import { after, before } from "./sequence.ts";
 import { sendSyn, writeSyn } from "./syn.ts";
-import { armSendTimer, windowTold } from "./timers.ts";
+import { armSendTimer, LEAST_TIMER, windowTold } from "./timers.ts";
 
 /** A timestamp this old is no reason to refuse a segment (RFC 7323, section 5.5), in µs: 24 days. */
 const PAWS_IDLE = 24 * 86_400_000_000;
@@ -276,6 +276,11 @@ function inputSynSent(c: TcpConnection, s: Segment, now: number): void {
   if (acked && (!after(s.acknowledgment, c.iss) || after(s.acknowledgment, c.sndNxt))) {
     c.tcp.counters.badAcks++;
     if (!(s.flags & wire.RST)) rejectSegment(c.tcp, c.path, c.localPort, c.remotePort, s, c.signatureKey);
+    // The peer takes us for an earlier connection, of which the reset has freed it: the SYN goes out again soon (as Linux).
+    if (c.timeouts === 0 && c.head >= 0) {
+      c.sendTimerAt = now + LEAST_TIMER;
+      c.schedule();
+    }
     return;
   }
   if (s.flags & wire.RST) {

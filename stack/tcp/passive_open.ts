@@ -13,7 +13,7 @@ import { agreeToEcn } from "./accurate_ecn.ts";
 import { tellConnected } from "./callbacks.ts";
 import { TcpConnection } from "./connection.ts";
 import { stampedEcn, stampedSack, stampedWindowScale, stampOptions } from "./cookies.ts";
-import { drop, reset } from "./ending.ts";
+import { drop } from "./ending.ts";
 import { endPending, judgeSyn, synAnswered } from "./fast_open.ts";
 import { type Segment, synInFlight, takeSynOptions } from "./input.ts";
 import { COOKIE_TIME, DEFAULT_HALF_OPEN, type TcpListener } from "./listener.ts";
@@ -291,8 +291,10 @@ export function establish(c: TcpConnection, s: Segment, now: number): boolean {
   tcp.counters.passiveOpens++;
   leaveHalfOpen(c);
   if (listener.closed) {
+    // As if there had never been one.
     c.listener = null;
-    reset(c, null);
+    rejectSegment(tcp, c.path, c.localPort, c.remotePort, s, c.signatureKey);
+    drop(c, null);
     return false;
   }
   listener.push(c);
