@@ -8,10 +8,10 @@ import { allocateArena } from "../stack/arena.ts";
 import { type Device, OFFLOAD_CHECKSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from "../stack/device.ts";
 import { CHECKSUM_PARTIAL, GSO_NONE, type Handler, HEADROOM, Packet } from "../stack/packet.ts";
 import { EAGAIN, EBADFD, EINTR, EIO, errnoText } from "./ffi/errno.ts";
+import { interfaceMtu } from "./ffi/interface.ts";
 import { errno, type Libc, libc } from "./ffi/libc.ts";
 import { IoVectors, pointerTo } from "./ffi/memory.ts";
 import {
-  interfaceMtu,
   LinkProbe,
   openTunIn,
   setOffload,

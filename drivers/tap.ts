@@ -4,8 +4,9 @@
  * @module
  */
 
+import { interfaceMac } from "./ffi/interface.ts";
 import { libc } from "./ffi/libc.ts";
-import { interfaceMac, isPersistent, setReceiveFilter, type Tun } from "./ffi/tun.ts";
+import { isPersistent, setReceiveFilter, type Tun } from "./ffi/tun.ts";
 import { KernelDevice, type KernelDeviceOptions, openKernelSide } from "./kernel_device.ts";
 import { formatLinkAddress, randomLinkAddress } from "./link_address.ts";
 

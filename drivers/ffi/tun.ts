@@ -5,16 +5,16 @@
  */
 
 import { EACCES, EBUSY, EINVAL, EMFILE, ENODEV, ENOENT, ENXIO, EPERM, errnoText } from "./errno.ts";
+import { cString, errno, libc, O_CLOEXEC, O_NONBLOCK, O_RDWR } from "./libc.ts";
 import {
-  AF_NETLINK,
-  cString,
-  errno,
-  libc,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  O_RDWR,
-  SOCK_RAW_NONBLOCK,
-} from "./libc.ts";
+  IFF_UP,
+  IFNAMSIZ,
+  IFREQ,
+  InterfaceProbe,
+  type KernelInterface,
+  openLinkSocket,
+  requestFor,
+} from "./interface.ts";
 import { setInterface } from "./sysfs.ts";
 import { inNamespace } from "./namespace.ts";
 import { VNET_HEADER } from "../virtio/header.ts";
@@ -34,14 +34,7 @@ const IFF_TUN = 1, IFF_TAP = 2, IFF_NAPI = 0x10, IFF_NO_PI = 0x1000, IFF_VNET_HD
 const TUNSETIFF = 0x400454ca, TUNSETOFFLOAD = 0x400454d0, TUNSETVNETHDRSZ = 0x400454d8;
 const TUNSETTXFILTER = 0x400454d1;
 const TUNGETIFF = 0x800454d2;
-const SIOCGIFFLAGS = 0x8913, SIOCGIFMTU = 0x8921, SIOCGIFHWADDR = 0x8927;
-const IFF_UP = 1, IFF_PERSIST = 0x0800;
-/** Bytes of a name with its terminating zero. */
-const IFNAMSIZ = 16;
-const IFREQ = 40;
-const NETLINK_ROUTE = 0, RTMGRP_LINK = 1;
-/** Bytes of `struct sockaddr_nl`. */
-const SOCKADDR_NL = 12;
+const IFF_PERSIST = 0x0800;
 const CONTROL = "/dev/net/tun";
 
 /** What a device carries: frames of Ethernet (`tap`), or bare IP packets (`tun`). */
@@ -54,18 +47,11 @@ export type TunKind = "tap" | "tun";
 export type TunDelivery = "direct" | "threaded";
 
 /** An open TAP or TUN device. */
-export interface Tun {
+export interface Tun extends KernelInterface {
   /** What it carries. */
   readonly kind: TunKind;
   /** The non-blocking descriptor that frames go through. */
   readonly fd: number;
-  /** The interface's name. */
-  readonly name: string;
-  /**
-   * A non-blocking socket in the interface's network namespace, to ask about it. It becomes readable when an
-   * interface changes or is deleted there, which the other descriptor does not tell.
-   */
-  readonly socket: number;
   /** How the kernel takes what is written. */
   readonly delivery: TunDelivery;
 }
@@ -121,11 +107,10 @@ export function openTun(name: string, kind: TunKind, delivery: TunDelivery = "di
   size[0] = VNET_HEADER;
   // A persistent device keeps the size that its last user has set.
   const sized = calls.ioctl(fd, TUNSETVNETHDRSZ, size) === 0;
-  const socket = sized ? calls.socket(AF_NETLINK, SOCK_RAW_NONBLOCK, NETLINK_ROUTE) : -1;
-  if (socket < 0 || calls.bind(socket, linkMessages(), SOCKADDR_NL) < 0) {
+  const socket = sized ? openLinkSocket() : -1;
+  if (socket < 0) {
     const number = errno();
     calls.close(fd);
-    if (socket >= 0) calls.close(socket);
     throw new Error(`Cannot set up the ${what} device "${name}": ${errnoText(number)}`);
   }
   const tun = { kind, fd, name: decodeName(request), socket, delivery };
@@ -137,14 +122,6 @@ export function openTun(name: string, kind: TunKind, delivery: TunDelivery = "di
     );
   }
   return tun;
-}
-
-/** The netlink address that gets a message whenever an interface changes. */
-function linkMessages(): Uint8Array<ArrayBuffer> {
-  const address = new DataView(new ArrayBuffer(SOCKADDR_NL));
-  address.setUint16(0, AF_NETLINK, true);
-  address.setUint32(8, RTMGRP_LINK, true);
-  return new Uint8Array(address.buffer);
 }
 
 function controlFailure(number: number): Error {
@@ -218,51 +195,25 @@ export function isPersistent(tun: Tun): boolean {
   return (new DataView(request.buffer).getUint16(IFNAMSIZ, true) & IFF_PERSIST) !== 0;
 }
 
-/** The interface's MTU, in bytes. @throws {Error} If the interface is gone. */
-export function interfaceMtu(tun: Tun): number {
-  return ask(tun, SIOCGIFMTU, "MTU").getInt32(IFNAMSIZ, true);
-}
-
-/** The link address of the kernel's side, which must not be ours. @throws {Error} If the interface is gone. */
-export function interfaceMac(tun: Tun): Uint8Array {
-  return new Uint8Array(ask(tun, SIOCGIFHWADDR, "link address").buffer.slice(IFNAMSIZ + 2, IFNAMSIZ + 8));
-}
-
 /** Asks again and again how the kernel's side is, without allocating. */
-export class LinkProbe {
-  readonly #tun: Tun;
-  readonly #request: Uint8Array<ArrayBuffer>;
+export class LinkProbe extends InterfaceProbe {
+  readonly #fd: number;
 
-  /** Prepares the question. @param tun The interface. */
+  /** Prepares the questions. @param tun The interface. */
   constructor(tun: Tun) {
-    this.#tun = tun;
-    this.#request = requestFor(tun);
+    super(tun);
+    this.#fd = tun.fd;
   }
 
   /** Whether the interface is administratively up. */
   up(): boolean {
-    return libc().ioctl(this.#tun.socket, SIOCGIFFLAGS, this.#request) === 0 &&
-      (this.#request[IFNAMSIZ]! & IFF_UP) !== 0;
+    return (this.flags() & IFF_UP) !== 0;
   }
 
   /** Whether the interface is still there. Tells so by its result, not by errno. */
   attached(): boolean {
-    return libc().ioctl(this.#tun.fd, TUNGETIFF, this.#request) === 0;
+    return libc().ioctl(this.#fd, TUNGETIFF, this.request) === 0;
   }
-}
-
-function requestFor(tun: Tun): Uint8Array<ArrayBuffer> {
-  const request = new Uint8Array(new ArrayBuffer(IFREQ));
-  request.set(new TextEncoder().encode(tun.name));
-  return request;
-}
-
-function ask(tun: Tun, code: number, what: string): DataView<ArrayBuffer> {
-  const request = requestFor(tun);
-  if (libc().ioctl(tun.socket, code, request) < 0) {
-    throw new Error(`Cannot read the ${what} of "${tun.name}": ${errnoText(errno())}`);
-  }
-  return new DataView(request.buffer);
 }
 
 function decodeName(request: Uint8Array): string {
