@@ -44,11 +44,16 @@ export interface Figure {
   readonly rows: readonly Row[];
 }
 
-const ALL = ["callbacks", "connections", "kernel"] as const;
+const ALL = ["callbacks", "connections", "packet", "kernel"] as const;
+/** The same in a guest. */
+const GUESTS = ["callbacks", "connections", "kernel"] as const;
+const GUEST_SERVERS = ["connections", "kernel"] as const;
 /** HTTP is served on connections. */
-const SERVERS = ["connections", "kernel"] as const;
+const SERVERS = ["connections", "packet", "kernel"] as const;
 /** What the stack does by itself. */
-const STACKS = ["callbacks", "kernel"] as const;
+const STACKS = ["callbacks", "packet", "kernel"] as const;
+/** Between two TAPs. */
+const ROUTERS = ["callbacks", "kernel"] as const;
 
 function on(
   place: Place,
@@ -60,7 +65,7 @@ function on(
 function forwarding(title: string, links: Links): Figure {
   return {
     place: "router",
-    contenders: STACKS,
+    contenders: ROUTERS,
     measure: async (networks, contender, seconds) =>
       await (await networks.router(links)).measure(contender, seconds),
     rows: [
@@ -73,7 +78,7 @@ function forwarding(title: string, links: Links): Figure {
 function bulk(title: string, mode: "send" | "receive", place: Place, version: 4 | 6 = 4): Figure {
   return {
     place,
-    contenders: ALL,
+    contenders: place === "guest" ? GUESTS : ALL,
     measure: on(place, (network, contender, seconds) => network.load(contender, mode, seconds, 1, version)),
     rows: [{ title, value: "bits_per_second", unit: "Gbit/s", divisor: 1e9 }],
   };
@@ -94,7 +99,7 @@ function datagrams(title: string, mode: "udp_send" | "udp_receive"): Figure {
 function requestResponse(title: string, place: Place): Figure {
   return {
     place,
-    contenders: place === "guest" ? SERVERS : ALL,
+    contenders: place === "guest" ? GUEST_SERVERS : ALL,
     measure: on(place, (network, contender, seconds) => network.load(contender, "rr", seconds)),
     rows: [
       { title, value: "requests_per_second", unit: "1/s", divisor: 1 },
@@ -107,7 +112,7 @@ function requestResponse(title: string, place: Place): Figure {
 function http(title: string, connections: number, place: Place, pipelined = 1): Figure {
   return {
     place,
-    contenders: SERVERS,
+    contenders: place === "guest" ? GUEST_SERVERS : SERVERS,
     measure: on(
       place,
       (network, contender, seconds) => network.http(contender, seconds, connections, pipelined),
@@ -170,7 +175,7 @@ export const FIGURES: Readonly<Record<string, Figure>> = {
   guest_request_response: requestResponse("In a guest: request/response", "guest"),
   guest_idle: {
     place: "guest",
-    contenders: SERVERS,
+    contenders: GUEST_SERVERS,
     measure: on("guest", (network, contender, seconds) => network.idle(contender, seconds)),
     rows: [{
       title: "In a guest: CPU time of QEMU while idle",

@@ -46,7 +46,7 @@ function mediansOf(runs: Partial<Record<Contender, Measured[]>>, value: string):
 
 /** What callbacks and connections are as multiples of the kernel, more being better. Idle, both need nothing: no multiple. */
 function multiples(medians: readonly number[], less: boolean): [number, number] {
-  const [callbacks, connections, kernel] = medians as [number, number, number];
+  const [callbacks, connections, , kernel] = medians as [number, number, number, number];
   const multiple = (ours: number) => kernel > 0 ? (less ? kernel / ours : ours / kernel) : NaN;
   return [multiple(callbacks), multiple(connections)];
 }
@@ -67,6 +67,7 @@ function printNetwork(report: Report): void {
     "unit",
     "ethox, callbacks",
     "ethox, connections",
+    "ethox, packet socket",
     "Deno on the kernel",
     "× the kernel",
   ];

@@ -3,6 +3,7 @@
  *
  * ```text
  * peer namespace: kernel sockets, wrk ── TAP ── ethox
+ *                                     ├─ veth ── ethox on a packet socket
  *                                     └─ veth ── kernel namespace: Deno.listen, Deno.serve
  * ```
  *
@@ -16,11 +17,14 @@ import type { Measured } from "./peer/main.ts";
 import { percentile } from "./statistics.ts";
 import { CALLBACKS } from "./services_callbacks.ts";
 
-/** Who is measured: our stack's callbacks, our connections in Deno's shape, and Deno's own on the kernel's stack. */
-export type Contender = "callbacks" | "connections" | "kernel";
+/**
+ * Who is measured: our stack's callbacks, our connections in Deno's shape, our stack on a packet socket (callbacks; connections for HTTP),
+ * and Deno's own on the kernel's stack.
+ */
+export type Contender = "callbacks" | "connections" | "packet" | "kernel";
 
 /** The contenders in the order of the table's columns. */
-export const CONTENDERS: readonly Contender[] = ["callbacks", "connections", "kernel"];
+export const CONTENDERS: readonly Contender[] = ["callbacks", "connections", "packet", "kernel"];
 
 /** Where a contender is found, and as what. */
 export interface Target {
@@ -33,7 +37,7 @@ export interface Target {
 }
 
 /** Where each is found. */
-export type Targets = Readonly<Record<Contender, Target>>;
+export type Targets = Readonly<Partial<Record<Contender, Target>>>;
 
 /** Milliseconds that a whole bench may take. */
 export const DEADLINE = 20 * 60_000;
@@ -64,6 +68,7 @@ export class BenchNetwork implements AsyncDisposable {
     await using stack = new AsyncDisposableStack();
     const peer = stack.use(await Namespace.create());
     const kernel = stack.use(await Namespace.create());
+    const sockets = stack.use(await Namespace.create());
     for (const namespace of [peer, kernel]) {
       // BBR, a common default, paces bulk senders far below what the path carries.
       await namespace.sysctl("net.ipv4.tcp_congestion_control", "reno");
@@ -75,21 +80,36 @@ export class BenchNetwork implements AsyncDisposable {
     await peer.veth("veth0", "10.70.2.1/24", kernel, "veth0", "10.70.2.2/24");
     await peer.ip("address", "add", "fd70:2::1/64", "dev", "veth0");
     await kernel.ip("address", "add", "fd70:2::2/64", "dev", "veth0");
+    await peer.veth("veth1", "10.70.3.1/24", sockets, "veth1", null);
+    await peer.ip("address", "add", "fd70:3::1/64", "dev", "veth1");
     if (plain) {
       for (const end of [peer, kernel]) await BenchNetwork.withoutOffloads(end, "veth0");
+      for (const end of [peer, sockets]) await BenchNetwork.withoutOffloads(end, "veth1");
     }
-    const options = ["--device", "tap:tap0", "--address", "10.70.1.2/24", "--address", "fd70:1::2/64"];
-    if (plain) options.push("--plain");
-    if (direct) options.push("--direct");
+    const options = (device: string, ...addresses: string[]) => [
+      ...["--device", device, ...addresses.flatMap((address) => ["--address", address])],
+      ...plain ? ["--plain"] : [],
+      ...direct ? ["--direct"] : [],
+    ];
     const deadline = DEADLINE;
     const theirs = kernel.deno("bench/contender_kernel.ts", [], { deadline });
-    const ours = peer.deno("bench/contender_ethox.ts", options, { deadline });
+    const ours = peer.deno(
+      "bench/contender_ethox.ts",
+      options("tap:tap0", "10.70.1.2/24", "fd70:1::2/64"),
+      { deadline },
+    );
+    const packet = sockets.deno(
+      "bench/contender_ethox.ts",
+      options("packet:veth1", "10.70.3.2/24", "fd70:3::2/64"),
+      { deadline },
+    );
     const datagrams = kernel.deno("bench/datagrams_kernel.ts", [], { deadline });
-    await Promise.all([theirs, ours, datagrams].map((process) => process.printed(/^ready$/m)));
+    await Promise.all([theirs, ours, packet, datagrams].map((process) => process.printed(/^ready$/m)));
     const connections = { address: "10.70.1.2", address6: "fd70:1::2", port: 0, process: ours };
     const targets: Targets = {
       callbacks: { ...connections, port: CALLBACKS },
       connections,
+      packet: { address: "10.70.3.2", address6: "fd70:3::2", port: CALLBACKS, process: packet },
       kernel: { address: "10.70.2.2", address6: "fd70:2::2", port: 0, process: theirs },
     };
     return new BenchNetwork(peer, targets, stack.move());
@@ -99,6 +119,12 @@ export class BenchNetwork implements AsyncDisposable {
   static async withoutOffloads(namespace: Namespace, name: string): Promise<void> {
     const features = ["tso", "gso", "gro", "tx", "rx"].flatMap((feature) => [feature, "off"]);
     await namespace.run("ethtool", ["-K", name, ...features]);
+  }
+
+  #target(contender: Contender): Target {
+    const target = this.#targets[contender];
+    if (target === undefined) throw new TypeError(`Nobody is measured as "${contender}" here`);
+    return target;
   }
 
   /** The namespace in which the load runs. */
@@ -114,7 +140,7 @@ export class BenchNetwork implements AsyncDisposable {
     number = 1,
     version: 4 | 6 = 4,
   ): Promise<Measured> {
-    const { address, address6, port } = this.#targets[contender];
+    const { address, address6, port } = this.#target(contender);
     const args = [
       mode,
       version === 4 ? address : address6,
@@ -134,20 +160,20 @@ export class BenchNetwork implements AsyncDisposable {
   ): Promise<Measured> {
     const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--latency"];
     if (pipelined > 1) args.push("-s", join(import.meta.dirname!, "peer/pipeline.lua"));
-    args.push(`http://${this.#targets[contender].address}:80/`);
+    args.push(`http://${this.#target(contender).address}:80/`);
     if (pipelined > 1) args.push("--", String(pipelined));
     return readWrk((await this.#peer.run("wrk", args, { deadline: limit(seconds) })).stdout);
   }
 
   /** Runs ping, 200 times a second. */
   async ping(contender: Contender, seconds: number): Promise<Measured> {
-    const args = ["-i", "0.005", "-c", String(200 * seconds), this.#targets[contender].address];
+    const args = ["-i", "0.005", "-c", String(200 * seconds), this.#target(contender).address];
     return readPing((await this.#peer.run("ping", args, { deadline: limit(seconds) })).stdout);
   }
 
   /** CPU time of a contender's processes while nobody asks anything of it. */
   async idle(contender: Contender, seconds: number): Promise<Measured> {
-    const { process } = this.#targets[contender];
+    const { process } = this.#target(contender);
     const pids = await descendants(process.pid);
     const before = await cpuTime(pids);
     const start = performance.now();

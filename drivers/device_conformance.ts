@@ -122,7 +122,10 @@ function pump(pair: DevicePair, device: Device): void {
 export async function passable(pair: DevicePair): Promise<void> {
   const { a, b } = pair;
   for (let round = 0; round < 1000; round++) {
-    for (const [from, to] of [[a, b], [b, a]] as const) await send(pair, from, to, 0, 60);
+    for (const [from, to] of [[a, b], [b, a]] as const) {
+      await send(pair, from, to, 0, 60);
+      from.flush();
+    }
     await new Promise((resolve) => setTimeout(resolve, 5));
     const seen = new Collector(), back = new Collector();
     while (b.poll(seen, 64, now(pair)) > 0);

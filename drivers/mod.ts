@@ -16,6 +16,7 @@ export * from "./link_address.ts";
 export * from "./loop.ts";
 export * from "./memory.ts";
 export * from "./open.ts";
+export { PacketSocketDevice, type PacketSocketOptions } from "./packet_socket.ts";
 export { type CaptureSink } from "./pcapng.ts";
 export * from "./qemu.ts";
 export * from "./random.ts";

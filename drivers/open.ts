@@ -16,18 +16,20 @@ export interface OpenDeviceOptions {
   offloads?: "all" | "none";
   /** How the kernel takes what a TAP or TUN device sends; by default `direct` with offloads, and `threaded` without where it can be had. */
   delivery?: "direct" | "threaded";
-  /** Network namespace of a TAP or TUN device, by its `ip netns` name. */
+  /** Network namespace of a TAP, TUN or packet device, by its `ip netns` name. */
   namespace?: string;
 }
 
 /** What {@link openDevice} understands, for the help text of a program. */
-export const DEVICE_SYNTAX = "tap:NAME | tun:NAME | qemu:PATH | virtio:auto | bridge:DEVICE,DEVICE";
+export const DEVICE_SYNTAX =
+  "tap:NAME | tun:NAME | packet:NAME | qemu:PATH | virtio:auto | bridge:DEVICE,DEVICE";
 
 /**
  * Opens a device.
  *
  * - `tap:NAME`: the TAP device of that name, which is made if it does not exist (`tap:` takes any name).
  * - `tun:NAME`: as `tap:NAME`, for bare IP packets (layer 3).
+ * - `packet:NAME`: an interface of the kernel's that exists (veth, a port of a bridge, a network card), by a packet socket.
  * - `qemu:PATH`: connects to the stream socket of a QEMU at PATH; `qemu:listen:PATH` waits for QEMU to connect.
  * - `virtio:auto`, or `virtio:0000:00:03.0`: the virtio-net device on the PCI bus, or the one at that address.
  * - `bridge:DEVICE,DEVICE,…`: a bridge whose ports are these devices, on which we are one more station.
@@ -48,6 +50,16 @@ export async function openDevice(spec: string, options: OpenDeviceOptions = {}):
       });
     case "tun":
       return TunDevice.open({ name: rest, ...kernel });
+    case "packet": {
+      if (rest === "") break;
+      const { PacketSocketDevice } = await import("./packet_socket.ts");
+      return PacketSocketDevice.open({
+        name: rest,
+        ...mac && { mac },
+        ...offloads && { offloads },
+        ...namespace && { namespace },
+      });
+    }
     case "qemu": {
       if (rest === "" || rest === "listen:") break;
       const { QemuDevice } = await import("./qemu.ts");

@@ -16,11 +16,11 @@ Deno.test("openDevice() opens a TAP device by its name", async () => {
 });
 
 Deno.test("openDevice() quotes what it does not know, and says what it does", async () => {
-  for (const spec of ["", "tap", "eth0", "tun", "bridge:", "qemu:", "qemu:listen:"]) {
+  for (const spec of ["", "tap", "eth0", "tun", "packet", "packet:", "bridge:", "qemu:", "qemu:listen:"]) {
     await assert.rejects(openDevice(spec), {
       name: "TypeError",
       message:
-        `Device "${spec}" is not known; write tap:NAME | tun:NAME | qemu:PATH | virtio:auto | bridge:DEVICE,DEVICE`,
+        `Device "${spec}" is not known; write tap:NAME | tun:NAME | packet:NAME | qemu:PATH | virtio:auto | bridge:DEVICE,DEVICE`,
     });
   }
 });

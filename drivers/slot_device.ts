@@ -23,6 +23,8 @@ export interface DeviceShape {
   offloads: number;
   /** Slots that can be reserved at a time, 1 to 65536; 256 by default. */
   slots?: number | undefined;
+  /** Frames that were taken go out later: they stay the subclass's until it calls `sent`. */
+  defers?: boolean;
 }
 
 /**
@@ -62,6 +64,7 @@ export abstract class SlotDevice implements Device {
   /** Who has asked to be woken. */
   protected wake: (() => void) | null = null;
   readonly #pool: SlotPool;
+  readonly #defers: boolean;
   #closed = false;
   #failure: Error | null = null;
 
@@ -75,6 +78,7 @@ export abstract class SlotDevice implements Device {
     this.mtu = shape.mtu;
     this.offloads = shape.offloads;
     this.header = linkHeader(this);
+    this.#defers = shape.defers ?? false;
     this.#pool = new SlotPool(this, slots, slotSizeFor(MAX_SUPER_FRAME));
   }
 
@@ -113,11 +117,11 @@ export abstract class SlotDevice implements Device {
     if (sent) {
       this.counters.sentFrames++;
       this.counters.sentBytes += length;
+      if (this.#defers) return true;
     } else {
       this.counters.transmitErrors++;
     }
-    if (state === RESERVED) this.#pool.give(packet);
-    else if (packet.piece0Length !== 0) packet.dropPieces();
+    this.#recycle(packet, state === RESERVED);
     return sent;
   }
 
@@ -132,6 +136,24 @@ export abstract class SlotDevice implements Device {
     this.#closed = true;
     this.wake = null;
     this.shut();
+  }
+
+  /**
+   * Takes back a packet that was handed in, of a device that defers.
+   * @param pooled Whether it came from {@link reserve}. @param refused Whether the medium did not take it after all.
+   */
+  protected sent(packet: Packet, pooled: boolean, refused: boolean): void {
+    if (refused) {
+      this.counters.sentFrames--;
+      this.counters.sentBytes -= packet.length;
+      this.counters.transmitErrors++;
+    }
+    this.#recycle(packet, pooled);
+  }
+
+  #recycle(packet: Packet, pooled: boolean): void {
+    if (pooled) this.#pool.give(packet);
+    else if (packet.piece0Length !== 0) packet.dropPieces();
   }
 
   /** Lends a frame that came to whoever polls. */

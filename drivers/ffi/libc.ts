@@ -38,6 +38,14 @@ const SYMBOLS = {
   ioctl: { parameters: ["i32", "u32", "buffer"], result: "i32" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  /** Several messages at once; the second argument points to {@link MessageVectors}. */
+  sendmmsg: { parameters: ["i32", "pointer", "u32", "i32"], result: "i32" },
+  /** Asynchronous I/O, by the numbers of its system calls; see `readiness.ts`. */
+  ioSetup: { name: "syscall", parameters: ["i32", "u32", "buffer"], result: "i32" },
+  ioSubmit: { name: "syscall", parameters: ["i32", "pointer", "i32", "pointer"], result: "i32" },
+  ioDestroy: { name: "syscall", parameters: ["i32", "pointer"], result: "i32" },
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
   setns: { parameters: ["i32", "i32"], result: "i32" },
   /** Waits on a thread of its own; the fallback where a descriptor cannot join the event loop. */

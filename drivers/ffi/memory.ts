@@ -24,6 +24,48 @@ export function pointerTo(bytes: Bytes, offset = 0): Deno.PointerObject {
   return Deno.UnsafePointer.of(bytes.subarray(offset))!;
 }
 
+/** Bytes of `struct mmsghdr`, and where it points to its parts and says how many there are. */
+const MESSAGE = 64, PARTS = 16, PART_COUNT = 24;
+
+/** A reused array of `struct mmsghdr`, each of up to {@link MessageVectors.PARTS} parts, for `sendmmsg`. */
+export class MessageVectors {
+  /** Most parts of a message. */
+  static readonly PARTS = 3;
+  /** What the call gets, by the first message that it is to send. */
+  readonly pointers: readonly Deno.PointerObject[];
+  readonly #words: Uint32Array<ArrayBuffer>;
+  readonly #parts: IoVectors;
+
+  /** @param capacity Most messages. */
+  constructor(capacity: number) {
+    const view = new DataView(new ArrayBuffer(capacity * MESSAGE));
+    this.#words = new Uint32Array(view.buffer);
+    this.#parts = new IoVectors(capacity * MessageVectors.PARTS);
+    const parts = Deno.UnsafePointer.value(this.#parts.pointer);
+    for (let i = 0; i < capacity; i++) {
+      const at = parts + BigInt(i * MessageVectors.PARTS * WORDS * 4);
+      view.setBigUint64(i * MESSAGE + PARTS, at, true);
+    }
+    const bytes = new Uint8Array(view.buffer);
+    this.pointers = Array.from({ length: capacity }, (_, i) => pointerTo(bytes, i * MESSAGE));
+  }
+
+  /** Starts message `index` anew. */
+  begin(index: number): void {
+    this.#parts.count = index * MessageVectors.PARTS;
+  }
+
+  /** Adds `length` bytes of `region` from `offset` to the message that was begun. */
+  add(region: Region, offset: number, length: number): void {
+    this.#parts.add(region, offset, length);
+  }
+
+  /** Ends the message that was begun. */
+  end(index: number): void {
+    this.#words[(index * MESSAGE + PART_COUNT) >> 2] = this.#parts.count - index * MessageVectors.PARTS;
+  }
+}
+
 /** Words of one `struct iovec`: the address in two, the length in two. */
 const WORDS = 4;
 

@@ -21,6 +21,10 @@ export const PROT_READ = 1;
 export const PROT_WRITE = 2;
 /** {@link map}: stores are seen by every holder of the mapping. */
 export const MAP_SHARED = 1;
+/** {@link map}: stores are seen by this process alone. */
+export const MAP_PRIVATE = 2;
+/** {@link mapOver}: at this very place. */
+const MAP_FIXED = 0x10;
 /** {@link map}: memory of no file, starting as zeros. */
 export const MAP_ANONYMOUS = 0x20;
 /** {@link map}: pages stay in memory. */
@@ -197,6 +201,18 @@ export function map(length: number, protection: number, flags: number, fd: numbe
   // MAP_FAILED is -1; Deno hands it on as a pointer to the last byte of the address space.
   if (pointer === null || address > 2 ** 63 || address < 0) fail(`Cannot map ${length} bytes`);
   return { buffer: Deno.UnsafePointerView.getArrayBuffer(pointer, length), address, pointer };
+}
+
+/**
+ * Puts a mapping of a descriptor (-1 with {@link MAP_ANONYMOUS}) in the place of memory that this process has: whole pages of it.
+ * Whoever holds a view of the memory sees what is mapped there from then on.
+ * @param address Of the first byte. @returns False when the kernel refuses.
+ */
+export function mapOver(address: number, length: number, flags: number, fd: number): boolean {
+  const wanted = Deno.UnsafePointer.create(BigInt(address));
+  const protection = PROT_READ | PROT_WRITE;
+  const got = libc().mmap(wanted, BigInt(length), protection, flags | MAP_FIXED, fd, 0n);
+  return got !== null && Number(Deno.UnsafePointer.value(got)) === address;
 }
 
 /** Ends a mapping. */

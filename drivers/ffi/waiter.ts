@@ -45,6 +45,11 @@ export function openWaiter(fd: number, buffer: Bytes, method: WaitMethod = "auto
   return new PollWaiter(fd);
 }
 
+/** Takes over `fd` and waits for it in a thread: it need not be one that has something to read. */
+export function openPollWaiter(fd: number): Waiter {
+  return new PollWaiter(fd);
+}
+
 /** What is used of Node's internal `Pipe`. */
 interface Pipe {
   open(fd: number): number;

@@ -82,17 +82,17 @@ export class Namespace implements AsyncDisposable {
     await this.ip("link", "set", name, "mtu", String(options.mtu ?? 1500), "up");
   }
 
-  /** Joins this namespace with another by a veth pair of the kernel, each end with its address. */
+  /** Joins this namespace with another by a veth pair of the kernel, each end with its address; null for none. */
   async veth(
     name: string,
     address: string,
     peer: Namespace,
     peerName: string,
-    peerAddress: string,
+    peerAddress: string | null,
   ): Promise<void> {
     await this.ip("link", "add", name, "type", "veth", "peer", "name", peerName, "netns", peer.name);
     await this.ip("address", "add", address, "dev", name);
-    await peer.ip("address", "add", peerAddress, "dev", peerName);
+    if (peerAddress !== null) await peer.ip("address", "add", peerAddress, "dev", peerName);
     await this.ip("link", "set", name, "up");
     await peer.ip("link", "set", peerName, "up");
   }
