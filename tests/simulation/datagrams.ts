@@ -149,7 +149,8 @@ export class DatagramFlow implements UdpHandler {
   }
 
   error(kind: IcmpError): void {
-    if (!this.world.harsh) this.#check(`Was told of ${kind}`);
+    // What was dropped here has cost a packet in pieces its rest, of which the other host tells.
+    if (!this.world.harsh && this.#dropped === 0) this.#check(`Was told of ${kind}`);
   }
 
   /** Judges what came, and gives the ports back. */
@@ -159,7 +160,7 @@ export class DatagramFlow implements UdpHandler {
     if (this.world.harsh) return;
     const sizes = this.plan.sizes.length;
     // What a full queue, or a lack of slots or of room for fragments, has cost was counted where it happened.
-    const excused = dropped(this.#from) + dropped(this.#to);
+    const excused = this.#dropped;
     const lost = this.#came.missing - (sizes - this.#sent);
     const unanswered = this.#back.missing - (sizes - this.#answered);
     if (lost > excused) {
@@ -177,6 +178,13 @@ export class DatagramFlow implements UdpHandler {
       Math.max(...sizes)
     } bytes every ${gap} µs, answers ${answers}: sent ${this.#sent}, ${this.#came.missing} missing, answered ` +
       `${this.#answered}, ${this.#back.missing} missing`;
+  }
+
+  /** Packets that either host has dropped, and those that lack a piece for it. */
+  get #dropped(): number {
+    const causes = dropped(this.#from) + dropped(this.#to);
+    const late = [this.#from, this.#to].map(({ stack }) => stack.reassembler.counters.timedOut);
+    return causes === 0 ? 0 : causes + late[0]! + late[1]!;
   }
 
   #send(number: number): void {
@@ -228,7 +236,7 @@ export class DatagramFlow implements UdpHandler {
 
 /** Packets that a host has dropped for want of something. */
 function dropped({ stack, nic, interface: { counters, arp, nd } }: Host): number {
-  const { evicted, timedOut, dropped: { exhausted } } = stack.reassembler.counters;
-  return evicted + timedOut + exhausted + nic.counters.transmitExhausted + counters.sendRefused +
+  const { evicted, dropped: { exhausted } } = stack.reassembler.counters;
+  return evicted + exhausted + nic.counters.transmitExhausted + counters.sendRefused +
     arp.counters.queueOverflow + (nd?.counters.queueOverflow ?? 0);
 }
