@@ -256,3 +256,14 @@ Deno.test("PacketSocketDevice counts what finds no free slot, and goes on", asyn
     to.close();
   }
 });
+
+Deno.test("PacketSocketDevice allocates nothing a frame, sent, received or answered in place", async () => {
+  await using namespace = await pair();
+  const program = new URL("../tests/harness/programs/packet_socket_garbage.ts", import.meta.url).pathname;
+  const { stdout } = await namespace.run(Deno.execPath(), [
+    ...["run", "-A", "--no-check", "--v8-flags=--expose-gc", program],
+  ], { deadline: 60_000 });
+  const { answers, expected, bytes } = JSON.parse(stdout);
+  assert.equal(answers, expected);
+  assert.ok(bytes < 2, `${bytes} bytes a frame`);
+});

@@ -91,7 +91,8 @@ export class IoVectors {
   /** Adds `length` bytes of `region` from `offset`. The caller keeps to the capacity. */
   add(region: Region, offset: number, length: number): void {
     const words = this.#words;
-    const address = (region.address === 0 ? addressOf(region) : region.address) + offset;
+    if (region.address === 0) addressOf(region);
+    const address = region.address + offset;
     const at = this.count++ * WORDS;
     words[at] = address >>> 0;
     words[at + 1] = address / 0x1_0000_0000;
