@@ -340,7 +340,8 @@ function inputAck(c: TcpConnection, s: Segment, now: number): boolean {
     challenge(c, now);
     return false;
   }
-  if (before(ack, c.sndUna - Math.max(c.maxSndWnd, 65535) | 0)) {
+  // Nor is what lies further back than anything that was ever acknowledged.
+  if (before(ack, c.sndUna - Math.min(c.maxSndWnd, c.bytesAcked) | 0)) {
     c.tcp.counters.badAcks++;
     challenge(c, now);
     return false;

@@ -21,6 +21,19 @@ interface Pending {
   call: number;
   /** What time of it is still to be told: scheduled, sent, acknowledged. */
   stamps: number;
+  /** The same of each time that its last byte is sent, and when that was, in µs; -1 before. */
+  each: number;
+  sentAt: number;
+}
+
+/** When a byte in flight was sent last, in µs of the stack's clock; -1 for none. @param offset From the first in flight. */
+function lastSent(c: TcpConnection, offset: number): number {
+  const { records } = c.tcp;
+  const sequence = c.sendBase + offset | 0;
+  for (let r = c.head; r >= 0; r = records.next[r]!) {
+    if ((records.end[r]! - sequence | 0) > 0) return records.sentAt[r]!;
+  }
+  return -1;
 }
 
 /** The error queue of one socket. */
@@ -61,7 +74,8 @@ export class ErrorQueue {
     const call = zeroCopy ? this.#calls++ : -1;
     const told = stamps !== 0 && (stamping & K.SOF_TIMESTAMPING_SOFTWARE!) !== 0;
     if ((call < 0 && !told) || this.#pending.length >= MOST) return;
-    this.#pending.push({ end: this.#written, call, stamps: told ? stamps : 0 });
+    const each = told ? stamps & ~K.SOF_TIMESTAMPING_TX_ACK! : 0;
+    this.#pending.push({ end: this.#written, call, stamps: told ? stamps : 0, each, sentAt: -1 });
   }
 
   /** Looks at what has happened to what was written. @param now In µs from the start of the script. */
@@ -72,6 +86,10 @@ export class ErrorQueue {
     for (let i = 0; i < this.#pending.length; i++) {
       const one = this.#pending[i]!;
       const id = this.#numbered ? one.end - this.#numberedFrom - 1 : 0;
+      const at = one.each === 0 || acked >= one.end || sent < one.end ? -1 : lastSent(c, one.end - acked - 1);
+      // Sent again, it is told of again.
+      if (at >= 0 && one.sentAt >= 0 && at !== one.sentAt) one.stamps |= one.each;
+      if (at >= 0) one.sentAt = at;
       if (sent >= one.end) {
         this.#stamp(one, K.SOF_TIMESTAMPING_TX_SCHED!, K.SCM_TSTAMP_SCHED!, id, now);
         this.#stamp(one, K.SOF_TIMESTAMPING_TX_SOFTWARE!, K.SCM_TSTAMP_SND!, id, now);

@@ -53,7 +53,10 @@ export function sendFastOpen(
     if (!wait && copied > 0) return { run: () => result(copied), deadline: Infinity };
     if (!wait) throw new SysError("EINPROGRESS");
   } else if (!socket.connection.connecting) {
-    throw new SysError("EISCONN");
+    if (!socket.connecting) throw new SysError("EISCONN");
+    // The end of the handshake is told by this call.
+    socket.connecting = false;
+    return socket.write(length, flags);
   } else if (!wait) {
     throw new SysError("EALREADY");
   } else {

@@ -327,6 +327,8 @@ export class Kernel {
     }
     const { address, port } = socket.deferred ??
       { address: at.address ?? remoteAddress, port: at.port ?? connectPort };
+    const nowhere = to !== undefined && (to.kind === "symbol" || (to.kind === "number" && to.value === 0));
+    if (nowhere && socket.connection === null && socket.deferred === null) throw new SysError("EINVAL");
     const attempt = this.#catching(() => sendFastOpen(socket, length, flags, address, port));
     this.#watcher.connected(socket);
     return attempt();
