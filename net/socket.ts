@@ -136,7 +136,9 @@ export class Socket implements ConnectionHandler {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#failWaiting(this.#closedError());
+    this.#settle();
+    // An error costs more than the rest of closing: it is made for those who wait.
+    if (this.#waits) this.#failWaiting(this.#closedError());
     if (!this.#over) this.connection.close();
   }
 
@@ -213,7 +215,7 @@ export class Socket implements ConnectionHandler {
       this.#readDone = this.#readFailed = null;
       done(null);
     }
-    this.#failWaiting(this.#error ?? this.#brokenPipe());
+    if (this.#waits) this.#failWaiting(this.#error ?? this.#brokenPipe());
     this.onclosed?.(this.#error);
   }
 
@@ -238,6 +240,11 @@ export class Socket implements ConnectionHandler {
     this.#target = null;
     this.#readDone = this.#readFailed = null;
     done(count);
+  }
+
+  /** Whether a read or a write waits. */
+  get #waits(): boolean {
+    return this.#readDone !== null || this.#writeDone !== null;
   }
 
   #failWaiting(error: Error): void {
