@@ -484,6 +484,35 @@ Deno.test("HttpServer closes clients that are too slow", async () => {
   stalled.conn.close();
 });
 
+Deno.test("HttpServer does no more for a client that pipelines and does not read than its ring holds, and then resets it", async () => {
+  let asked = 0;
+  const body = "x".repeat(2000);
+  await using fixture = new Fixture(() => (asked++, new Response(body)), { limits: { stallTimeout: 60 } });
+  const client = await fixture.client();
+  const reader = await fixture.client();
+  const gone = client.send(GET.repeat(20_000)).then(() => "taken", (error) => error);
+  // Others do not notice.
+  await reader.send(GET);
+  await reader.expect(/x{2000}$/);
+  assert.ok(await gone instanceof Deno.errors.ConnectionReset);
+  // Both ends' rings are full of responses, and one waits.
+  assert.ok(asked <= 2 * RING / body.length + 3, `${asked} requests were answered`);
+  client.conn.close();
+  reader.conn.close();
+});
+
+Deno.test("HttpServer bounds empty lines and fields without end", async () => {
+  await using fixture = new Fixture(() => new Response("x"), { limits: { headerSize: 8192 } });
+  for (
+    const [start, again] of [["", "\r\n"], ["GET / HTTP/1.1\r\nHost: h\r\n", "A: b\r\n"], ["GET /", "a"]]
+  ) {
+    const client = await fixture.client();
+    await client.send(start! + again!.repeat(Math.ceil(20_000 / again!.length)));
+    assert.match(await client.rest(), /^HTTP\/1.1 431 /);
+    client.conn.close();
+  }
+});
+
 Deno.test("HttpServer leaves a slow handler alone", async () => {
   const limits = { headerTimeout: 20, keepAliveTimeout: 20, stallTimeout: 20 };
   await using fixture = new Fixture(async () => {
