@@ -139,7 +139,7 @@ function openHere(name: string): PacketSocket {
       !set(IGNORE_OUTGOING, 1)
     ) {
       throw new Deno.errors.NotSupported(
-        `Cannot set up a packet socket on "${name}": ${errnoText(errno())}; it takes Linux 4.20 or newer`,
+        `Cannot set up a packet socket on "${name}": ${errnoText(errno())}; it takes Linux 6.2 or newer`,
       );
     }
   } catch (error) {

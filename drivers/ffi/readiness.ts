@@ -51,10 +51,8 @@ class BellWaiter implements Waiter {
   #closed = false;
   readonly #rang = (): void => {
     if (this.#closed) return;
-    // The pipe has read the bell already.
-    if (this.#inner.pending !== 0) this.#inner.pending = 0;
-    else libc().read(this.#bell, this.#countPointer, 8);
-    this.#answered();
+    this.#silence();
+    this.#takeAnswer();
     const wake = this.#wake;
     this.#wake = null;
     wake?.();
@@ -81,7 +79,10 @@ class BellWaiter implements Waiter {
   start(wake: () => void): void {
     this.#wake = wake;
     // It may have rung while nobody waited for it.
-    if (this.#asked && libc().read(this.#bell, this.#countPointer, 8) === 8) this.#answered();
+    if (this.#asked) {
+      this.#takeAnswer();
+      if (!this.#asked) this.#silence();
+    }
     if (!this.#asked) {
       if (libc().ioSubmit(SYS_IO_SUBMIT, this.#context, 1, this.#requests) === 1) this.#asked = true;
       // Rather awake for nothing than asleep for ever.
@@ -104,9 +105,20 @@ class BellWaiter implements Waiter {
     libc().close(this.#fd);
   }
 
-  /** Takes what the kernel says about the request from where it says so. */
-  #answered(): void {
+  /**
+   * Looks whether the kernel has answered the request. The bell does not tell: it may have been read by the pipe after it
+   * was stopped, or ring a moment later than the answer is there.
+   */
+  #takeAnswer(): void {
+    const tail = Atomics.load(this.#completions, TAIL);
+    if (tail === Atomics.load(this.#completions, HEAD)) return;
+    Atomics.store(this.#completions, HEAD, tail);
     this.#asked = false;
-    Atomics.store(this.#completions, HEAD, Atomics.load(this.#completions, TAIL));
+  }
+
+  /** Silences the bell, unless the pipe has read it already. */
+  #silence(): void {
+    if (this.#inner.pending === 0) libc().read(this.#bell, this.#countPointer, 8);
+    this.#inner.pending = 0;
   }
 }
