@@ -30,6 +30,8 @@ export function sendSyn(c: TcpConnection, now: number): void {
   records.segments[r] = 1;
   records.flags[r] = SYN_RECORD;
   c.sndNxt = c.iss + 1 | 0;
+  // Its owner's time for an answer begins here, and not with the second one (as Linux).
+  if (c.state === State.SynSent && c.userTimeout > 0) c.firstRetransmission = now;
   stamp(c, r, true, now);
   link(c, r);
   if (c.fastOpen !== null && c.state === State.SynSent) sendSynData(c, now);

@@ -211,7 +211,7 @@ function expireRetransmit(c: TcpConnection, now: number): void {
   const { deferred } = c;
   const defer = deferred ? c.listener?.deferRetries ?? 0 : 0;
   const over = c.timeouts > Math.max(most, defer) ||
-    now - c.firstRetransmission >= (c.userTimeout || Infinity);
+    c.timeouts > 1 && now - c.firstRetransmission >= (c.userTimeout || Infinity);
   if (c.fastOpen !== null) noteTimeout(c, over, now);
   if (over) {
     c.tcp.counters.timedOut++;

@@ -92,6 +92,21 @@ export class LinuxReceiveMemory implements ReceiveMemory {
     return this.#threshold;
   }
 
+  /** Bytes of memory that it may take. */
+  get bytes(): number {
+    return this.#buffer.bytes;
+  }
+
+  /** SO_RCVLOWAT: makes room for as much, where SO_RCVBUF does not say otherwise. */
+  reserve(c: TcpConnection, payload: number): void {
+    if (!this.#start(c) || this.#buffer.fixed) return;
+    const window = Math.min(payload, this.#buffer.most >> 1);
+    const bytes = Math.floor(window * 2 ** RATIO_BITS / this.#ratio);
+    if (bytes <= this.#buffer.bytes) return;
+    this.#buffer.bytes = bytes;
+    this.#setClamp(window);
+  }
+
   /** SO_RCVBUF. @param bytes Of memory. */
   resize(c: TcpConnection, bytes: number): void {
     this.#start(c);

@@ -283,6 +283,11 @@ export class SocketOptions {
         return this.#values.has(name) ? this.#number(level, name) : host.stack.tcp.settings.synRetries;
       case "TCP_QUICKACK":
         return c === null ? 1 : c.interactive ? 0 : 1;
+      case "SO_RCVBUF":
+        return (c === null ? null : this.#memory(c)?.bytes) ?? this.#values.get(name) ??
+          host.stack.tcp.settings.receiveDefault;
+      case "SO_SNDBUF":
+        return this.#values.get(name) ?? c?.sendLimit ?? host.stack.tcp.settings.sendDefault;
       case "SO_SNDBUFFORCE":
       case "SO_RCVBUFFORCE":
         throw new SysError("ENOPROTOOPT");
@@ -355,6 +360,9 @@ export class SocketOptions {
         break;
       case "SO_RCVBUF":
         this.#memory(c)?.resize(c, this.#number("SOL_SOCKET", "SO_RCVBUF"));
+        break;
+      case "SO_RCVLOWAT":
+        this.#memory(c)?.reserve(c, n);
         break;
       case "SO_SNDBUF":
         c.sendLimit = c.sendMost = this.#number("SOL_SOCKET", "SO_SNDBUF");
