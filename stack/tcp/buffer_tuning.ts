@@ -22,7 +22,7 @@ const UNKNOWN_ROUND = 100_000;
  */
 export function tuneReceiveBuffer(c: TcpConnection, now: number): void {
   const taken = c.bytesReceived - c.readable;
-  const { srtt } = c.rtt;
+  const { srtt } = c;
   const round = srtt === 0 ? UNKNOWN_ROUND : srtt > LEAST_ROUND ? srtt : LEAST_ROUND;
   if (now - c.tuneAt > ROUNDS * round) {
     c.tuneAt = now;

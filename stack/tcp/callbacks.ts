@@ -68,7 +68,7 @@ export function tellClosed(c: TcpConnection): void {
   // What has arrived can still be read after an orderly end.
   if (c.error === null && !c.orphan && c.readable > 0) return;
   if (c.error === null && !c.orphan && c.finReceived && !c.finishedTold) offerWaiting(c);
-  if (c.state === State.Closed && c.readable === 0) c.receiveRing.free();
+  if (c.state === State.Closed && c.readable === 0) c.receiveRing = c.receiveRing.free();
   // Who sets a handler later is told by `resume`.
   if (c.handler === null) return;
   c.closeDue = false;
@@ -82,6 +82,6 @@ export function tellClosed(c: TcpConnection): void {
   }
   if (c.state === State.Closed && !c.keepUnread) {
     c.readable = 0;
-    c.receiveRing.free();
+    c.receiveRing = c.receiveRing.free();
   }
 }

@@ -31,18 +31,6 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
     return this.path.destination;
   }
 
-  get srtt(): number {
-    return this.rtt.srtt;
-  }
-
-  get minRtt(): number {
-    return this.rtt.min;
-  }
-
-  get latestRtt(): number {
-    return this.rtt.latest;
-  }
-
   /** Segments in the network, as far as is known. */
   get inFlight(): number {
     return this.packetsOut - this.sackedOut - this.lostOut + this.retransOut;
@@ -84,11 +72,12 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
     const taken = Math.min(length, this.writeSpace);
     if (taken < length) this.writeBlocked = this.writable;
     if (taken === 0) return 0;
-    const ring = this.sendRing;
+    let ring = this.sendRing;
     const needed = this.sendQueued + taken;
     // Twice what is needed, so that a stream of small writes does not copy the ring at each.
     if (needed > ring.capacity) {
-      ring.grow(Math.min(Math.max(needed, ring.capacity * 2), ceiling(this.sendLimit)), this.sendQueued);
+      const room = Math.min(Math.max(needed, ring.capacity * 2), ceiling(this.sendLimit));
+      this.sendRing = ring = ring.grow(room, this.sendQueued);
     }
     ring.put(this.sendQueued, bytes, offset, taken);
     written(this, this.sendBase + this.sendQueued | 0, taken);
@@ -113,7 +102,7 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
     else if (this.receiveLimit < this.receiveMost) tuneReceiveBuffer(this, this.tcp.stack.now);
     measureTaken(this, this.tcp.stack.now);
     if (this.readable === 0) {
-      if (this.assembler === null || this.assembler.count === 0) this.receiveRing.free();
+      if (this.assembler === null || this.assembler.count === 0) this.receiveRing = this.receiveRing.free();
       if (this.finReceived && !this.finishedTold) this.resume();
     }
     // Who reads everything waits for what comes next: the peer should not wait for a timer (as Linux has it).
@@ -191,7 +180,7 @@ export class TcpConnection extends ConnectionState implements Connection, RateSt
   #discard(): void {
     this.orphan = true;
     this.readable = 0;
-    this.receiveRing.free();
+    this.receiveRing = this.receiveRing.free();
     if (this.closeDue) this.tcp.markDirty(this);
   }
 

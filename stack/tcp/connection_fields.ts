@@ -5,9 +5,11 @@
  */
 
 import { packed, type PackedClass } from "./packed.ts";
+import { RTO_BOUNDS, RTT_NUMBERS } from "./rtt.ts";
 
 /** Numbers that are no small integers: times in µs, and totals. */
 const NUMBERS = {
+  ...RTT_NUMBERS,
   // Congestion and recovery.
   /** When data was sent last, in µs. */
   lastSent: -Infinity,
@@ -19,7 +21,8 @@ const NUMBERS = {
   deliveredAt: 0,
   /** When the first segment of the flight that is being sampled was sent, in µs. */
   firstSentAt: 0,
-  /** µs of the latest good sample of the delivery rate. */
+  /** The latest good sample of the delivery rate: segments, in µs. */
+  deliverySegments: 0,
   deliveryInterval: 0,
   // RACK (RFC 8985).
   rackTime: -Infinity,
@@ -50,6 +53,7 @@ const NUMBERS = {
 
 /** Numbers that stay what they are for most connections. */
 const RARE_NUMBERS = {
+  ...RTO_BOUNDS,
   // Sending (RFC 9293, section 3.3.1).
   /** Most that `sendLimit` grows to. */
   sendMost: 0,

@@ -18,8 +18,7 @@ import type { FastOpenState } from "./fast_open.ts";
 import type { TcpListener } from "./listener.ts";
 import type { MtuProbing } from "./mtu_probing.ts";
 import type { ReceiveMemory } from "./receive_memory.ts";
-import { Ring } from "./ring.ts";
-import { RttEstimator } from "./rtt.ts";
+import type { Ring } from "./ring.ts";
 import type { SourceCounts } from "./source_counts.ts";
 import type { Tracer } from "./trace.ts";
 import type { Tcp } from "./tcp.ts";
@@ -97,7 +96,7 @@ export abstract class ConnectionState extends ConnectionFields implements TimerO
   maxSndWnd = 0;
   /** The peer's window shift. */
   sndShift = 0;
-  readonly sendRing: Ring;
+  sendRing: Ring;
   /** Sequence number of the first byte in {@link sendRing}. */
   sendBase = 0;
   /** Bytes in {@link sendRing}. */
@@ -155,12 +154,9 @@ export abstract class ConnectionState extends ConnectionFields implements TimerO
   lost = 0;
   /** {@link delivered} up to which samples tell of the application, not of the network; 0 for none. A SYN has no data behind it. */
   appLimitedUntil = 1;
-  /** Segments of the latest good sample of the delivery rate. */
-  deliverySegments = 0;
 
   /** What routers have said of the path that ends no connection (RFC 1122, section 4.2.3.9); the reason of a time-out. */
   softError: StackErrorCode | null = null;
-  readonly rtt: RttEstimator = new RttEstimator();
 
   // RACK (RFC 8985).
   rackEnd = 0;
@@ -178,7 +174,7 @@ export abstract class ConnectionState extends ConnectionFields implements TimerO
   receiveMemory: ReceiveMemory | null = null;
   /** Bytes that may wait to be taken; grows to {@link receiveMost} with what is taken. */
   receiveLimit: number;
-  readonly receiveRing: Ring;
+  receiveRing: Ring;
   /** In-order bytes in {@link receiveRing}. */
   readable = 0;
   /** Of these, bytes that the handler is looking at right now. */
@@ -248,8 +244,8 @@ export abstract class ConnectionState extends ConnectionFields implements TimerO
       ? Math.min(settings.receiveDefault >> 1, this.receiveMost)
       : this.receiveMost;
     this.congestion = tcp.makeCongestion();
-    this.sendRing = new Ring(tcp.pool, true);
-    this.receiveRing = new Ring(tcp.pool);
+    this.sendRing = tcp.pool.emptySend;
+    this.receiveRing = tcp.pool.emptyReceive;
   }
 
   abstract expire(timer: Timer, now: number): void;

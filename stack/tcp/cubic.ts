@@ -32,111 +32,97 @@ const RTT_SAMPLES = 8;
 const CSS_ROUNDS = 5;
 const CSS_DIVISOR = 4;
 
+/** What congestion avoidance remembers (RFC 9438, section 4.1.2): nothing before slow start has ended for the first time. */
+class Curve {
+  /** W_max: the window before the last reduction, in segments. */
+  wMax = 0;
+  /** {@link wMax} before the latest reduction. */
+  wMaxBefore = 0;
+  /** When this congestion avoidance epoch began, in µs; `Infinity` when none is under way. */
+  epoch = Infinity;
+  /** Time from the epoch to the plateau, in 1024ths of a second. */
+  k = 0;
+  /** The plateau, in segments. */
+  plateau = 0;
+  /** The window that Reno would have, in segments, and what was acknowledged towards its growth. */
+  wEst = 0;
+  acked = 0;
+  /** Segments acknowledged for one of growth, and for which window and when that was worked out. */
+  every = 0;
+  forWindow = 0;
+  lookedAt = -Infinity;
+}
+
+/** Conservative slow start (RFC 9406, section 4.2). */
+class ConservativeStart {
+  /** Rounds that are left; 0 outside of it. */
+  rounds = 0;
+  baseline = Infinity;
+  count = 0;
+}
+
 /** CUBIC of one connection. */
 export class Cubic implements Congestion {
-  readonly name = "cubic";
-  readonly rateControl: RateControl | null = null;
-  /** W_max: the window before the last reduction, in segments. */
-  #wMax = 0;
-  /** {@link #wMax} before the latest reduction. */
-  #wMaxBefore = 0;
-  /** When this congestion avoidance epoch began, in µs; `Infinity` when none is under way. */
-  #epoch = Infinity;
-  /** Time from the epoch to the plateau, in 1024ths of a second. */
-  #k = 0;
-  /** The plateau, in segments. */
-  #plateau = 0;
-  /** The window that Reno would have, in segments, and what was acknowledged towards its growth. */
-  #wEst = 0;
-  #acked = 0;
-  /** Segments acknowledged for one of growth, and for which window and when that was worked out. */
-  #every = 0;
-  #forWindow = 0;
-  #lookedAt = -Infinity;
+  #curve: Curve | null = null;
+  #css: ConservativeStart | null = null;
 
   /** Segments acknowledged in this round of HyStart++; a round lasts a window. */
   #roundLeft = 0;
   #roundRtt = Infinity;
   #lastRoundRtt = Infinity;
   #samples = 0;
-  /** Rounds of conservative slow start that are left; 0 outside of it. */
-  #cssRounds = 0;
-  #cssBaseline = Infinity;
-  #cssCount = 0;
+
+  get name(): string {
+    return "cubic";
+  }
+
+  get rateControl(): RateControl | null {
+    return null;
+  }
 
   acked(state: CongestionState, acked: number, now: number): void {
     if (state.cwnd < state.ssthresh) {
       this.#hystart(state, acked);
       if (state.cwnd < state.ssthresh) {
-        if (this.#cssRounds > 0) {
-          this.#cssCount += acked;
-          acked = Math.floor(this.#cssCount / CSS_DIVISOR);
-          this.#cssCount %= CSS_DIVISOR;
+        const css = this.#css;
+        if (css !== null && css.rounds > 0) {
+          css.count += acked;
+          acked = Math.floor(css.count / CSS_DIVISOR);
+          css.count %= CSS_DIVISOR;
         }
         acked = slowStart(state, acked);
         if (acked === 0) return;
       }
     }
-    this.#avoid(state, acked, now);
+    avoid(this.#curve ??= new Curve(), state, acked, now);
   }
 
   reduce(state: CongestionState): number {
-    this.#wMaxBefore = this.#wMax;
-    this.#epoch = Infinity;
+    const curve = this.#curve ??= new Curve();
+    const { wMax } = curve;
+    curve.wMaxBefore = wMax;
+    curve.epoch = Infinity;
     // Fast convergence (section 4.7): a flow that lost before it regained its window makes room.
-    this.#wMax = state.cwnd < this.#wMax ? Math.floor(state.cwnd * (SCALE + BETA) / (2 * SCALE)) : state.cwnd;
+    curve.wMax = state.cwnd < wMax ? Math.floor(state.cwnd * (SCALE + BETA) / (2 * SCALE)) : state.cwnd;
     return Math.max(Math.floor(state.cwnd * BETA / SCALE), 2);
   }
 
   timedOut(): void {
-    this.#epoch = Infinity;
-    this.#wMax = 0;
+    const curve = this.#curve;
+    if (curve !== null) {
+      curve.epoch = Infinity;
+      curve.wMax = 0;
+    }
     this.#lastRoundRtt = this.#roundRtt = Infinity;
-    this.#cssRounds = this.#roundLeft = 0;
+    this.#roundLeft = 0;
+    if (this.#css !== null) this.#css.rounds = 0;
   }
 
   undone(): void {
-    this.#wMax = this.#wMaxBefore;
-    this.#epoch = Infinity;
-  }
-
-  /** Congestion avoidance (RFC 9438, section 4), in whole segments as Linux counts them. */
-  #avoid(state: CongestionState, acked: number, now: number): void {
-    this.#acked += acked;
-    if (state.cwnd !== this.#forWindow || now - this.#lookedAt > SAME_WINDOW) this.#look(state, acked, now);
-    additiveIncrease(state, this.#every, acked);
-  }
-
-  #look(state: CongestionState, acked: number, now: number): void {
-    const { cwnd } = state;
-    if (this.#epoch === Infinity || now - this.#lookedAt >= TICK) {
-      this.#forWindow = cwnd;
-      this.#lookedAt = now;
-      if (this.#epoch === Infinity) this.#begin(cwnd, acked, now);
-      const t = Math.floor((now - this.#epoch + state.minRtt) * SCALE / 1e6);
-      const off = Math.abs(t - this.#k) / SCALE;
-      const delta = Math.floor(C / SCALE * off * off * off);
-      const target = t < this.#k ? this.#plateau - delta : this.#plateau + delta;
-      this.#every = target > cwnd ? Math.floor(cwnd / (target - cwnd)) : 100 * cwnd;
-      if (this.#wMax === 0) this.#every = Math.min(this.#every, UNKNOWN_ROOM);
-    }
-    const step = Math.max(Math.floor(cwnd * FRIENDLY / 8), 1);
-    if (this.#acked > step) {
-      const steps = Math.ceil(this.#acked / step) - 1;
-      this.#acked -= steps * step;
-      this.#wEst += steps;
-    }
-    if (this.#wEst > cwnd) this.#every = Math.min(this.#every, Math.floor(cwnd / (this.#wEst - cwnd)));
-    // Never by more than half of the window a round trip.
-    this.#every = Math.max(this.#every, 2);
-  }
-
-  #begin(cwnd: number, acked: number, now: number): void {
-    this.#epoch = now;
-    this.#acked = acked;
-    this.#wEst = cwnd;
-    this.#plateau = Math.max(this.#wMax, cwnd);
-    this.#k = this.#wMax > cwnd ? Math.floor(Math.cbrt((this.#wMax - cwnd) * SCALE / C) * SCALE) : 0;
+    const curve = this.#curve;
+    if (curve === null) return;
+    curve.wMax = curve.wMaxBefore;
+    curve.epoch = Infinity;
   }
 
   #hystart(state: CongestionState, acked: number): void {
@@ -145,7 +131,8 @@ export class Cubic implements Congestion {
       this.#roundRtt = Infinity;
       this.#samples = 0;
       this.#roundLeft = state.cwnd;
-      if (this.#cssRounds > 0 && --this.#cssRounds === 0) {
+      const css = this.#css;
+      if (css !== null && css.rounds > 0 && --css.rounds === 0) {
         state.ssthresh = state.cwnd;
         return;
       }
@@ -155,9 +142,10 @@ export class Cubic implements Congestion {
     this.#samples++;
     if (state.latestRtt < this.#roundRtt) this.#roundRtt = state.latestRtt;
     if (this.#samples < RTT_SAMPLES || this.#lastRoundRtt === Infinity) return;
-    if (this.#cssRounds > 0) {
+    const css = this.#css;
+    if (css !== null && css.rounds > 0) {
       // The delay went away again: it was a burst, not the bottleneck.
-      if (this.#roundRtt < this.#cssBaseline) this.#cssRounds = 0;
+      if (this.#roundRtt < css.baseline) css.rounds = 0;
       return;
     }
     const eighth = this.#lastRoundRtt / 8;
@@ -167,8 +155,48 @@ export class Cubic implements Congestion {
       ? MAX_RTT_THRESH
       : eighth;
     if (this.#roundRtt >= this.#lastRoundRtt + threshold) {
-      this.#cssBaseline = this.#roundRtt;
-      this.#cssRounds = CSS_ROUNDS;
+      const css = this.#css ??= new ConservativeStart();
+      css.baseline = this.#roundRtt;
+      css.rounds = CSS_ROUNDS;
     }
   }
+}
+
+/** Congestion avoidance (RFC 9438, section 4), in whole segments as Linux counts them. */
+function avoid(curve: Curve, state: CongestionState, acked: number, now: number): void {
+  curve.acked += acked;
+  if (state.cwnd !== curve.forWindow || now - curve.lookedAt > SAME_WINDOW) look(curve, state, acked, now);
+  additiveIncrease(state, curve.every, acked);
+}
+
+function look(curve: Curve, state: CongestionState, acked: number, now: number): void {
+  const { cwnd } = state;
+  if (curve.epoch === Infinity || now - curve.lookedAt >= TICK) {
+    curve.forWindow = cwnd;
+    curve.lookedAt = now;
+    if (curve.epoch === Infinity) begin(curve, cwnd, acked, now);
+    const t = Math.floor((now - curve.epoch + state.minRtt) * SCALE / 1e6);
+    const off = Math.abs(t - curve.k) / SCALE;
+    const delta = Math.floor(C / SCALE * off * off * off);
+    const target = t < curve.k ? curve.plateau - delta : curve.plateau + delta;
+    curve.every = target > cwnd ? Math.floor(cwnd / (target - cwnd)) : 100 * cwnd;
+    if (curve.wMax === 0) curve.every = Math.min(curve.every, UNKNOWN_ROOM);
+  }
+  const step = Math.max(Math.floor(cwnd * FRIENDLY / 8), 1);
+  if (curve.acked > step) {
+    const steps = Math.ceil(curve.acked / step) - 1;
+    curve.acked -= steps * step;
+    curve.wEst += steps;
+  }
+  if (curve.wEst > cwnd) curve.every = Math.min(curve.every, Math.floor(cwnd / (curve.wEst - cwnd)));
+  // Never by more than half of the window a round trip.
+  curve.every = Math.max(curve.every, 2);
+}
+
+function begin(curve: Curve, cwnd: number, acked: number, now: number): void {
+  curve.epoch = now;
+  curve.acked = acked;
+  curve.wEst = cwnd;
+  curve.plateau = Math.max(curve.wMax, cwnd);
+  curve.k = curve.wMax > cwnd ? Math.floor(Math.cbrt((curve.wMax - cwnd) * SCALE / C) * SCALE) : 0;
 }

@@ -86,7 +86,7 @@ export class RateSampler implements RateSample {
     const elapsed = now - this.priorDeliveredAt;
     const interval = elapsed > this.#sendElapsed ? elapsed : this.#sendElapsed;
     // Shorter than the shortest round trip: a retransmission whose first copy arrived, or squeezed ACKs.
-    if (interval < c.rtt.min || interval <= 0) return;
+    if (interval < c.minRtt || interval <= 0) return;
     this.interval = interval;
     // The greatest rate not limited by the application, and any above it.
     if (

@@ -37,9 +37,9 @@ export function drop(c: TcpConnection, error: StackError | null): void {
   // What came before a reset can still be read, unless we have given the connection up ourselves.
   if (c.orphan || error?.code === "ConnectionAborted") {
     c.readable = 0;
-    c.receiveRing.free();
+    c.receiveRing = c.receiveRing.free();
   }
-  if (c.readable === 0) c.receiveRing.free();
+  if (c.readable === 0) c.receiveRing = c.receiveRing.free();
   c.closeDue = true;
   c.offerDue = true;
   c.tcp.markDirty(c);
@@ -74,7 +74,7 @@ function freeSending(c: TcpConnection): void {
     c.retransOut =
       0;
   c.sendQueued = 0;
-  c.sendRing.free();
+  c.sendRing = c.sendRing.free();
   c.sendTimerAt =
     c.ackTimerAt =
     c.keepAliveAt =
@@ -110,7 +110,7 @@ export function orphaned(c: TcpConnection): void {
     return;
   }
   // Time for the peer's FIN to be lost and sent again (as Linux has it).
-  c.lifeTimerAt = c.tcp.stack.now + Math.max(c.finTimeout, 3.5 * c.rtt.rto);
+  c.lifeTimerAt = c.tcp.stack.now + Math.max(c.finTimeout, 3.5 * c.rto);
   c.schedule();
 }
 

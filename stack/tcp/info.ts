@@ -204,7 +204,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
       : 0,
     pacing_rate: c.pacingRate > 0 ? Math.floor(Math.min(c.pacingRate, c.maxPacingRate)) : NO_PACING,
     max_pacing_rate: c.maxPacingRate < Infinity ? Math.floor(c.maxPacingRate) : NO_PACING,
-    rto: Math.round(Math.min(c.rtt.rto * 2 ** Math.min(c.doublings, 16), c.rtt.most)),
+    rto: Math.round(Math.min(c.rto * 2 ** Math.min(c.doublings, 16), c.mostRto)),
     fastopen_client_fail: c.fastOpen?.failure ?? 0,
     ato: 40_000,
     snd_mss: c.mss,
@@ -222,8 +222,8 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     rcv_ssthresh: c.receiveMemory?.threshold ?? Math.min(c.receiveLimit, c.windowClamp),
     rcv_rtt: Math.round(c.receiverRtt),
     rcv_space: Math.max(c.receiveSpace, Math.min(INITIAL_WINDOW * c.rcvMss, c.receiveLimit)),
-    rtt: Math.round(c.rtt.srtt),
-    rttvar: Math.round(c.rtt.mdev),
+    rtt: Math.round(c.srtt),
+    rttvar: Math.round(c.mdev),
     snd_ssthresh: c.ssthresh,
     snd_cwnd: c.cwnd,
     advmss:
@@ -238,7 +238,7 @@ export function tcpInfo(c: TcpConnection): TcpInfo {
     segs_out: c.segmentsOut,
     segs_in: c.segmentsIn,
     notsent_bytes: notSent(c),
-    min_rtt: c.rtt.min === Infinity ? 0xffffffff : Math.round(c.rtt.min),
+    min_rtt: c.minRtt === Infinity ? 0xffffffff : Math.round(c.minRtt),
     data_segs_in: c.dataSegmentsIn,
     data_segs_out: c.dataSegmentsOut,
     busy_time: limitTime(c, Limit.Network, now) + limitTime(c, Limit.Window, now) +

@@ -39,7 +39,7 @@ export function detectLate(c: TcpConnection, now: number): void {
   const records = c.tcp.records;
   let reorderWindow = 0;
   if (c.reordering > 0 || (c.recovery <= Recovery.Reduced && c.sackedOut < c.reorderDegree)) {
-    reorderWindow = Math.min(c.rtt.min / 4 * c.reorderSteps, c.rtt.srtt);
+    reorderWindow = Math.min(c.minRtt / 4 * c.reorderSteps, c.srtt);
   }
   let wait = 0;
   for (let r = c.head; r >= 0; r = records.next[r]!) {

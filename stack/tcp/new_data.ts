@@ -188,8 +188,8 @@ function defers(
   if (limit >= whole || (!last && limit >= length)) return Deferral.None;
   if (limit >= Math.floor(Math.min(c.sndWnd, c.cwnd * c.mss) / 3) || c.head < 0) return Deferral.None;
   // How long until the ACK of what is oldest should come.
-  const wait = c.tcp.records.sentAt[c.head]! + c.rtt.srtt - now;
-  if (wait > Math.min(c.rtt.srtt / 2, DEFER_TIME)) return Deferral.None;
+  const wait = c.tcp.records.sentAt[c.head]! + c.srtt - now;
+  if (wait > Math.min(c.srtt / 2, DEFER_TIME)) return Deferral.None;
   if (limit <= length) return limit < room ? Deferral.WaitsForWindow : Deferral.Waits;
   return (last && c.finQueued) || closes(c, c.sndNxt + length | 0) ? Deferral.None : Deferral.Waits;
 }
@@ -229,7 +229,7 @@ function judgeWindowUse(c: TcpConnection, sent: boolean, deferred: boolean): voi
 /** Halves the window for every time-out of silence, down to where it began (RFC 5681, section 4.1; RFC 2861). */
 function restartAfterIdle(c: TcpConnection, now: number): void {
   const { settings } = c.tcp;
-  const { rto } = c.rtt;
+  const { rto } = c;
   let idle = now - c.lastSent;
   if (!settings.slowStartAfterIdle || idle <= rto || idle === Infinity || c.cwnd <= settings.initialWindow) {
     return;

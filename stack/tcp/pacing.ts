@@ -38,12 +38,12 @@ const NEAR_BONUS = 65_216;
  * more to a peer that is near (as Linux's tcp_tso_autosize). Larger ones would leave a slow link to nobody else.
  */
 export function superSegment(c: TcpConnection): number {
-  const { srtt, min } = c.rtt;
+  const { srtt, minRtt } = c;
   if (c.signatureKey !== null) return c.mss;
   if (srtt === 0) return Infinity;
   const ratio = c.cwnd < c.ssthresh / 2 ? SLOW_START_RATIO : AVOIDANCE_RATIO;
   let bytes = ratio * Math.max(c.cwnd, c.packetsOut) * c.mss * 1e6 / srtt / 1024;
-  const distance = Math.floor(min / NEARNESS);
+  const distance = Math.floor(minRtt / NEARNESS);
   if (distance < 32) bytes += NEAR_BONUS / (1 << distance >>> 0);
   return Math.max(Math.floor(bytes / c.mss), c.tcp.settings.leastSuperSegments, 1) * c.mss;
 }
@@ -61,14 +61,14 @@ export function spend(c: TcpConnection, length: number, now: number): void {
   const cost = length * 1e6 / rateOf(c);
   // Only what pacing itself held back is late; what waited for data or for the window was not meant to leave before.
   const late = c.paceHeld
-    ? Math.min(Math.max(c.rtt.srtt * LATE_SHARE, QUANTUM), MOST_LATE)
+    ? Math.min(Math.max(c.srtt * LATE_SHARE, QUANTUM), MOST_LATE)
     : Math.min(cost, QUANTUM);
   c.nextSendAt = Math.max(c.nextSendAt, now - late) + cost;
 }
 
 /** Follows the window of a control that knows none of pacing. */
 export function updatePacingRate(c: TcpConnection): void {
-  if (c.rtt.srtt === 0) return;
+  if (c.srtt === 0) return;
   const ratio = c.cwnd < c.ssthresh / 2 ? SLOW_START_RATIO : AVOIDANCE_RATIO;
-  c.pacingRate = ratio * Math.max(c.cwnd, c.packetsOut) * c.mss * 1e6 / c.rtt.srtt;
+  c.pacingRate = ratio * Math.max(c.cwnd, c.packetsOut) * c.mss * 1e6 / c.srtt;
 }

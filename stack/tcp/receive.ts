@@ -108,7 +108,7 @@ export function inputData(c: TcpConnection, s: Segment, now: number): void {
   if (length > 0) {
     // After so long a silence its window may be small: it should not have to wait (as Linux).
     const silence = now - c.lastData;
-    if (silence > c.rtt.rto && silence < Infinity) {
+    if (silence > c.rto && silence < Infinity) {
       const offered = Math.floor((c.rcvAdv - c.rcvNxt | 0) / (2 * c.rcvMss)) || 2;
       c.quickAcks = Math.max(c.quickAcks, Math.min(offered, QUICK_ACKS));
     }
@@ -155,12 +155,11 @@ const LONG_SEGMENT = 16_384;
 
 /** Hands in-order data to the handler, and keeps in the ring what it does not take. */
 function deliver(c: TcpConnection, bytes: Bytes, offset: number, length: number): void {
-  const ring = c.receiveRing;
   let taken = 0;
   if (c.readable === 0 && !c.paused && c.handler !== null) {
     taken = callReceive(c, bytes, offset, length);
     if (c.state === State.Closed) return;
-    if (taken > 0 && ring.region !== null) ring.advance(taken);
+    if (taken > 0) c.receiveRing.advance(taken);
     if (taken === length) return;
     pause(c);
     if (c.orphan) {
@@ -171,12 +170,13 @@ function deliver(c: TcpConnection, bytes: Bytes, offset: number, length: number)
   }
   const rest = length - taken;
   const needed = c.readable + rest + heldBeyond(c);
+  let ring = c.receiveRing;
   if (needed > ring.capacity) {
     // What comes in long segments comes in several: to grow with each of them would be to copy all that lies here.
     const ahead = length < LONG_SEGMENT
       ? needed
       : Math.min(c.readable + (c.rcvAdv - c.rcvNxt | 0), 8 * needed);
-    ring.grow(Math.max(needed, ahead), needed);
+    c.receiveRing = ring = ring.grow(Math.max(needed, ahead), needed);
   }
   ring.put(c.readable, bytes, offset + taken, rest);
   c.readable += rest;
@@ -229,7 +229,7 @@ function holdOutOfOrder(
     if (assembler.add(sequence, end)) {
       if (length > 0) {
         const at = c.readable + (sequence - c.rcvNxt | 0);
-        c.receiveRing.grow(Math.max(at + length, kept), kept);
+        c.receiveRing = c.receiveRing.grow(Math.max(at + length, kept), kept);
         c.receiveRing.put(at, bytes, offset, length);
       }
       if (fin) {
@@ -273,15 +273,15 @@ function takeHeld(c: TcpConnection): boolean {
   if ((c.state as State) === State.Closed) return false;
   if (c.assembler !== null && c.assembler.count === 0) {
     c.assembler = null;
-    if (c.readable === 0) c.receiveRing.free();
+    if (c.readable === 0) c.receiveRing = c.receiveRing.free();
   }
   return fin;
 }
 
 /** Offers what waits in the ring to the handler, until it takes less than it is given. */
 export function offer(c: TcpConnection): void {
-  const ring = c.receiveRing;
   while (c.readable > 0 && !c.paused && c.handler !== null) {
+    const ring = c.receiveRing;
     const at = ring.position(0);
     const length = Math.min(c.readable, ring.capacity - at);
     c.lent = length;

@@ -12,6 +12,7 @@ import { RateSampler } from "./delivery_rate.ts";
 import { noteDuplicateReordering, noteReordering, widenReordering } from "./loss_detection.ts";
 import { mtuProbeAcknowledged } from "./mtu_probing.ts";
 import { updatePacingRate } from "./pacing.ts";
+import { resetRtt, sampleRtt } from "./rtt.ts";
 import { join, joinable, splitAt, unmark } from "./scoreboard.ts";
 import { EVER_RETRANSMITTED, SACKED, SYN_RECORD } from "./sent.ts";
 import { after, before, later } from "./sequence.ts";
@@ -119,7 +120,7 @@ function noteDelivered(c: TcpConnection, r: number, inOrder: boolean, now: numbe
   }
   const rtt = now - sentAt;
   // The ACK may be of the first copy (RFC 8985, section 6.2, step 2).
-  if (again && (rtt < c.rtt.min || (inOrder && sample.echoed && isBefore(c, sample.echo, sentAt)))) return;
+  if (again && (rtt < c.minRtt || (inOrder && sample.echoed && isBefore(c, sample.echo, sentAt)))) return;
   c.rackAdvanced = true;
   // Of several, the highest decides how long a segment may take: what an ACK freed early was on its way for longer.
   c.rackRtt = rtt;
@@ -277,7 +278,7 @@ function removeAcknowledged(c: TcpConnection, ack: number, now: number): void {
     c.sendBase = c.sendBase + data | 0;
     c.sendQueued -= data;
     c.bytesAcked += data;
-    if (c.sendQueued === 0) c.sendRing.free();
+    if (c.sendQueued === 0) c.sendRing = c.sendRing.free();
   }
 }
 
@@ -291,17 +292,17 @@ function takeRttSample(c: TcpConnection, options: TcpOptions, advanced: boolean,
   if (inOrder || sacked) {
     const first = inOrder ? sample.firstSentAt : sample.firstSackedAt;
     const last = sacked ? sample.lastSackedAt : sample.lastSentAt;
-    c.rtt.sample(now - first, c.sndUna, c.sndNxt, now - last);
+    sampleRtt(c, now - first, c.sndUna, c.sndNxt, now - last);
   } else if (advanced && c.timestamps && options.timestamps && options.timestampEcho !== 0) {
     // Everything delivered was sent twice: the echo tells which copy it was (RFC 7323, section 4.1).
     const echoed = options.timestampEcho - c.tsOffset | 0;
     const ticks = Math.floor(now / 1000) - echoed | 0;
     if (ticks < 0 || ticks >= 120_000) return;
     const rtt = Math.max(ticks * 1000, 1);
-    c.rtt.sample(rtt, c.sndUna, c.sndNxt, rtt);
+    sampleRtt(c, rtt, c.sndUna, c.sndNxt, rtt);
   } else if (sample.handshake) {
     // Nothing is known of the path, but that it is slow or loses: as it was before RFC 6298 (section 5.7).
-    c.rtt.reset(FALLBACK_RTO);
+    resetRtt(c, FALLBACK_RTO);
     if (c.retransmissions > 1) c.cwnd = 1;
   } else return;
   c.backoff = c.doublings = 0;

@@ -20,6 +20,9 @@ const LEAST_LENT = 65_536;
 /** Largest capacity of a ring, in bytes. */
 export const MAX_CAPACITY = 1 << MAX_BITS;
 
+/** Most rings that are kept for reuse. */
+const SPARE_RINGS = 1024;
+
 /** Blocks of memory by size class (powers of two), for reuse. */
 export class RingPool {
   readonly #free: Region[][] = [];
@@ -33,6 +36,11 @@ export class RingPool {
   used = 0;
   /** Most bytes kept for reuse; what comes back beyond is left to the garbage collector. */
   readonly limit: number;
+
+  /** What all who send nothing, and all who hold nothing that came, have in common. */
+  readonly emptySend: Ring = new Ring(this, true);
+  readonly emptyReceive: Ring = new Ring(this);
+  readonly #rings: Ring[] = [];
 
   /** @param limit Most bytes to keep for reuse. */
   constructor(limit: number = 64 << 20) {
@@ -76,6 +84,20 @@ export class RingPool {
     this.#free[31 - Math.clz32(size) - MIN_BITS]!.push(region);
   }
 
+  /** @returns A ring without memory. */
+  takeRing(sending: boolean): Ring {
+    const ring = this.#rings.pop();
+    if (ring === undefined) return new Ring(this, sending);
+    ring.sending = sending;
+    return ring;
+  }
+
+  /** Takes back a ring that has given up its memory, and returns the one that stands for all such. */
+  giveRing(ring: Ring): Ring {
+    if (this.#rings.length < SPARE_RINGS) this.#rings.push(ring);
+    return ring.sending ? this.emptySend : this.emptyReceive;
+  }
+
   /** A block of the device's, out of which no frame is under way any more; null when there is none. */
   #takeLent(bits: number): Region | null {
     const free = this.#lent[bits - MIN_BITS]!;
@@ -101,12 +123,13 @@ export class Ring {
   /** Position of the head in the block. */
   #head = 0;
   #mask = 0;
-  readonly #sending: boolean;
+  /** Whether what is in it is sent. */
+  sending: boolean;
 
   /** @param pool Where blocks come from. @param sending Whether what is in it is sent. */
   constructor(pool: RingPool, sending: boolean = false) {
     this.#pool = pool;
-    this.#sending = sending;
+    this.sending = sending;
   }
 
   /** Bytes the ring can hold without growing. */
@@ -114,12 +137,19 @@ export class Ring {
     return this.region === null ? 0 : this.#mask + 1;
   }
 
-  /** Makes room for `bytes` bytes from the head, keeping the first `keep`. */
-  grow(bytes: number, keep: number): void {
-    if (bytes <= this.capacity) return;
+  /**
+   * Makes room for `bytes` bytes from the head, keeping the first `keep`.
+   * @returns The ring to use from now on: another one where this one is the empty one of the pool.
+   */
+  grow(bytes: number, keep: number): Ring {
+    if (bytes <= this.capacity) return this;
+    const pool = this.#pool;
+    if (this === pool.emptySend || this === pool.emptyReceive) {
+      return pool.takeRing(this.sending).grow(bytes, 0);
+    }
     if (keep > this.capacity) keep = this.capacity;
     const old = this.region;
-    const region = this.#pool.take(bytes, this.#sending);
+    const region = this.#pool.take(bytes, this.sending);
     if (old !== null) {
       if (keep > 0) this.copyTo(0, region.bytes, 0, keep);
       this.#pool.give(old);
@@ -127,6 +157,7 @@ export class Ring {
     this.region = region;
     this.#head = 0;
     this.#mask = region.bytes.length - 1;
+    return this;
   }
 
   /** Copies bytes in at distance `at` from the head. There must be room. */
@@ -165,11 +196,12 @@ export class Ring {
     this.#head = this.#head + bytes & this.#mask;
   }
 
-  /** Gives the memory back. */
-  free(): void {
-    if (this.region === null) return;
+  /** Gives the memory back, and itself. @returns The ring to use from now on, the pool's empty one. */
+  free(): Ring {
+    if (this.region === null) return this;
     this.#pool.give(this.region);
     this.region = null;
     this.#head = this.#mask = 0;
+    return this.#pool.giveRing(this);
   }
 }

@@ -14,69 +14,84 @@ export const MIN_RTO = 200_000;
 /** Greatest time-out, backed off, in µs. */
 export const MAX_RTO = 120_000_000;
 
-/** The estimator of one connection. Times are µs. */
-export class RttEstimator {
-  /** Least time-out beside the round trip itself, and the greatest. */
-  least: number = MIN_RTO;
-  most: number = MAX_RTO;
+/** What is known of a connection's round trips, as numbers of that connection. Times are µs. */
+export const RTT_NUMBERS = {
   /** Smoothed round-trip time; 0 before the first sample. */
-  srtt = 0;
+  srtt: 0,
   /** Mean deviation. */
-  mdev: number = INITIAL_RTO;
+  mdev: INITIAL_RTO,
   /** Largest mean deviation of this round trip. */
-  #mdevMax = 0;
+  mdevMax: 0,
   /** The deviation the time-out is made of. */
-  rttvar: number = INITIAL_RTO;
+  rttvar: INITIAL_RTO,
   /** Least sample ever; `Infinity` before the first. */
-  min: number = Infinity;
+  minRtt: Infinity,
   /** The sample seen last; 0 before the first. */
-  latest = 0;
+  latestRtt: 0,
   /** Time-out, not backed off. */
-  rto: number = INITIAL_RTO;
+  rto: INITIAL_RTO,
   /** SND.NXT when this round trip began. */
-  #roundEnd = 0;
+  rttRoundEnd: 0,
+};
 
-  /**
-   * Takes a sample of `rtt` µs, at least 1.
-   * @param una SND.UNA after the ACK. @param nxt SND.NXT. @param shortest The same of the segment sent last, in µs.
-   */
-  sample(rtt: number, una: number, nxt: number, shortest: number = rtt): void {
-    if (rtt < 1) rtt = 1;
-    if (shortest < 1) shortest = 1;
-    this.latest = shortest;
-    if (shortest < this.min) this.min = shortest;
-    if (this.srtt === 0) {
-      this.srtt = rtt;
-      this.mdev = rtt / 2;
-      this.rttvar = this.#mdevMax = Math.max(this.mdev, this.least / 4);
-      this.#roundEnd = nxt;
+/** Bounds of the time-out, in µs. */
+export const RTO_BOUNDS = {
+  /** Least time-out beside the round trip itself, and the greatest. */
+  leastRto: MIN_RTO,
+  mostRto: MAX_RTO,
+};
+
+/** A connection, to the estimator. */
+export type RttState = typeof RTT_NUMBERS & Readonly<typeof RTO_BOUNDS>;
+
+/**
+ * Takes a sample of `rtt` µs, at least 1.
+ * @param una SND.UNA after the ACK. @param nxt SND.NXT. @param shortest The same of the segment sent last, in µs.
+ */
+export function sampleRtt(
+  state: RttState,
+  rtt: number,
+  una: number,
+  nxt: number,
+  shortest: number = rtt,
+): void {
+  if (rtt < 1) rtt = 1;
+  if (shortest < 1) shortest = 1;
+  state.latestRtt = shortest;
+  if (shortest < state.minRtt) state.minRtt = shortest;
+  if (state.srtt === 0) {
+    state.srtt = rtt;
+    state.mdev = rtt / 2;
+    state.rttvar = state.mdevMax = Math.max(state.mdev, state.leastRto / 4);
+    state.rttRoundEnd = nxt;
+  } else {
+    let { mdev } = state;
+    let error = rtt - state.srtt;
+    state.srtt += error / 8;
+    if (error < 0) {
+      error = -error - mdev;
+      // A round trip that got much shorter must not make the time-out longer.
+      mdev += error > 0 ? error / 32 : error / 4;
     } else {
-      let error = rtt - this.srtt;
-      this.srtt += error / 8;
-      if (error < 0) {
-        error = -error - this.mdev;
-        // A round trip that got much shorter must not make the time-out longer.
-        this.mdev += error > 0 ? error / 32 : error / 4;
-      } else {
-        this.mdev += (error - this.mdev) / 4;
-      }
-      if (this.mdev > this.#mdevMax) {
-        this.#mdevMax = this.mdev;
-        if (this.#mdevMax > this.rttvar) this.rttvar = this.#mdevMax;
-      }
-      if (after(una, this.#roundEnd)) {
-        if (this.#mdevMax < this.rttvar) this.rttvar -= (this.rttvar - this.#mdevMax) / 4;
-        this.#roundEnd = nxt;
-        this.#mdevMax = this.least / 4;
-      }
+      mdev += (error - mdev) / 4;
     }
-    this.rto = Math.min(this.srtt + 4 * this.rttvar, this.most);
+    state.mdev = mdev;
+    if (mdev > state.mdevMax) {
+      state.mdevMax = mdev;
+      if (mdev > state.rttvar) state.rttvar = mdev;
+    }
+    if (after(una, state.rttRoundEnd)) {
+      if (state.mdevMax < state.rttvar) state.rttvar -= (state.rttvar - state.mdevMax) / 4;
+      state.rttRoundEnd = nxt;
+      state.mdevMax = state.leastRto / 4;
+    }
   }
+  state.rto = Math.min(state.srtt + 4 * state.rttvar, state.mostRto);
+}
 
-  /** Forgets everything but the minimum, after a path has changed (or a SYN timed out, RFC 6298, section 5.7). */
-  reset(rto: number): void {
-    this.srtt = 0;
-    this.mdev = this.rttvar = rto;
-    this.rto = rto;
-  }
+/** Forgets everything but the minimum, after a path has changed (or a SYN timed out, RFC 6298, section 5.7). */
+export function resetRtt(state: RttState, rto: number): void {
+  state.srtt = 0;
+  state.mdev = state.rttvar = rto;
+  state.rto = rto;
 }

@@ -52,7 +52,7 @@ export function waitForMore(c: TcpConnection): void {
     c.tcp.markDirty(c);
     return;
   }
-  const { srtt } = c.rtt;
+  const { srtt } = c;
   const round = srtt > 0 && (c.receiverRtt === 0 || srtt < c.receiverRtt) ? srtt : c.receiverRtt;
   const at = c.tcp.stack.now + Math.min(compressedSackDelay, round / 20);
   if (at >= c.ackTimerAt) return;

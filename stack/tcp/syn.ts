@@ -50,7 +50,7 @@ function retrySyn(c: TcpConnection, now: number): void {
     return;
   }
   c.synDue = true;
-  c.paceTimerAt = now + c.rtt.rto;
+  c.paceTimerAt = now + c.rto;
   c.schedule();
 }
 

@@ -68,7 +68,7 @@ function armWindowTimer(c: TcpConnection, now: number, times: number): void {
   const base = Math.max(backedOff(c, c.doublings), LEAST_PROBE);
   c.sendTimer = SendTimer.Window;
   c.sendTimerAt = Math.min(
-    now + Math.min(base * 2 ** Math.min(times, 16), c.rtt.most),
+    now + Math.min(base * 2 ** Math.min(times, 16), c.mostRto),
     c.userTimeout > 0 ? Math.max(c.firstRetransmission + c.userTimeout, now + 1000) : Infinity,
   );
   c.schedule();
@@ -103,16 +103,16 @@ function armTailProbe(c: TcpConnection, now: number, most: number): void {
     !c.tcp.settings.tailLossProbe || !c.sackPermitted || c.recovery > Recovery.Reduced || c.disorder ||
     c.timeouts > 0 || c.state < State.Established || c.passiveFastOpen
   ) return;
-  const probe = c.rtt.srtt === 0
+  const probe = c.srtt === 0
     ? UNKNOWN_PROBE
-    : 2 * c.rtt.srtt + (c.packetsOut === 1 ? WORST_DELAYED_ACK : LEAST_TIMER);
+    : 2 * c.srtt + (c.packetsOut === 1 ? WORST_DELAYED_ACK : LEAST_TIMER);
   // A probe is never worse than a time-out.
   c.sendTimer = SendTimer.Probe;
   c.sendTimerAt = now + (most > 0 ? Math.min(probe, most) : probe);
 }
 
 function backedOff(c: TcpConnection, times: number): number {
-  return Math.min(c.rtt.rto * (1 << Math.min(times, 16)), c.rtt.most);
+  return Math.min(c.rto * (1 << Math.min(times, 16)), c.mostRto);
 }
 
 /** Whether something waits to be sent and nothing in flight would bring an ACK. */
@@ -234,7 +234,7 @@ function expireRetransmit(c: TcpConnection, now: number): void {
 /** The peer has taken its window back: what is sent again probes it, and counts as no attempt while the peer answers. */
 function expireShut(c: TcpConnection, now: number): void {
   if (c.firstRetransmission === Infinity) c.firstRetransmission = now;
-  const limit = Math.min(2 * c.rtt.most, c.userTimeout || Infinity);
+  const limit = Math.min(2 * c.mostRto, c.userTimeout || Infinity);
   const tried = now - c.firstRetransmission;
   if ((c.userTimeout > 0 && tried >= c.userTimeout) || (now - c.lastReceived > limit && tried > limit)) {
     c.tcp.counters.timedOut++;

@@ -218,12 +218,12 @@ export class Tracer {
 
   /** The retransmission timer has expired. */
   timeout(now: number): void {
-    const { rtt, timeouts } = this.#c;
+    const { rto, timeouts } = this.#c;
     this.#tell({
       time: now,
       name: "timeout",
       timeouts,
-      rto: Math.round(rtt.rto * 2 ** Math.min(timeouts, 16)),
+      rto: Math.round(rto * 2 ** Math.min(timeouts, 16)),
     });
   }
 
@@ -258,17 +258,17 @@ export class Tracer {
       this.#recovery = c.recovery;
       this.#tell({ time: now, name: "recovery", from, to, inFlight: c.inFlight, lost: c.lostOut });
     }
-    if (c.rtt.latest !== this.#latest || c.rtt.srtt !== this.#smoothed) {
-      const { latest, srtt, mdev, min, rto } = c.rtt;
-      this.#latest = latest;
+    if (c.latestRtt !== this.#latest || c.srtt !== this.#smoothed) {
+      const { latestRtt, srtt, mdev, minRtt, rto } = c;
+      this.#latest = latestRtt;
       this.#smoothed = srtt;
       this.#tell({
         time: now,
         name: "rtt",
-        latest: Math.round(latest),
+        latest: Math.round(latestRtt),
         smoothed: Math.round(srtt),
         variation: Math.round(mdev),
-        least: min === Infinity ? 0 : Math.round(min),
+        least: minRtt === Infinity ? 0 : Math.round(minRtt),
         rto: Math.round(rto),
       });
     }

@@ -47,8 +47,8 @@ export function judgeConnection(
   }
   if (c.sendQueued > c.sendRing.capacity) return `Says ${c.sendQueued} bytes lie in ${c.sendRing.capacity}`;
   if (!(c.cwnd >= 1) || !(c.ssthresh >= 2)) return `Has cwnd ${c.cwnd}, ssthresh ${c.ssthresh}`;
-  if (!(c.rtt.rto > 0 && c.rtt.rto <= LONGEST_TIMER) || !(c.rtt.srtt >= 0)) {
-    return `Has RTO ${c.rtt.rto}, SRTT ${c.rtt.srtt}`;
+  if (!(c.rto > 0 && c.rto <= LONGEST_TIMER) || !(c.srtt >= 0)) {
+    return `Has RTO ${c.rto}, SRTT ${c.srtt}`;
   }
   if (!(c.mss >= 1)) return `Has an MSS of ${c.mss}`;
   const window = c.rcvAdv - c.rcvNxt | 0;
@@ -161,8 +161,8 @@ export function describeConnection(c: TcpConnection): string {
   return `${State[c.state]} una ${c.sndUna - c.iss | 0} nxt ${c.sndNxt - c.iss | 0} queued ${c.sendQueued}` +
     ` wnd ${c.sndWnd} mss ${c.mss} cwnd ${c.cwnd} ssthresh ${c.ssthresh} recovery ${c.recovery}` +
     ` out ${c.packetsOut} sacked ${c.sackedOut} lost ${c.lostOut} retrans ${c.retransOut}` +
-    ` timeouts ${c.timeouts} probes ${c.unansweredProbes} rto ${Math.round(c.rtt.rto)} srtt ${
-      Math.round(c.rtt.srtt)
+    ` timeouts ${c.timeouts} probes ${c.unansweredProbes} rto ${Math.round(c.rto)} srtt ${
+      Math.round(c.srtt)
     }` +
     ` timer ${SendTimer[c.sendTimer]} at ${c.sendTimerAt} | nxt ${c.rcvNxt - c.irs | 0}` +
     ` adv ${c.rcvAdv - c.irs | 0} readable ${c.readable} paused ${c.paused} held ${c.assembler?.count ?? 0}` +

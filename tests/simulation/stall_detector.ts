@@ -70,7 +70,7 @@ export class StallDetector {
   judge(connections: Iterable<TcpConnection>, unseen: boolean): string | null {
     let first = unseen ? FIRST : LEAST, far = 0;
     for (const c of connections) {
-      first = Math.max(first, c.rtt.rto);
+      first = Math.max(first, c.rto);
       far += (c.sndUna - c.iss | 0) + (c.rcvNxt - c.irs | 0);
     }
     if (far !== this.#far) {

@@ -82,8 +82,8 @@ export class RouteMetrics {
     c.hopLimit = this.#number("hoplimit") ?? this.hopLimit;
     if (this.#number("quickack") === 1) c.promptAcks = true;
     const least = this.#values.get("rto_min");
-    c.rtt.least = least === undefined ? this.leastTimeout ?? c.rtt.least : microseconds(least);
-    c.rtt.most = this.greatestTimeout ?? c.rtt.most;
+    c.leastRto = least === undefined ? this.leastTimeout ?? c.leastRto : microseconds(least);
+    c.mostRto = this.greatestTimeout ?? c.mostRto;
   }
 
   /** What it says of connections altogether. @param before What holds where it says nothing. */

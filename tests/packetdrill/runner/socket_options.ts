@@ -435,10 +435,10 @@ function applyMore(
       c.thinLinearTimeouts = value !== 0;
       break;
     case "TCP_RTO_MAX_MS":
-      c.rtt.most = value * 1000;
+      c.mostRto = value * 1000;
       break;
     case "TCP_RTO_MIN_US":
-      c.rtt.least = value;
+      c.leastRto = value;
       break;
     default:
       if (CHANGES_PACKETS.has(name) && value !== 0) options.unsupported(`Socket option ${name}`);
