@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { measureGarbage, readGarbage } from "./memory.ts";
+import { measureGarbage, measureMemory, readGarbage } from "./memory.ts";
 
 Deno.test("readGarbage() adds what was collected to what the heap has grown by", () => {
   const line = (what: string, reason: string) =>
@@ -19,3 +19,8 @@ for (const path of ["bulk", "request", "echo", "forward"]) {
     assert.ok(garbage < 8, `${garbage} bytes a frame`);
   });
 }
+
+Deno.test("An idle connection takes less than 1,500 bytes", async () => {
+  const [bytes] = Object.values(await measureMemory("memory_idle"));
+  assert.ok(bytes! > 0 && bytes! < 1500, `${bytes} bytes`);
+});

@@ -104,3 +104,20 @@ Deno.test("Ring keeps what it sends in blocks of the source, once it is large en
   receiving.grow(1 << 17, 0);
   assert.equal(receiving.region!.lent, false);
 });
+
+Deno.test("Ring.grow() of a pool's empty ring takes another one, and free() gives it back for the next", () => {
+  const pool = new RingPool();
+  const sending = pool.emptySend.grow(10, 0), receiving = pool.emptyReceive.grow(10, 0);
+  assert.notEqual(sending, pool.emptySend);
+  assert.deepEqual([sending.sending, receiving.sending, sending.capacity], [true, false, 4096]);
+  assert.deepEqual([pool.emptySend.capacity, pool.emptyReceive.capacity], [0, 0]);
+  assert.equal(sending.grow(5000, 10), sending);
+  assert.equal(sending.free(), pool.emptySend);
+  assert.equal(receiving.free(), pool.emptyReceive);
+  assert.equal(pool.emptySend.free(), pool.emptySend);
+  assert.equal(pool.used, 0);
+  const next = pool.emptyReceive.grow(1, 0);
+  assert.equal(next, receiving);
+  assert.equal(pool.emptyReceive.grow(1, 0), sending);
+  assert.equal(sending.sending, false);
+});
