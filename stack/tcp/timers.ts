@@ -68,7 +68,7 @@ function armWindowTimer(c: TcpConnection, now: number, times: number): void {
   const base = Math.max(backedOff(c, c.doublings), LEAST_PROBE);
   c.sendTimer = SendTimer.Window;
   c.sendTimerAt = Math.min(
-    now + Math.min(base * 2 ** Math.min(times, 16), c.mostRto),
+    now + Math.min(base * (1 << Math.min(times, 16)), c.mostRto),
     c.userTimeout > 0 ? Math.max(c.firstRetransmission + c.userTimeout, now + 1000) : Infinity,
   );
   c.schedule();
