@@ -3,10 +3,16 @@ import type { TcpConnection } from "../../stack/tcp/connection.ts";
 import { SendTimer } from "../../stack/tcp/connection_state.ts";
 import { StallDetector } from "./stall_detector.ts";
 
+/** What a detector looks at. */
+type Looked = Pick<
+  TcpConnection,
+  "rto" | "sndUna" | "iss" | "rcvNxt" | "irs" | "doublings" | "backoff" | "sendTimer"
+>;
+
 /** One connection with a time-out of 2 s, which has come as far as `sndUna`. */
 function waiting(sndUna: number, doublings = 0): TcpConnection[] {
-  return [{
-    rtt: { rto: 2_000_000 },
+  const looked: Looked = {
+    rto: 2_000_000,
     sndUna,
     iss: 0,
     rcvNxt: 0,
@@ -14,7 +20,8 @@ function waiting(sndUna: number, doublings = 0): TcpConnection[] {
     doublings,
     backoff: 0,
     sendTimer: SendTimer.Retransmit,
-  }] as unknown as TcpConnection[];
+  };
+  return [looked as TcpConnection];
 }
 
 /** A detector that has seen how far the connection is. */
